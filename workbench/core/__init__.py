@@ -1,0 +1,1 @@
+"""Words and values every other part uses: cities, codes, units, errors, places."""
