@@ -62,9 +62,7 @@ class CRSError(WorkbenchError, ValueError):
 class LayerMissing(WorkbenchError, LookupError):
     """A layer role, or the year asked of it, is not in the catalogue."""
 
-    def __init__(
-        self, role: str, year: int | None = None, *, reason: str, holder: str | None = None
-    ) -> None:
+    def __init__(self, role: str, year: int | None = None, *, reason: str, holder: str | None = None) -> None:
         self.role, self.year, self.reason, self.holder = role, year, reason, holder
         name = role if year is None else f"{role} of {year}"
         super().__init__(

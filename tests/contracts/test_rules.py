@@ -1,0 +1,87 @@
+"""Every rule of the library: complete, in force on some day, and right on its own worked cases."""
+
+import pytest
+
+from workbench.core.errors import DefinitionError
+from workbench.rules import messages
+from workbench.rules.kinds import KINDS, OUTCOMES, Outcome, judge
+from workbench.rules.library import available_packs, load_rules, make_rule
+
+RULES = list(load_rules().values())
+CASES = [(rule, at) for rule in RULES for at in range(len(rule.cases))]
+
+
+@pytest.mark.parametrize(("rule", "at"), CASES, ids=[f"{rule.id}-{at}" for rule, at in CASES])
+def test_worked_case(rule, at):
+    case = rule.cases[at]
+    outcome = judge(rule, **case.given)
+    assert outcome.level == case.level
+    if case.margin is not None:
+        assert outcome.margin == pytest.approx(case.margin, abs=1e-9)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_record_is_complete(rule):
+    assert rule.clause and rule.source and rule.confidence
+    assert {case.level for case in rule.cases} & {0, 1}, "a case on the good side"
+    assert max(case.level for case in rule.cases) >= 1, "a case on the bad side"
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in rule.title_zh)
+    if rule.valid_from and rule.valid_to:
+        assert rule.valid_from < rule.valid_to
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES if r.kind != "spatial_conflict"], ids=lambda rule: rule.id)
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_outcome_has_words_without_digits(rule, lang):
+    for name in OUTCOMES[rule.kind]:
+        text = messages.of_outcome(rule, Outcome(0, name), None, lang)
+        assert text and not any(letter.isdigit() for letter in text)
+        assert text != messages.of_outcome(rule, Outcome(-1, "no_data"), None, lang)
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES if r.kind == "spatial_conflict"], ids=lambda rule: rule.id)
+@pytest.mark.parametrize("state", sorted(OUTCOMES["spatial_conflict"] - {"small", "sliver"}))
+def test_cases_are_called_suspected_and_never_unlawful(rule, state):
+    text = messages.of_case(rule, "旱地", "工业用地", state, "zh")
+    assert "疑似" in text or "待核" in text
+    assert "违法图斑" not in text
+
+
+def test_five_kinds_at_least_are_in_use():
+    assert len({rule.kind for rule in RULES}) >= 5
+    assert {rule.kind for rule in RULES} <= set(KINDS)
+
+
+def test_packs_are_files():
+    assert available_packs() == ["control_lines", "data_checks", "targets"]
+    with pytest.raises(DefinitionError, match="unknown rule pack"):
+        load_rules(("no_such_pack",))
+
+
+GOOD = {
+    "title_zh": "例", "title_en": "example", "kind": "floor", "clause": "c", "source": "s", "confidence": "c",
+    "verifiability": "业务", "levels": {"met": 0, "near": 2, "breached": 4},
+    "cases": [{"given": {"value": 1.0, "target": 2.0}, "level": 4}, {"given": {"value": 3.0, "target": 2.0}, "level": 0}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "flor"}, "unknown kind"),
+        ({"levels": {"met": 0}}, "levels do not name the outcomes"),
+        ({"levels": {"met": 0, "near": 2, "breached": 7}}, "unknown level"),
+        ({"clause": ""}, "key missing or empty"),
+        ({"treshold": 1}, "unknown key"),
+        ({"verifiability": "卫星"}, "unknown verifiability"),
+        ({"cases": GOOD["cases"][:1]}, "two worked cases"),
+        ({"cases": [{"given": {"value": 1.0}, "level": 4}, GOOD["cases"][1]]}, "does not fit the kind"),
+        ({"valid_from": "2024"}, "is not a date"),
+        ({"kind": "spatial_conflict", "levels": dict.fromkeys(OUTCOMES["spatial_conflict"], 0)}, "'line' and 'side'"),
+    ],
+)
+def test_a_faulty_record_is_refused_by_name(change, words):
+    assert make_rule("x", GOOD, pack="p").kind == "floor"
+    with pytest.raises(DefinitionError, match=words) as caught:
+        make_rule("x", {**GOOD, **change}, pack="p")
+    assert "p.toml [x]" in str(caught.value)

@@ -1,0 +1,50 @@
+"""The report of the demo city, read as a machine can: whole, self-contained, every numeral accounted for."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from workbench.reporting.run import run_report
+
+from .numerals import Page, faults
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=["zh", "en"])
+def report(request, tmp_path_factory):
+    out = tmp_path_factory.mktemp("reports")
+    return run_report("annual_checkup", "demo", lang=request.param, out_dir=out, quiet=True)
+
+
+def test_every_chapter_stands(report):
+    record = json.loads((report.path.parent / "run.json").read_text(encoding="utf-8"))
+    assert {name: c["status"] for name, c in record["chapters"].items()} == dict.fromkeys(
+        record["chapters"], "ok"
+    )
+
+
+def test_every_numeral_comes_from_the_value_table(report):
+    values = pd.read_parquet(report.path.parent / "values.parquet")
+    page = report.path.read_text(encoding="utf-8")
+    assert faults(page, values) == []
+    assert len({value_id for value_id, _ in Page(page).numbers}) > 40
+
+
+def test_the_page_asks_for_nothing(report):
+    page = report.path.read_text(encoding="utf-8")
+    asked = re.findall(r"""(?:src|href)\s*=\s*["']([^"']*)|url\(([^)]*)\)""", page)
+    assert {(a or b)[:5] for a, b in asked} <= {"data:"} | {
+        (a or b)[:5] for a, b in asked if (a or b).startswith("#")
+    }
+    assert "<script" not in page
+
+
+def test_every_picture_has_words_and_a_caption(report):
+    page = report.path.read_text(encoding="utf-8")
+    pictures = re.findall(r"<img\b[^>]*>", page)
+    assert len(pictures) >= 4
+    assert all(re.search(r'alt="[^"]+"', picture) for picture in pictures)
+    assert page.count("<figure") == page.count("<figcaption")

@@ -1,0 +1,158 @@
+"""Runs with real kernels: what is left when chapters fail, what is reused, what an interrupt leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import geopandas as gpd
+import openpyxl
+import pytest
+
+from workbench.core.errors import RunError
+from workbench.reporting.run import run_report
+
+from .conftest import GOOD
+
+STUB = "stub_values"
+FAILS = "print('before')\nraise KeyError('no such field')"
+HANGS = "import time; time.sleep(60)"
+DIES = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def make(desk, book, **options):
+    return run_report(book, str(desk.city), out_dir=desk.out, quiet=True, values_module=STUB, **options)
+
+
+def record(result):
+    return json.loads((result.path.parent / "run.json").read_text(encoding="utf-8"))
+
+
+def test_failing_chapters_leave_traces_and_spare_the_others(desk):
+    book = desk.book(
+        ("good", GOOD),
+        ("fails", FAILS),
+        ("hangs", HANGS),
+        ("dies", DIES),
+        extra={"hangs": "cell_timeout_s = 3"},
+    )
+    result = make(desk, book, jobs=2)
+    assert result.status == "failed"
+    assert result.failed == ["fails", "hangs", "dies"]
+    chapters = record(result)["chapters"]
+    assert {name: c["status"] for name, c in chapters.items()} == {
+        "good": "ok",
+        "fails": "failed",
+        "hangs": "timeout",
+        "dies": "killed",
+    }
+    assert chapters["fails"]["error"]["name"] == "KeyError"
+    assert "no such field" in chapters["fails"]["error"]["message"]
+    folder = result.path.parent
+    names = {p.name for p in (folder / "chapters").iterdir()}
+    assert names == {"good.ipynb"} | {f"{n}{s}" for n in result.failed for s in (".partial.ipynb", ".log")}
+    assert "before" in (folder / "chapters/fails.partial.ipynb").read_text(encoding="utf-8")
+    page = result.path.read_text(encoding="utf-8")
+    assert page.count('class="failure x"') == 3
+    assert "no such field" in page and "1,234.6" in page
+    assert os.readlink(folder.parent / "latest") == folder.name
+    assert not [p for p in folder.parent.iterdir() if p.name.startswith(".")]
+
+
+def test_chapter_over_its_wall_time_is_ended_with_its_kernel(desk):
+    marker = desk.root / "kernel.pid"
+    code = f"import os, pathlib, time\npathlib.Path({str(marker)!r}).write_text(str(os.getpid()))\nfor _ in range(600): time.sleep(0.1)"
+    book = desk.book(("slow", code), ("good", GOOD), extra={"slow": "timeout_s = 6"})
+    result = make(desk, book)
+    assert result.failed == ["slow"]
+    assert record(result)["chapters"]["slow"]["status"] == "timeout"
+    assert not Path(f"/proc/{marker.read_text()}").exists()
+
+
+def test_chapter_over_its_memory_is_ended(desk):
+    book = desk.book(
+        ("big", "x = bytearray(2**30)\nimport time; time.sleep(30)"), extra={"big": "memory_gib = 0.6"}
+    )
+    result = make(desk, book)
+    chapter = record(result)["chapters"]["big"]
+    assert chapter["status"] == "memory"
+    assert chapter["peak_gib"] > 0.6
+
+
+def test_rerun_reuses_and_a_changed_notebook_runs_again(desk):
+    book = desk.book(("one", GOOD), ("two", GOOD))
+    first = make(desk, book)
+    assert (first.status, first.reused) == ("ok", [])
+    started = time.monotonic()
+    second = make(desk, book)
+    assert second.reused == ["one", "two"]
+    assert time.monotonic() - started < 15
+    assert second.path.parent != first.path.parent
+    assert second.path.read_text("utf-8").count("1,234.6") == 2
+    assert make(desk, desk.book(("one", GOOD), ("two", GOOD + "\n1 + 1"))).reused == ["one"]
+    assert make(desk, desk.book(("one", GOOD), ("two", GOOD + "\n1 + 1")), lang="en").reused == []
+
+
+def test_failed_values_are_an_error_and_leave_the_earlier_report(desk, monkeypatch):
+    book = desk.book(("one", GOOD))
+    first = make(desk, book)
+    monkeypatch.setenv("STUB_VALUES", "crash")
+    with pytest.raises(RunError, match="the disk is full"):
+        make(desk, book)
+    runs = first.path.parent.parent
+    assert sorted(p.name for p in runs.iterdir()) == sorted([first.path.parent.name, "latest"])
+    assert (runs / "latest" / "report.html").is_file()
+
+
+def test_interrupt_ends_children_and_leaves_the_earlier_report(desk, monkeypatch):
+    marker = desk.root / "kernel.pid"
+    book = desk.book(("one", GOOD))
+    first = make(desk, book)
+    slow = desk.book(
+        ("one", GOOD),
+        (
+            "two",
+            f"import os, pathlib, time\npathlib.Path({str(marker)!r}).write_text(str(os.getpid()))\ntime.sleep(60)",
+        ),
+        name="slow",
+    )
+    code = (
+        "from pathlib import Path\nfrom workbench.reporting.run import run_report\n"
+        f"run_report({slow!r}, {str(desk.city)!r}, out_dir=Path({str(desk.out)!r}), values_module={STUB!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True)
+    until = time.monotonic() + 40
+    while not (marker.exists() and marker.read_text()) and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=20)[1].decode()
+    assert "KeyboardInterrupt" in error
+    assert not Path(f"/proc/{marker.read_text()}").exists()
+    runs = first.path.parent.parent
+    assert sorted(p.name for p in runs.iterdir()) == sorted([first.path.parent.name, "latest"])
+
+
+def test_exports_hold_the_values_and_only_cases_with_a_shape(desk):
+    folder = make(desk, desk.book(("one", GOOD))).path.parent
+    sheet = openpyxl.load_workbook(folder / "tables/values.xlsx")["指标数值"]
+    head = [cell.value for cell in sheet[1]]
+    assert sheet.cell(2, head.index("数值") + 1).value == 1234.56
+    assert sheet.cell(3, head.index("数值") + 1).value is None
+    cases = gpd.read_file(folder / "maps/cases.gpkg")
+    assert list(cases["finding_id"]) == ["f1"]
+    assert cases.crs.to_epsg() == 4547
+    assert cases.geometry.area.iloc[0] == 100
+
+
+def test_page_is_one_file_with_cover_contents_and_numbered_captions(desk):
+    page = make(desk, desk.book(("one", GOOD))).path.read_text("utf-8")
+    assert '<html lang="zh-CN">' in page
+    assert "指标释义未经标准原文核对" in page
+    assert "2024-12-31" in page
+    assert '<span class="x label">表 1-1</span> 表题' in page
+    assert '<span class="x label">1.1</span> 第一节' in page
+    assert "<script" not in page
+    assert "http:" not in page and "https:" not in page

@@ -1,0 +1,394 @@
+"""Bring a bureau's file into the standard form: encoding, CRS, fields, values, geometry.
+
+Nothing is guessed: a file that does not say what is needed is refused with the key that would say it.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import pyproj
+import shapely
+
+from workbench.catalog import quality
+from workbench.catalog.presets import PRESETS, gtfs_stops
+from workbench.catalog.quality import Finding
+from workbench.catalog.roles import EMPTY, ROLES
+from workbench.core import gcj02
+from workbench.core.city import City, LayerSpec
+from workbench.core.errors import CRSError, ProfileError
+
+REFUSED_DATUMS = ("beijing 1954", "xian 1980", "beijing_1954", "xian_1980", "new beijing")
+"""Datums from which PROJ converts to CGCS2000 without any shift, tens of metres wrong."""
+
+
+@dataclass
+class Ingested:
+    """A layer in standard form, with what was found on the way."""
+
+    frame: pd.DataFrame
+    """Rows; a GeoDataFrame in the city's CRS for vectors. RangeIndex."""
+    findings: list[Finding] = field(default_factory=list)
+    """Findings."""
+    degrees: gpd.GeoDataFrame | None = None
+    """Vectors: the rows in EPSG:4326 as the file has them, before any datum conversion."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why the layer cannot be used, or None."""
+        return "empty_layer" if self.frame.empty else None
+
+
+def read_vector_file(path: Path, spec: LayerSpec, where: str) -> tuple[gpd.GeoDataFrame, list[Finding]]:
+    """Rows of a vector file as it is, with findings on its text encoding.
+
+    Reads GeoParquet, GeoPackage, FileGDB, GeoJSON, Shapefile (also zipped), DXF and GTFS stops.
+    """
+    if spec.preset == "gtfs_stops":
+        return gtfs_stops(path), []
+    if path.suffix == ".parquet":
+        return gpd.read_parquet(path), []
+    encoding = spec.encoding
+    findings: list[Finding] = []
+    if encoding is None and path.suffix.lower() in {".shp", ".zip"}:
+        encoding, findings = _shapefile_encoding(path, where)
+    try:
+        frame = pyogrio.read_dataframe(path, layer=spec.layer, encoding=encoding)
+    except UnicodeDecodeError as error:
+        raise ProfileError(
+            "the text is not in the encoding the file states",
+            where=where,
+            found=path.name,
+            hint='give the real one, e.g. encoding = "gb18030"',
+        ) from error
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        layers = ""
+        if path.exists() and path.suffix.lower() in {".gpkg", ".gdb"}:
+            layers = ", ".join(str(name) for name in pyogrio.list_layers(path)[:, 0])
+        raise ProfileError(
+            f"the file cannot be read: {error}", where=where, found=spec.layer, expected=layers or None
+        ) from error
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise ProfileError(
+            "the file has no geometry", where=where, found=path.name, expected="a vector layer"
+        )
+    return frame, findings
+
+
+def _shapefile_encoding(path: Path, where: str) -> tuple[str | None, list[Finding]]:
+    """Tell the encoding of a Shapefile that carries no .cpg: UTF-8 or GB 18030 by its bytes, else an error."""
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            names = {Path(name).suffix.lower(): name for name in archive.namelist()}
+            if ".dbf" not in names or ".cpg" in names:
+                return None, []
+            raw = archive.read(names[".dbf"])
+    else:
+        by_suffix = {p.suffix.lower(): p for p in path.parent.glob(f"{path.stem}.*")}
+        if ".dbf" not in by_suffix or ".cpg" in by_suffix:
+            return None, []
+        raw = by_suffix[".dbf"].read_bytes()
+    header = int.from_bytes(raw[8:10], "little")
+    names_part, body = raw[32:header], raw[header:]
+    if (names_part + body).isascii():
+        return None, []
+    for encoding, zh in (("utf-8", "UTF-8"), ("gb18030", "GB 18030（GBK）")):
+        try:
+            (names_part.replace(b"\x00", b" ") + b" " + body).decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        finding = Finding(
+            "encoding_detected",
+            "info",
+            1,
+            np.nan,
+            "",
+            f"文件没有 .cpg，文字按 {zh} 读取",
+            f"the file has no .cpg; its text was read as {encoding}",
+        )
+        return encoding, [finding]
+    raise ProfileError(
+        "the encoding of the text is unknown",
+        where=where,
+        found=path.name,
+        hint='state it, e.g. encoding = "gb18030"',
+    )
+
+
+def source_crs(frame_crs: object, spec_crs: str | None, where: str) -> tuple[pyproj.CRS, list[Finding]]:
+    """CRS of a file, from the file or, where it is silent, from the profile.
+
+    Raises
+    ------
+    CRSError
+        When neither says it with an authority code, when they contradict each other, or when the datum cannot
+        be converted to CGCS2000 without the bureau's own parameters.
+    """
+    stated = None if spec_crs is None else pyproj.CRS.from_user_input(spec_crs)
+    found = None if frame_crs is None else pyproj.CRS.from_user_input(frame_crs)
+    authority = None if found is None else found.to_authority(min_confidence=70)
+    findings: list[Finding] = []
+    if authority is None:
+        if stated is None:
+            raise CRSError(
+                "the file does not say its coordinate reference system with an authority code",
+                where=where,
+                found=None if found is None else found.name,
+                expected="an EPSG code",
+                hint='ask the holder and state it in the profile, e.g. crs = "EPSG:4547"',
+            )
+        zh, en = f"坐标系由配置给出：{spec_crs}", f"the profile states the CRS the file lacks: {spec_crs}"
+        findings.append(Finding("crs_from_profile", "info", 1, np.nan, "", zh, en))
+        found = stated
+    else:
+        found = pyproj.CRS.from_authority(*authority)
+        if stated is not None and stated.to_authority() != authority:
+            raise CRSError(
+                "file and profile state different coordinate reference systems",
+                where=where,
+                found=":".join(authority),
+                expected=spec_crs,
+            )
+    assert found is not None
+    name = found.geodetic_crs.name.lower() if found.geodetic_crs is not None else ""
+    if any(datum in name for datum in REFUSED_DATUMS):
+        raise CRSError(
+            "this datum has no public transformation to CGCS2000",
+            where=where,
+            found=found.name,
+            expected="CGCS2000 or WGS 84",
+            hint="have the bureau convert the file with its own parameters",
+        )
+    return found, findings
+
+
+def _accuracy(source: pyproj.CRS, target: pyproj.CRS, bounds: tuple[float, ...]) -> list[Finding]:
+    """Find whether coordinates change datum by a null step that is not WGS 84 to CGCS2000."""
+    null_ok = {"WGS 84", "China Geodetic Coordinate System 2000"}
+    names = [crs.geodetic_crs.name if crs.geodetic_crs is not None else "" for crs in (source, target)]
+    if names[0] == names[1] or set(names) <= null_ok:
+        return []
+    if pyproj.Transformer.from_crs(source, target, always_xy=True).accuracy >= 0:
+        return []
+    text = f"{names[0]} -> {names[1]}"
+    zh, en = f"基准转换精度未知（{text}）", f"datum conversion of unknown accuracy ({text})"
+    return [Finding("datum_conversion", "warning", 1, np.nan, "", zh, en)]
+
+
+def _rename(frame: pd.DataFrame, spec: LayerSpec, where: str) -> pd.DataFrame:
+    absent = [name for name in spec.fields.values() if name not in frame.columns]
+    if absent:
+        present = ", ".join(str(c) for c in frame.columns if c != "geometry")
+        raise ProfileError(
+            "the file has no such field",
+            where=f"{where}.fields",
+            found=", ".join(absent),
+            expected=f"one of {present}",
+        )
+    clash = [c for c in spec.fields if c in frame.columns and c not in spec.fields.values()]
+    frame = frame.drop(columns=clash)
+    for standard, name in spec.fields.items():
+        frame[standard] = frame[name]
+    drop = [name for name in spec.fields.values() if name not in spec.fields]
+    return frame.drop(columns=list(dict.fromkeys(drop)))
+
+
+def _recode(frame: pd.DataFrame, spec: LayerSpec, where: str) -> pd.DataFrame:
+    for column, table in spec.values.items():
+        if column not in frame:
+            raise ProfileError("no such field to recode", where=f"{where}.values", found=column)
+        text = frame[column].astype(str)
+        frame[column] = text.map(table).where(text.isin(list(table)), frame[column])
+    for column, value in spec.constants.items():
+        frame[column] = value
+    for column, factor in spec.scale.items():
+        if column not in frame:
+            raise ProfileError("no such field to scale", where=f"{where}.scale", found=column)
+        frame[column] = pd.to_numeric(frame[column]) * factor
+    return frame
+
+
+def _fill_and_type(frame: pd.DataFrame, role: str, where: str) -> tuple[pd.DataFrame, list[Finding]]:
+    """Give the standard fields of the role their types; missing optional ones are empty, rows are numbered."""
+    form = ROLES.get(role)
+    findings: list[Finding] = []
+    if form is None:
+        return frame, []
+    if absent := [name for name in form.required if name not in frame]:
+        raise ProfileError(
+            f"the role '{role}' needs fields the file does not give",
+            where=f"{where}.fields",
+            found=", ".join(str(c) for c in frame.columns if c != "geometry"),
+            expected=", ".join(absent),
+        )
+    for name in form.optional:
+        if name not in frame:
+            empty = EMPTY[form.types.get(name, "text")]
+            frame[name] = pd.Series(pd.NaT if empty == "NaT" else empty, index=frame.index)
+    if form.key is not None and form.key not in frame:
+        frame[form.key] = [f"{role}-{n:06d}" for n in range(1, len(frame) + 1)]
+    own = [] if form.key is None else [form.key]
+    for column in dict.fromkeys([*own, *form.required, *form.optional]):
+        kind = form.types.get(column, "text")
+        typed = _typed(frame[column], kind)
+        lost = int((typed.isna() & frame[column].notna()).sum()) if kind in {"number", "date"} else 0
+        if lost:
+            zh, en = f"字段 {column} 有 {lost} 个值无法识别", f"{lost} values of {column} could not be read"
+            findings.append(Finding("unreadable_value", "warning", lost, np.nan, "", zh, en))
+        frame[column] = typed
+    if "year" in form.required:
+        frame["year"] = frame["year"].astype("Int64")
+    return frame, findings
+
+
+def _typed(column: pd.Series, kind: str) -> pd.Series:
+    """Column as number, date (without time zone), bool or text; what cannot be read is missing."""
+    if kind == "number":
+        return pd.to_numeric(column, errors="coerce").astype(float)
+    if kind == "date":
+        found: pd.Series = pd.to_datetime(column, errors="coerce")
+        return found.dt.tz_localize(None) if found.dt.tz is not None else found
+    if kind == "bool":
+        return column.astype(bool)
+    return column.astype(object).where(column.notna(), "").map(_text)
+
+
+def _text(value: object) -> str:
+    """Codes read as numbers keep no decimal point (35002972.0 is code 35002972)."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _where(frame: pd.DataFrame, spec: LayerSpec, where: str) -> pd.DataFrame:
+    if spec.where is None:
+        return frame
+    try:
+        kept = frame.query(spec.where, engine="python")
+    except (ValueError, SyntaxError, TypeError, pd.errors.UndefinedVariableError) as error:
+        raise ProfileError(
+            f"the query cannot be used: {error}", where=f"{where}.where", found=spec.where
+        ) from error
+    return kept.copy()
+
+
+def _tidy(frame: pd.DataFrame, spec: LayerSpec, role: str) -> pd.DataFrame:
+    """Keep standard and mapped fields; a file's other fields are kept only when nothing was mapped."""
+    form = ROLES.get(role)
+    if form is not None and (spec.fields or spec.preset):
+        wanted = [form.key, *form.required, *form.optional, *spec.fields, *spec.constants]
+        if spec.check_field:
+            wanted.append(spec.check_field)
+        keep = [c for c in dict.fromkeys(wanted) if c is not None and c in frame]
+        frame = frame[[*keep, *(["geometry"] if "geometry" in frame else [])]]
+    return frame.reset_index(drop=True)
+
+
+def ingest_vector(city: City, role: str, path: Path) -> Ingested:
+    """Read a vector file and bring it into the standard form of its role, in the city's CRS.
+
+    Raises
+    ------
+    ProfileError
+        When fields, layer, encoding or query of the profile do not fit the file.
+    CRSError
+        When the file's CRS is unknown or unsafe.
+    """
+    spec, where = city.layer(role), f"{city.path.name}: layers.{role}"
+    frame, findings = read_vector_file(path, spec, where)
+    frame = frame.set_geometry(frame.geometry.name)
+    if frame.geometry.name != "geometry":
+        frame = frame.rename_geometry("geometry")
+    crs, crs_findings = source_crs(frame.crs, spec.crs, where)
+    frame = frame.set_crs(crs, allow_override=True)
+    if spec.preset in PRESETS:
+        frame = PRESETS[spec.preset](frame)
+    frame = _where(_recode(_rename(frame, spec, where), spec, where), spec, where)
+    frame, type_findings = _fill_and_type(frame, role, where)
+    frame, repairs = quality.repair(_tidy(frame, spec, role), ROLES.get(role))
+    findings += crs_findings + type_findings + repairs
+    frame = frame.reset_index(drop=True)
+    if frame.empty:
+        finding = Finding(
+            "empty_layer", "error", 0, np.nan, "", "图层没有可用的记录", "the layer has no usable row"
+        )
+        return Ingested(frame.to_crs(city.crs), [*findings, finding])
+    _check_degrees(frame, crs, where)
+    degrees = None
+    if spec.check_against is not None or spec.datum is not None:
+        degrees = frame.to_crs("EPSG:4326")
+    if spec.datum == "gcj02":
+        assert degrees is not None
+        moved = gcj02.geometries_to_wgs84(degrees.geometry.to_numpy())
+        frame = degrees.set_geometry(gpd.GeoSeries(moved, index=degrees.index, crs="EPSG:4326"))
+    findings += _accuracy(frame.crs, pyproj.CRS(city.crs), tuple(frame.total_bounds))
+    frame = frame.to_crs(city.crs)
+    if not np.isfinite(shapely.bounds(frame.geometry.to_numpy())).all():
+        raise CRSError("coordinates cannot be converted to the city's CRS", where=where, found=crs.name)
+    findings += _row_checks(city, role, frame)
+    return Ingested(frame, findings, degrees)
+
+
+def _check_degrees(frame: gpd.GeoDataFrame, crs: pyproj.CRS, where: str) -> None:
+    """Refuse metres that pretend to be degrees."""
+    if not crs.is_geographic:
+        return
+    left, bottom, right, top = frame.total_bounds
+    if left < -360 or right > 360 or bottom < -90 or top > 90:
+        raise CRSError(
+            "the coordinates are not degrees",
+            where=where,
+            found=f"{left:.0f} to {right:.0f}, {bottom:.0f} to {top:.0f}",
+            expected=f"longitude and latitude, as {crs.name} says",
+            hint="state the projected CRS the file really has",
+        )
+
+
+def _row_checks(city: City, role: str, frame: gpd.GeoDataFrame) -> list[Finding]:
+    """Check keys, overlaps and codes."""
+    form, findings = ROLES.get(role), []
+    levels = [level for level in city.levels.values() if level.role == role]
+    key = levels[0].code if levels else (form.key if form is not None else None)
+    if key is not None and key in frame:
+        findings += quality.check_keys(frame, key, zones=bool(levels))
+    if (levels or (form is not None and form.coverage)) and len(frame) > 1:
+        findings += quality.check_overlaps(frame)
+    if role == "land_use":
+        findings += quality.check_land_use(frame)
+    return findings
+
+
+def ingest_table(city: City, role: str, path: Path) -> Ingested:
+    """Read a table (Parquet, CSV, Excel) and bring it into the standard form of its role."""
+    spec, where = city.layer(role), f"{city.path.name}: layers.{role}"
+    if path.suffix == ".parquet":
+        frame = pd.read_parquet(path)
+    elif path.suffix.lower() in {".xlsx", ".xlsm"}:
+        frame = pd.read_excel(path, sheet_name=spec.layer or 0)
+    elif path.suffix.lower() in {".csv", ".txt"}:
+        try:
+            frame = pd.read_csv(path, encoding=spec.encoding or "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ProfileError(
+                "the text is not UTF-8", where=where, found=path.name, hint='state encoding = "gb18030"'
+            ) from error
+    else:
+        raise ProfileError(
+            "no reader for this table", where=where, found=path.name, expected=".parquet, .csv, .xlsx"
+        )
+    frame = _where(_recode(_rename(frame, spec, where), spec, where), spec, where)
+    frame, findings = _fill_and_type(frame, role, where)
+    if role == "statistics":
+        frame["edition"] = frame["edition"].replace("", "original")
+        frame["zone"] = frame["zone"].replace("", "city")
+    frame = _tidy(frame, spec, role)
+    if frame.empty:
+        zh, en = "表格没有可用的记录", "the table has no usable row"
+        findings.append(Finding("empty_layer", "error", 0, np.nan, "", zh, en))
+    return Ingested(frame, findings)

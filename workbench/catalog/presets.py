@@ -1,0 +1,168 @@
+"""Named readings of well-known formats: OpenStreetMap tags and GTFS timetables to standard fields."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from workbench.core.errors import ProfileError
+
+ROAD_CLASS = {
+    **{
+        f"{c}{s}": c for c in ("motorway", "trunk", "primary", "secondary", "tertiary") for s in ("", "_link")
+    },
+    **dict.fromkeys(("residential", "unclassified", "living_street", "road"), "residential"),
+    **dict.fromkeys(("footway", "pedestrian", "corridor"), "footway"),
+    **{c: c for c in ("service", "path", "track", "cycleway", "steps")},
+    "busway": "service",
+}
+"""OSM ``highway`` -> standard road class; other values are no road."""
+DRIVE_KMH = {
+    "motorway": 100.0, "trunk": 80.0, "primary": 60.0, "secondary": 50.0, "tertiary": 40.0, "residential": 30.0,
+    "service": 20.0,
+}  # fmt: skip
+"""Speed assumed where no ``maxspeed`` is mapped, km/h; classes not listed carry no cars (0)."""
+NOT_WALKABLE = {"motorway", "trunk"}
+"""Classes closed to walkers; a trunk road whose ``foot`` says so is open, a motorway never."""
+
+
+def osm_roads(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Roads from OSM ways: class from ``highway``, walkable by class and ``foot``, speed from ``maxspeed``."""
+    frame = frame[frame["highway"].isin(list(ROAD_CLASS))].copy()
+    road_class = frame["highway"].map(ROAD_CLASS)
+    foot = frame["foot"] if "foot" in frame else pd.Series(None, index=frame.index, dtype=object)
+    walkable = ~road_class.isin(NOT_WALKABLE) & ~frame["highway"].eq("busway")
+    opened = foot.isin(["yes", "designated", "permissive"]) & ~road_class.eq(
+        "motorway"
+    )  # never on a motorway
+    walkable = (walkable | opened) & ~foot.isin(["no", "private"])
+    default = road_class.map(DRIVE_KMH).fillna(0.0)
+    stated = pd.to_numeric(frame["maxspeed"], errors="coerce") if "maxspeed" in frame else np.nan
+    frame["road_id"] = frame["id"].astype(str)
+    frame["road_class"], frame["walkable"] = road_class, walkable
+    frame["drive_kmh"] = default.where((default == 0) | pd.isna(stated), stated).astype(float)
+    return frame
+
+
+FACILITY_RULES: list[tuple[str, str, frozenset[str]]] = [
+    ("hospital", "amenity", frozenset({"hospital"})),
+    ("hospital", "healthcare", frozenset({"hospital"})),
+    ("community_health", "amenity", frozenset({"clinic", "doctors"})),
+    ("community_health", "healthcare", frozenset({"clinic", "centre", "doctor"})),
+    ("pharmacy", "amenity", frozenset({"pharmacy"})),
+    ("pharmacy", "healthcare", frozenset({"pharmacy"})),
+    ("kindergarten", "amenity", frozenset({"kindergarten"})),
+    ("university", "amenity", frozenset({"university", "college"})),
+    ("elderly_care", "amenity", frozenset({"nursing_home"})),
+    ("culture", "amenity", frozenset({"library", "theatre", "arts_centre", "community_centre", "cinema"})),
+    ("culture", "tourism", frozenset({"museum", "gallery"})),
+    ("market", "amenity", frozenset({"marketplace"})),
+    ("supermarket", "shop", frozenset({"supermarket"})),
+    ("bank", "amenity", frozenset({"bank"})),
+    ("police", "amenity", frozenset({"police"})),
+    ("fire_station", "amenity", frozenset({"fire_station"})),
+    ("station_bus", "amenity", frozenset({"bus_station"})),
+    (
+        "sports",
+        "leisure",
+        frozenset({"sports_centre", "sports_hall", "stadium", "fitness_station", "pitch", "track"}),
+    ),
+]
+"""Standard kind, OSM key, OSM values; the first rule that fits decides. OSM schools state no grade and are told
+by name (``PRIMARY_WORDS``, ``MIDDLE_WORDS``); those whose name says neither are left out. An OSM ``shelter`` is
+a bus or picnic shelter, not an emergency one, and is left out."""
+PRIMARY_WORDS = r"\b(?:CEIP|C\.E\.I\.P\.?|CEO|primaria|primary)\b|小学"
+"""Spanish, English and Chinese marks of a primary school."""
+MIDDLE_WORDS = r"\b(?:IES|I\.E\.S\.?|secundaria|secondary)\b|中学"
+"""Marks of a secondary school."""
+
+
+def osm_facilities(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Facilities from OSM points of interest by their tags; rows of no standard kind are left out."""
+    kind = pd.Series("", index=frame.index, dtype=object)
+    name = frame["name"].fillna("") if "name" in frame else pd.Series("", index=frame.index)
+    for value, key, tags in FACILITY_RULES:
+        if key in frame:
+            kind = kind.mask((kind == "") & frame[key].isin(list(tags)), value)
+    school = (kind == "") & frame["amenity"].eq("school")
+    kind = kind.mask(school & name.str.contains(PRIMARY_WORDS, case=False, regex=True), "primary_school")
+    kind = kind.mask(
+        school & (kind == "") & name.str.contains(MIDDLE_WORDS, case=False, regex=True), "middle_school"
+    )
+    frame = frame.assign(kind=kind, name=name, facility_id=_osm_id(frame))
+    return frame[frame["kind"] != ""]
+
+
+def osm_parks(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Public parks from OSM areas; gardens, pitches and protected land are not parks and are left out."""
+    frame = frame[frame["leisure"].isin(["park", "square", "common"])].copy()
+    frame["park_id"], frame["name"] = _osm_id(frame), frame["name"].fillna("")
+    square = frame["leisure"].eq("square") | frame["name"].str.match(
+        r"(?i)^(?:plaza|plazoleta|square)\b|.*广场$"
+    )
+    frame["kind"] = np.where(square, "square", "park")
+    return frame
+
+
+def osm_buildings(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Read buildings from OSM areas: floors and height where mapped, never guessed."""
+    frame = frame.copy()
+    frame["building_id"] = _osm_id(frame)
+    frame["use"] = frame["building"].replace({"yes": ""}).fillna("")
+    for field, tag in (("floors", "building:levels"), ("height_m", "height")):
+        frame[field] = pd.to_numeric(frame[tag], errors="coerce") if tag in frame else np.nan
+    return frame
+
+
+def _osm_id(frame: gpd.GeoDataFrame) -> pd.Series:
+    prefix = frame["osm_type"].astype(str) + "/" if "osm_type" in frame else ""
+    found: pd.Series = prefix + frame["id"].astype(str)
+    return found
+
+
+PRESETS: dict[str, Callable[[gpd.GeoDataFrame], gpd.GeoDataFrame]] = {
+    "osm_roads": osm_roads,
+    "osm_facilities": osm_facilities,
+    "osm_parks": osm_parks,
+    "osm_buildings": osm_buildings,
+}
+"""Presets applied to a frame just read; ``gtfs_stops`` reads the file itself."""
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
+    with archive.open(name) as stream:
+        return pd.read_csv(
+            io.TextIOWrapper(stream, encoding="utf-8-sig"), dtype=str, quoting=csv.QUOTE_MINIMAL
+        )
+
+
+def gtfs_stops(path: Path) -> gpd.GeoDataFrame:
+    """Read the stops of a GTFS timetable in EPSG:4326, with the mean headway of an ordinary weekday.
+
+    The headway is 60 × 12 minutes over the number of departures from 07:00 to 19:00 (h:m of the timetable) on
+    services that run on Wednesdays; all lines and both directions of a stop together; NaN without departures.
+    """
+    with zipfile.ZipFile(path) as archive:
+        absent = {"stops.txt", "stop_times.txt", "trips.txt"} - set(archive.namelist())
+        if absent:
+            raise ProfileError("not a GTFS timetable", where=path.name, expected=", ".join(sorted(absent)))
+        stops, times, trips = (_member(archive, n) for n in ("stops.txt", "stop_times.txt", "trips.txt"))
+        calendar = _member(archive, "calendar.txt") if "calendar.txt" in archive.namelist() else None
+    if calendar is not None:
+        running = calendar.loc[calendar["wednesday"] == "1", "service_id"]
+        trips = trips[trips["service_id"].isin(running)]
+    hour = pd.to_numeric(times["departure_time"].str.strip().str.split(":").str[0], errors="coerce")
+    times = times[times["trip_id"].isin(trips["trip_id"]) & hour.between(7, 18)]
+    departures = stops["stop_id"].map(times.groupby("stop_id").size())
+    return gpd.GeoDataFrame(
+        {"stop_id": stops["stop_id"], "name": stops["stop_name"], "headway_min": 720.0 / departures},
+        geometry=gpd.points_from_xy(stops["stop_lon"].astype(float), stops["stop_lat"].astype(float)),
+        crs="EPSG:4326",
+    )

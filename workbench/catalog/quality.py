@@ -1,0 +1,322 @@
+"""Checks of a layer: each gives findings with what was measured, in Chinese and English."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyproj
+import shapely
+
+from workbench.catalog.roles import Role
+from workbench.core import codes, gcj02
+
+OVERLAP_M2 = 1.0
+"""Overlaps of two zones below this area are slivers of digitising and not reported."""
+OFFSET_M = 50.0
+"""An offset from the trusted layer up to this is not reported as a warning."""
+STATED_SHARE, STATED_M2 = 0.05, 1.0
+"""A stated area passes within 5 % or 1 m² of the shape's (tolerance of the survey database tools)."""
+COLUMNS = ["role", "year", "check", "severity", "count", "measured", "unit", "message_zh", "message_en"]
+"""Columns of the findings table."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding on a layer."""
+
+    check: str
+    """Name of the check, e.g. ``"overlap"``."""
+    severity: Literal["info", "warning", "error"]
+    """``error``: the layer, or what the check concerns, must not be used."""
+    count: int
+    """Rows, pairs or cells concerned."""
+    measured: float
+    """What was measured, in ``unit``; NaN when nothing was."""
+    unit: str
+    """Unit of ``measured``."""
+    message_zh: str
+    """For readers of the report."""
+    message_en: str
+    """For readers of the report."""
+
+
+def table(entries: list[tuple[str, int | None, Finding]]) -> pd.DataFrame:
+    """Put the findings of all layers into one table with the columns ``COLUMNS``."""
+    rows = [{"role": role, "year": year, **asdict(finding)} for role, year, finding in entries]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.astype({"year": "Int64", "count": "int64", "measured": "float64"})
+
+
+def repair(frame: gpd.GeoDataFrame, role: Role | None) -> tuple[gpd.GeoDataFrame, list[Finding]]:
+    """Frame with sound 2-D geometry of the role's family, and findings on what had to be done.
+
+    Empty geometry is left out; self-intersections are repaired with ``make_valid`` and the parts of other
+    dimension it may leave are dropped. Areas in the findings are in m² of the frame's CRS.
+    """
+    findings: list[Finding] = []
+    present = ~(frame.geometry.isna() | frame.geometry.is_empty)
+    if (lost := int((~present).sum())) > 0:
+        findings.append(
+            Finding(
+                "missing_geometry",
+                "warning",
+                lost,
+                np.nan,
+                "",
+                f"{lost} 条记录没有图形，未使用",
+                f"{lost} rows without geometry were left out",
+            )
+        )
+        frame = frame[present]
+    shapes = shapely.force_2d(frame.geometry.to_numpy())
+    bad = ~shapely.is_valid(shapes)
+    if bad.any():
+        before = shapely.area(shapes[bad])
+        fixed = shapely.make_valid(shapes[bad], method="structure", keep_collapsed=False)
+        moved = float(np.abs(shapely.area(fixed) - before).sum())
+        shapes[bad] = fixed
+        n = int(bad.sum())
+        findings.append(
+            Finding(
+                "geometry_repaired",
+                "warning",
+                n,
+                moved,
+                "m2",
+                f"{n} 个图形自相交，已修复，面积变化合计 {moved:.1f} 平方米",
+                f"{n} self-intersecting shapes repaired, area changed by {moved:.1f} m² in all",
+            )
+        )
+    frame = frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs))
+    if role is not None and role.family is not None:
+        frame, wrong = _only_family(frame, role.family)
+        if wrong:
+            findings.append(
+                Finding(
+                    "geometry_type",
+                    "warning",
+                    wrong,
+                    np.nan,
+                    "",
+                    f"{wrong} 个图形类型不符，未使用",
+                    f"{wrong} shapes are not of type {role.family} and were left out",
+                )
+            )
+    return frame, findings
+
+
+def _only_family(frame: gpd.GeoDataFrame, family: str) -> tuple[gpd.GeoDataFrame, int]:
+    dimension = {"point": 0, "line": 1, "polygon": 2}[family]
+    shapes = frame.geometry.to_numpy()
+    mixed = shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION
+    for i in np.flatnonzero(mixed):
+        parts = [p for p in shapely.get_parts(shapes[i]) if shapely.get_dimensions(p) == dimension]
+        shapes[i] = shapely.union_all(parts) if parts else None
+    good = shapely.get_dimensions(shapes) == dimension
+    good &= ~shapely.is_empty(shapes) & ~shapely.is_missing(shapes)
+    kept = frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs))[good]
+    return kept, int((~good).sum())
+
+
+def overlaps(frame: gpd.GeoDataFrame) -> pd.DataFrame:
+    """Pairs of polygons that share more than a sliver: ``left, right`` (row numbers), ``area_m2`` (planar)."""
+    shapes = frame.geometry.to_numpy()
+    left, right = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    once = left < right
+    left, right = left[once], right[once]
+    touching = shapely.touches(shapes[left], shapes[right])
+    left, right = left[~touching], right[~touching]
+    area = shapely.area(shapely.intersection(shapes[left], shapes[right]))
+    found = pd.DataFrame({"left": left, "right": right, "area_m2": area})
+    return found[found["area_m2"] > OVERLAP_M2].reset_index(drop=True)
+
+
+def check_overlaps(frame: gpd.GeoDataFrame) -> list[Finding]:
+    """Find polygons that should not overlap but do."""
+    pairs = overlaps(frame)
+    if pairs.empty:
+        return []
+    area, n = float(pairs["area_m2"].sum()), len(pairs)
+    return [
+        Finding(
+            "overlap",
+            "warning",
+            n,
+            area,
+            "m2",
+            f"{n} 对图形相互重叠，重叠面积合计 {area / 1e6:.3f} 平方千米，分区合计会重复计算",
+            f"{n} pairs of polygons overlap by {area / 1e6:.3f} km² in all; sums over zones count them twice",
+        )
+    ]
+
+
+def check_keys(frame: pd.DataFrame, key: str, *, zones: bool) -> list[Finding]:
+    """Find rows that share the value of the field which should name them."""
+    n = int(frame[key].duplicated(keep=False).sum())
+    if n == 0:
+        return []
+    example = str(frame.loc[frame[key].duplicated(keep=False), key].iloc[0])
+    return [
+        Finding(
+            "duplicate_code",
+            "error" if zones else "warning",
+            n,
+            np.nan,
+            "",
+            f"{n} 条记录的 {key} 重复，例如 {example}",
+            f"{n} rows share a value of {key}, e.g. {example}",
+        )
+    ]
+
+
+def check_land_use(frame: gpd.GeoDataFrame) -> list[Finding]:
+    """Find unknown class codes and stated areas that differ from the shapes."""
+    findings = []
+    unknown = ~codes.is_known(frame["dlbm"])
+    if (n := int(unknown.sum())) > 0:
+        example = str(frame.loc[unknown, "dlbm"].iloc[0])
+        area = float(frame.geometry[unknown].area.sum())
+        findings.append(
+            Finding(
+                "unknown_code",
+                "error",
+                n,
+                area,
+                "m2",
+                f"{n} 个图斑的地类编码不在三调地类表中，例如 {example!r}",
+                f"{n} parcels have a class code that is not in the survey's table, e.g. {example!r}",
+            )
+        )
+    stated, drawn = frame["area_m2"].to_numpy(dtype=float), frame.geometry.area.to_numpy()
+    wrong = np.abs(stated - drawn) > np.maximum(STATED_M2, STATED_SHARE * drawn)
+    if (n := int(np.nansum(wrong))) > 0:
+        worst = float(np.nanmax(np.abs(stated - drawn)))
+        findings.append(
+            Finding(
+                "stated_area",
+                "warning",
+                n,
+                worst,
+                "m2",
+                f"{n} 个图斑的图斑面积与图形面积相差超过 5%",
+                f"{n} parcels state an area more than 5 % away from their shape's",
+            )
+        )
+    return findings
+
+
+def _predicted(lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64]) -> float:
+    return float(np.median(gcj02.offset_m(lon, lat)))
+
+
+def _suspected(check: str, n: int, offset: float, detail_zh: str, detail_en: str, converted: bool) -> Finding:
+    zh = "按 GCJ-02 换算后使用" if converted else "坐标疑为 GCJ-02（火星坐标），未换算"
+    en = "converted from GCJ-02" if converted else "coordinates look like GCJ-02, not converted"
+    return Finding(
+        check,
+        "warning",
+        n,
+        offset,
+        "m",
+        f"{detail_zh}；偏移约 {offset:.0f} 米；{zh}",
+        f"{detail_en}; offset about {offset:.0f} m; {en}",
+    )
+
+
+def check_offset_polygons(
+    raw: gpd.GeoDataFrame, trusted: gpd.GeoDataFrame, field: str, *, converted: bool = False
+) -> list[Finding]:
+    """Offset of polygons from the trusted ones with the same ``field``, by the centres of their extents.
+
+    Parameters
+    ----------
+    raw, trusted : GeoDataFrame
+        Both in degrees of WGS 84 as far as the files say (EPSG:4326), ``raw`` before any datum conversion.
+    """
+    pairs = raw[[field, "geometry"]].merge(
+        pd.DataFrame(trusted[[field, "geometry"]]), on=field, suffixes=("", "_t")
+    )
+    if pairs.empty:
+        text = f"与可信图层没有相同的 {field}，无法核对坐标"
+        return [
+            Finding(
+                "offset",
+                "info",
+                0,
+                np.nan,
+                "",
+                text,
+                f"no common {field} with the trusted layer, coordinates not checked",
+            )
+        ]
+    here, there = (shapely.bounds(pairs[c].to_numpy()) for c in ("geometry", "geometry_t"))
+    x, y = here[:, [0, 2]].mean(axis=1), here[:, [1, 3]].mean(axis=1)
+    tx, ty = there[:, [0, 2]].mean(axis=1), there[:, [1, 3]].mean(axis=1)
+    geod = pyproj.Geod(ellps="WGS84")
+    before = float(np.median(geod.inv(x, y, tx, ty)[2]))
+    fixed = shapely.bounds(gcj02.geometries_to_wgs84(pairs["geometry"].to_numpy()))
+    fx, fy = fixed[:, [0, 2]].mean(axis=1), fixed[:, [1, 3]].mean(axis=1)
+    after = float(np.median(geod.inv(fx, fy, tx, ty)[2]))
+    n = len(pairs)
+    if before > OFFSET_M and after < 0.3 * before:
+        zh = f"与可信图层 {n} 个同名图形相比，换算前偏 {before:.0f} 米，按 GCJ-02 换算后剩 {after:.0f} 米"
+        en = f"against {n} shapes of the trusted layer {before:.0f} m off, {after:.0f} m after the GCJ-02 inverse"
+        return [_suspected("gcj02", n, before, zh, en, converted)]
+    severity: Literal["info", "warning"] = "warning" if before > OFFSET_M else "info"
+    return [
+        Finding(
+            "offset",
+            severity,
+            n,
+            before,
+            "m",
+            f"与可信图层的偏移中位数为 {before:.0f} 米",
+            f"median offset from the trusted layer is {before:.0f} m",
+        )
+    ]
+
+
+def check_offset_points(
+    raw: gpd.GeoDataFrame, zones: gpd.GeoDataFrame, field: str, *, converted: bool = False
+) -> list[Finding]:
+    """Offset of points that state the zone they lie in: how many do, before and after the GCJ-02 inverse.
+
+    Parameters
+    ----------
+    raw, zones : GeoDataFrame
+        Both in EPSG:4326; ``zones`` has ``code`` and ``name``; ``field`` holds either.
+    """
+    outline = {
+        **dict(zip(zones["code"], zones.geometry, strict=True)),
+        **dict(zip(zones["name"], zones.geometry, strict=True)),
+    }
+    stated = raw[raw[field].isin(list(outline))]
+    if stated.empty:
+        text = f"字段 {field} 没有可核对的分区名称，无法核对坐标"
+        return [
+            Finding(
+                "offset",
+                "info",
+                0,
+                np.nan,
+                "",
+                text,
+                f"{field} names no zone of the trusted layer, coordinates not checked",
+            )
+        ]
+    shapes = np.array([outline[v] for v in stated[field]], dtype=object)
+    x, y = stated.geometry.x.to_numpy(), stated.geometry.y.to_numpy()
+    fx, fy = gcj02.to_wgs84(x, y)
+    before = int(shapely.contains_xy(shapes, x, y).sum())
+    after = int(shapely.contains_xy(shapes, fx, fy).sum())
+    n, offset = len(stated), _predicted(x, y)
+    zh = f"{n} 个点中 {before} 个落在其注明的分区内，按 GCJ-02 换算后 {after} 个"
+    en = f"{before} of {n} points lie in the zone they state, {after} after the GCJ-02 inverse"
+    if after > before and offset > OFFSET_M:
+        return [_suspected("gcj02", n, offset, zh, en, converted)]
+    return [Finding("offset", "warning" if before < 0.5 * n else "info", n, np.nan, "", zh, en)]

@@ -1,0 +1,500 @@
+"""City profiles: what a city has, where its data lie, and by which definitions it is judged."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import pyproj
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from workbench.core.errors import LayerMissing, ParameterError, ProfileError
+from workbench.core.paths import PACKAGE, built_data_dir, data_root
+
+DEMO_SOURCE = "demo-source"
+"""Folder below the built data in which the demo city's source files are generated."""
+
+Tier = Literal["statutory", "substitute", "proxy"]
+Sensitivity = Literal["公开", "内部", "敏感"]
+
+
+class _Strict(BaseModel):
+    """Base of the profile's parts: read-only, no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Edition(_Strict):
+    """A later, revised edition of a layer; the layer's own path is the edition ``original``."""
+
+    path: str
+    """File relative to the data folder; ``{year}`` stands for the year."""
+    years: tuple[int, ...] = ()
+    """Years the revision covers; empty for a layer not dated by year."""
+    date: str = ""
+    """Date of the revision (ISO)."""
+    note_zh: str = ""
+    """What was revised, in Chinese."""
+    note_en: str = ""
+    """What was revised, in English."""
+
+
+class LayerSpec(_Strict):
+    """Where a layer role's data are, and how they become the standard form."""
+
+    path: str
+    """File relative to the data folder; ``{year}`` stands for the year."""
+    kind: Literal["vector", "raster", "table"]
+    """What the file holds."""
+    years: tuple[int, ...] = ()
+    """Years with an edition each; empty: one edition, not dated by year."""
+    layer: str | None = None
+    """Layer in a GeoPackage or FileGDB, sheet of a workbook, member of a zip."""
+    where: str | None = None
+    """pandas query on the standardised fields; rows that fail it are left out."""
+    fields: dict[str, str] = Field(default_factory=dict)
+    """Standard field = the file's field."""
+    values: dict[str, dict[str, str | int | float | bool]] = Field(default_factory=dict)
+    """Standard field -> {the file's value = standard value}; other values stay."""
+    constants: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Standard field = one value for every row."""
+    scale: dict[str, float] = Field(default_factory=dict)
+    """Standard field = factor to the standard unit."""
+    preset: Literal["osm_roads", "osm_facilities", "osm_parks", "osm_buildings", "gtfs_stops"] | None = None
+    """Named reading of a well-known format, applied before ``fields``."""
+    crs: str | None = None
+    """What the file should have said of its CRS; used when the file is silent."""
+    datum: Literal["gcj02"] | None = None
+    """``gcj02``: the file's degrees are GCJ-02 and are converted."""
+    encoding: str | None = None
+    """Encoding of a Shapefile's or CSV's text."""
+    check_against: str | None = None
+    """Role of a trusted layer; the offset from it is measured."""
+    check_field: str | None = None
+    """For points checked against zones: the field with the stated zone's name or code."""
+    grid: Literal["city", "own"] = "city"
+    """Raster: must lie on the city's grid, or has one of its own."""
+    bands: tuple[str, ...] = ()
+    """Raster with several bands: their names in order."""
+    assets: dict[str, str] = Field(default_factory=dict)
+    """Further files of an edition: asset name = path, e.g. ``cloud = "cloud_{year}.tif"``."""
+    tier: Tier = "statutory"
+    """How good the data are as a basis for the standard's indicators."""
+    source: str = ""
+    """Who made the data."""
+    licence: str = ""
+    """Terms of use as stated by the source."""
+    date: str = ""
+    """Date the data describe (ISO, may hold ``{year}``)."""
+    update_cycle: str = ""
+    """How often the data are renewed."""
+    sensitivity: Sensitivity = "公开"
+    """Clearance needed to see the data."""
+    holder: str = ""
+    """Who usually holds such data."""
+    note_zh: str = ""
+    """What a reader must know about the data, in Chinese."""
+    note_en: str = ""
+    """The same in English."""
+    editions: dict[str, Edition] = Field(default_factory=dict)
+    """Revised editions, oldest first."""
+
+    @model_validator(mode="after")
+    def _years_and_path_agree(self) -> LayerSpec:
+        for path in [self.path, *(e.path for e in self.editions.values())]:
+            if Path(path).is_absolute() or ".." in Path(path).parts:
+                raise ValueError(f"path {path!r} must stay inside the city's data folder")
+        if "{year}" in self.path and not self.years:
+            raise ValueError(f"path {self.path!r} has {{year}} but 'years' is empty")
+        if "original" in self.editions or "latest" in self.editions:
+            raise ValueError("an edition may not be called 'original' or 'latest'")
+        if self.datum and self.kind != "vector":
+            raise ValueError("'datum' is for vector layers")
+        return self
+
+    def file(self, root: Path, year: int | None, edition: str = "original") -> Path:
+        """Source file of an edition."""
+        pattern = self.path if edition == "original" else self.editions[edition].path
+        return root / pattern.replace("{year}", str(year))
+
+    def editions_of(self, year: int | None) -> list[str]:
+        """Editions that cover a year (None for layers not dated), oldest first."""
+        found = ["original"] if year in self.years or (year is None and not self.years) else []
+        later = [n for n, e in self.editions.items() if year in e.years or (year is None and not e.years)]
+        return found + later
+
+
+class Level(_Strict):
+    """A zone level: which layer holds its zones."""
+
+    role: str
+    """Layer role of the zones."""
+    parent: str | None = None
+    """Level above; None: the city."""
+    parent_field: str | None = None
+    """Field with the parent's code; the parent level's name when not given."""
+    code: str = "code"
+    """Field with the zone's code."""
+    name: str = "name"
+    """Field with the zone's name."""
+    title_zh: str = ""
+    """Name of the level in Chinese, e.g. 区."""
+    title_en: str = ""
+    """Name of the level in English."""
+
+
+class Target(_Strict):
+    """A planned value of an indicator."""
+
+    indicator: str
+    """Indicator id."""
+    year: int
+    """Year by which it holds."""
+    value: float
+    """Planned value in ``unit``."""
+    op: Literal[">=", "<=", "=="]
+    """How the observed value must stand to it."""
+    unit: str
+    """Unit of ``value``."""
+    source: str = ""
+    """Document that sets it."""
+    confidence: str = ""
+    """How sure the transcription is."""
+    base_year: int | None = None
+    """Year from which the path to the target starts; the city's base year when not given."""
+    base_value: float | None = None
+    """Value in the base year, when the document states it."""
+    note_zh: str = ""
+    """What a reader must know, in Chinese."""
+    note_en: str = ""
+    """The same in English."""
+
+
+class MissingHint(_Strict):
+    """Data the city does not have: who holds them."""
+
+    holder: str
+    """Who usually holds such data."""
+    note_zh: str = ""
+    """Why they are absent, in Chinese."""
+    note_en: str = ""
+    """Why they are absent, in English."""
+
+
+class Grid(_Strict):
+    """The city's raster grid."""
+
+    resolution: float = Field(gt=0)
+    """Cell size in metres."""
+    left: float
+    """Easting of the upper left corner."""
+    top: float
+    """Northing of the upper left corner."""
+    rows: int = Field(gt=0)
+    """Cells down."""
+    columns: int = Field(gt=0)
+    """Cells across."""
+
+
+class _Header(_Strict):
+    """Section ``[city]`` of a profile."""
+
+    name: str
+    name_zh: str
+    name_en: str
+    crs: str
+    language: Literal["zh", "en"] = "zh"
+    base_year: int
+    years: tuple[int, ...] = Field(min_length=1)
+    indicator_set: str = "checkup_first"
+    rule_packs: tuple[str, ...] = ()
+    report_book: str = "annual_checkup"
+    data: str
+    walking_m_per_min: float = Field(default=60.0, gt=0, le=200)
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9_]+", value):
+            raise ValueError("expected lower-case letters, digits and _ only")
+        return value
+
+    @field_validator("crs")
+    @classmethod
+    def _projected_in_metres(cls, value: str) -> str:
+        try:
+            crs = pyproj.CRS.from_user_input(value)
+        except pyproj.exceptions.CRSError as error:
+            raise ValueError("expected a CRS with an authority code, e.g. EPSG:4547") from error
+        if crs.to_authority() is None:
+            raise ValueError("expected a CRS with an authority code, e.g. EPSG:4547")
+        if not crs.is_projected or crs.axis_info[0].unit_name != "metre":
+            raise ValueError("expected a projected CRS in metres, e.g. EPSG:4547")
+        return ":".join(crs.to_authority())
+
+    @field_validator("years")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("expected years in ascending order, each once")
+        return value
+
+
+class City(_Strict):
+    """A city as its profile states it."""
+
+    city: _Header
+    """Section ``[city]``."""
+    scopes: dict[str, str] = Field(default_factory=dict)
+    """Scope name -> value of the field ``scope`` in the role ``scopes``, or a role for the whole of that layer."""
+    levels: dict[str, Level] = Field(default_factory=dict)
+    """Zone levels from large to small; ``city`` is implied."""
+    layers: dict[str, LayerSpec] = Field(default_factory=dict)
+    """Layer role -> where it is."""
+    targets: tuple[Target, ...] = ()
+    """Planned values."""
+    missing: dict[str, MissingHint] = Field(default_factory=dict)
+    """Roles the city has no data for, and who holds them."""
+    grid: Grid | None = None
+    """Raster grid; when not given, that of the profile's first raster layer."""
+    root: Path
+    """Folder of the data."""
+    path: Path
+    """The profile."""
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> City:
+        for name, level in self.levels.items():
+            if name == "city":
+                raise ValueError("levels.city: the level 'city' is implied and may not be defined")
+            if level.role not in self.layers:
+                raise ValueError(f"levels.{name}.role: no layer role {level.role!r} in the profile")
+            if level.parent not in {None, "city", *self.levels}:
+                raise ValueError(f"levels.{name}.parent: no level {level.parent!r} in the profile")
+        for role, spec in self.layers.items():
+            if not re.fullmatch(r"[a-z0-9_]+", role):
+                raise ValueError(f"layers.{role}: expected lower-case letters, digits and _ only")
+            if spec.check_against is not None and spec.check_against not in self.layers:
+                raise ValueError(f"layers.{role}.check_against: no layer role {spec.check_against!r}")
+        if both := set(self.missing) & set(self.layers):
+            raise ValueError(f"missing.{min(both)}: the role is also among the layers")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Short name, also that of its folders."""
+        return self.city.name
+
+    @property
+    def name_zh(self) -> str:
+        """Name in Chinese."""
+        return self.city.name_zh
+
+    @property
+    def name_en(self) -> str:
+        """Name in English."""
+        return self.city.name_en
+
+    @property
+    def crs(self) -> str:
+        """Working CRS with authority, projected, metres."""
+        return self.city.crs
+
+    @property
+    def language(self) -> str:
+        """Language of the report, ``zh`` or ``en``."""
+        return self.city.language
+
+    @property
+    def base_year(self) -> int:
+        """Year from which paths to targets start."""
+        return self.city.base_year
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """Years a checkup can be made for, ascending."""
+        return self.city.years
+
+    @property
+    def latest_year(self) -> int:
+        """Default year of a checkup."""
+        return self.city.years[-1]
+
+    @property
+    def indicator_set(self) -> str:
+        """Name of the indicator set."""
+        return self.city.indicator_set
+
+    @property
+    def rule_packs(self) -> tuple[str, ...]:
+        """Names of the rule packs."""
+        return self.city.rule_packs
+
+    @property
+    def report_book(self) -> str:
+        """Name of the report book."""
+        return self.city.report_book
+
+    @property
+    def walking_m_per_min(self) -> float:
+        """The one walking speed."""
+        return self.city.walking_m_per_min
+
+    def title(self, lang: str | None = None) -> str:
+        """Name in ``zh`` or ``en``; the profile's language when not given."""
+        return self.name_en if (lang or self.language) == "en" else self.name_zh
+
+    def check_year(self, year: int) -> int:
+        """Give back the year when a checkup can be made for it.
+
+        Raises
+        ------
+        ParameterError
+            When the profile does not list it.
+        """
+        if year not in self.years:
+            raise ParameterError(
+                "no checkup for this year", where=self.name, found=year, expected=str(self.years)
+            )
+        return year
+
+    def layer(self, role: str) -> LayerSpec:
+        """Specification of a layer role.
+
+        Raises
+        ------
+        LayerMissing
+            When the profile has no such role; names the holder when the profile does.
+        """
+        if role not in self.layers:
+            hint = self.missing.get(role)
+            raise LayerMissing(role, reason="no_layer", holder=hint.holder if hint else None)
+        return self.layers[role]
+
+
+def city_names() -> list[str]:
+    """Names of the profiles that come with the package."""
+    return sorted(path.stem for path in (PACKAGE / "cities").glob("*.toml"))
+
+
+def _profile_path(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    if re.fullmatch(r"[A-Za-z0-9_]+", text) and not Path(text).is_file():
+        path = PACKAGE / "cities" / f"{text}.toml"
+        if not path.exists():
+            raise ProfileError(
+                "no such city",
+                where="cities",
+                found=text,
+                expected=f"one of {', '.join(city_names())}, or a path",
+            )
+        return path
+    path = Path(text).expanduser().resolve()
+    if not path.is_file():
+        raise ProfileError("no such profile", where=text, expected="a TOML file")
+    return path
+
+
+def _resolve_root(data: str, path: Path, root: Path | None) -> Path:
+    """Folder of a city's data; the demo's is generated later and need not exist yet."""
+    if data == "demo":
+        return built_data_dir() / DEMO_SOURCE
+    if root is None:
+        root = data_root()
+    if Path(data).is_absolute():
+        folder = Path(data)
+    elif root is not None:
+        folder = root / data
+    else:
+        folder = path.parent / data  # a profile may lie beside its data
+        if not folder.is_dir():
+            raise ProfileError(
+                "the data root is not known",
+                where=f"{path.name}: city.data",
+                found=data,
+                expected="a folder below the data root",
+                hint="set WORKBENCH_DATA or give --data-root",
+            )
+    if not folder.is_dir():
+        raise ProfileError(
+            "the data folder does not exist",
+            where=f"{path.name}: city.data",
+            found=str(folder),
+            expected="an existing folder",
+            hint="set WORKBENCH_DATA or give --data-root",
+        )
+    return folder.resolve()
+
+
+def _first_problem(error: ValidationError, path: Path) -> ProfileError:
+    """All problems of a profile in one error; the first one names key, found and expected."""
+    problems = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        problems.append(
+            (key or "profile", item["msg"].removeprefix("Value error, "), item["type"], item["input"])
+        )
+    key, message, kind, found = problems[0]
+    if kind == "extra_forbidden":
+        model: Any = {"layers": LayerSpec, "levels": Level, "targets": Target, "city": _Header}.get(
+            key.split(".")[0] if "." in key else "", City
+        )
+        known = sorted(set(model.model_fields) - {"root", "path"} if model is City else model.model_fields)
+        message, expected = "unknown key", f"one of {', '.join(known)}"
+    elif kind == "missing":
+        message, found, expected = "key missing", None, "a value"
+    else:
+        expected = message
+        message = "value cannot be used"
+    shown = found if isinstance(found, str | int | float | bool | list | None) else None
+    rest = (
+        f"{len(problems) - 1} more: {', '.join(p[0] for p in problems[1:6])}" if len(problems) > 1 else None
+    )
+    return ProfileError(message, where=f"{path.name}: {key}", found=shown, expected=expected, hint=rest)
+
+
+def load_city(name_or_path: str | Path, data_root: Path | str | None = None) -> City:
+    """Read and check a city profile.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a profile in the package (``"demo"``) or path of a TOML file.
+    data_root : Path, optional
+        Folder below which ``city.data`` lies; ``$WORKBENCH_DATA`` when not given.
+
+    Raises
+    ------
+    ProfileError
+        Naming file, key, what was found and what was expected.
+    """
+    path = _profile_path(name_or_path)
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"not valid TOML: {error}", where=path.name) from error
+    header = content.get("city")
+    if not isinstance(header, dict):
+        raise ProfileError("key missing", where=f"{path.name}: city", expected="a section [city]")
+    data = header.get("data")
+    if not isinstance(data, str):
+        raise ProfileError("key missing", where=f"{path.name}: city.data", expected='"demo" or a folder')
+    for key in ("root", "path"):
+        if key in content:
+            raise ProfileError("unknown key", where=f"{path.name}: {key}")
+    try:
+        city = City(**content, path=path, root=Path("."))
+    except ValidationError as error:
+        raise _first_problem(error, path) from error
+    root = _resolve_root(data, path, Path(data_root).resolve() if data_root is not None else None)
+    return city.model_copy(update={"root": root})

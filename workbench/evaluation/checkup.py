@@ -1,0 +1,230 @@
+"""The annual checkup: values of a city and year, what the rules say of them, and every number derived from both."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import pandas as pd
+
+from workbench.core.cache import StepCache, step_key, write_json
+from workbench.core.city import City, load_city
+from workbench.core.errors import LayerMissing, RunError
+from workbench.core.paths import atomic_write
+from workbench.core.provenance import code_version
+from workbench.evaluation.derived import derived_rows, target_rows
+from workbench.indicators.compute import compute
+from workbench.indicators.indicator import Indicator
+from workbench.indicators.library import load_library, load_set
+from workbench.indicators.values import table, value_id
+from workbench.rules.evaluate import evaluate
+
+if TYPE_CHECKING:
+    from workbench.catalog.data import CityData
+
+log = logging.getLogger(__name__)
+
+LEVELS = ("city", "district")
+
+
+@dataclass
+class Checkup:
+    """A checkup: one city, one year, its values and findings."""
+
+    city: City
+    """The city's profile."""
+    year: int
+    """Year of the checkup."""
+    values: pd.DataFrame
+    """The value table: the year, the earlier years compared with, targets, and all derived numbers."""
+    findings: gpd.GeoDataFrame
+    """What the rules say, worst first."""
+    definitions: Mapping[str, Indicator] = field(default_factory=load_library)
+    """Indicator definitions by id."""
+
+    @cached_property
+    def data(self) -> CityData:
+        """The city's layers."""
+        from workbench.catalog.data import CityData
+
+        return CityData(self.city)
+
+    def get(
+        self, indicator: str, level: str = "city", zone: str | None = None, *, year: int | None = None
+    ) -> pd.Series[Any]:
+        """Row of the value table.
+
+        Parameters
+        ----------
+        indicator : str
+            Id of an indicator or of a derived number.
+        level : str
+            Zone level, ``report`` or ``case``.
+        zone : str, optional
+            Zone code; for ``city`` the city itself.
+        year : int, optional
+            The checkup's year when not given.
+
+        Raises
+        ------
+        LookupError
+            When there is no such row.
+        """
+        code = self.city.name if zone is None and level == "city" else (zone or "")
+        wanted = value_id(self.city.name, indicator, level, code, year or self.year)
+        rows = self.values[self.values["value_id"] == wanted]
+        if rows.empty:
+            raise LayerMissing(
+                f"{indicator} ({level} {code})", year or self.year, reason="not in the value table"
+            )
+        return rows.iloc[0]
+
+    def save(self, folder: Path | str) -> Path:
+        """Write ``values.parquet``, ``findings.parquet`` and ``checkup.json`` into a folder, each atomically."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder / "values.parquet") as path:
+            self.values.to_parquet(path)
+        with atomic_write(folder / "findings.parquet") as path:
+            self.findings.to_parquet(path)
+        record = {
+            "city": self.city.name,
+            "profile": str(self.city.path),
+            "root": str(self.city.root),
+            "year": self.year,
+            "code_version": code_version(),
+        }
+        write_json(folder / "checkup.json", record)
+        return folder
+
+    @classmethod
+    def read(cls, folder: Path | str) -> Checkup:
+        """Read the checkup that :meth:`save` wrote.
+
+        Raises
+        ------
+        RunError
+            When the folder holds no checkup.
+        """
+        folder = Path(folder)
+        if not (folder / "checkup.json").exists():
+            raise RunError(
+                "no checkup in this folder",
+                where=str(folder),
+                expected="checkup.json, values.parquet, findings.parquet",
+            )
+        record = json.loads((folder / "checkup.json").read_text("utf-8"))
+        city = load_city(record["profile"]).model_copy(update={"root": Path(record["root"])})
+        return cls(
+            city=city,
+            year=int(record["year"]),
+            values=pd.read_parquet(folder / "values.parquet"),
+            findings=gpd.read_parquet(folder / "findings.parquet"),
+        )
+
+
+def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True) -> Checkup:
+    """Make the checkup of a city and year, or take it from the cache when nothing it depends on changed.
+
+    Parameters
+    ----------
+    city : City or str
+        Profile, or its name or path.
+    year : int, optional
+        One of the profile's ``years``; the latest when not given.
+    use_cache : bool
+        Take results of unchanged steps from the cache; either way new ones are kept there.
+
+    Returns
+    -------
+    Checkup
+
+    Raises
+    ------
+    ParameterError
+        The profile has no checkup for the year.
+    """
+    from workbench.catalog.data import CityData
+
+    profile = load_city(city) if isinstance(city, str) else city
+    wanted = profile.check_year(int(year)) if year is not None else profile.latest_year
+    data = CityData(profile)
+    cache = StepCache()
+    inputs = input_hashes(data, profile)
+    ids = load_set(profile.indicator_set)
+    frames = []
+    for one in years_compared(data, profile, wanted):
+        chosen = ids if one in (wanted, wanted - 1) else _targeted(profile, ids)
+        if not chosen:
+            continue
+        key = step_key(
+            "values",
+            inputs=inputs,
+            parameters={"city": profile.name, "year": one, "ids": chosen},
+            code=code_version(),
+        )
+
+        def compute_year(one: int = one, chosen: list[str] = chosen) -> pd.DataFrame:
+            levels = LEVELS if one == wanted else ("city",)
+            return compute(profile, one, chosen, levels=levels, store=data)
+
+        frames.append(cache.step(f"values-{profile.name}", key, compute_year, use_cache=use_cache))
+    values = pd.concat([*frames, table(target_rows(profile))], ignore_index=True)
+    key = step_key(
+        "findings", inputs=inputs, parameters={"city": profile.name, "year": wanted}, code=code_version()
+    )
+    findings = cache.step(
+        f"findings-{profile.name}", key, lambda: evaluate(profile, wanted, values, data), use_cache=use_cache
+    )
+    definitions = load_library()
+    values = pd.concat(
+        [values, table(derived_rows(profile, wanted, values, findings, definitions))], ignore_index=True
+    )
+    result = Checkup(city=profile, year=wanted, values=values, findings=findings, definitions=definitions)
+    result.__dict__["data"] = data
+    return result
+
+
+def input_hashes(data: Any, city: City) -> dict[str, str]:
+    """Hash of every layer edition and of the profile: what a checkup's cached results depend on."""
+    found = {"profile": city.profile_text}
+    for role in city.layers:
+        for year in data.years(role) or [None]:
+            if data.has(role, year):
+                for edition in ("latest", "original"):
+                    try:
+                        source = data.source(role, year, edition=edition)
+                    except LayerMissing:
+                        continue
+                    found[f"{role}-{year}-{edition}"] = f"{source.sha256} {source.date}"
+    return found
+
+
+def data_years(data: Any, city: City) -> list[int]:
+    """Years for which the city has a layer dated by year."""
+    return sorted({year for role in city.layers for year in data.years(role)})
+
+
+def years_compared(data: Any, city: City, year: int) -> list[int]:
+    """Years whose values a checkup holds: its own, the year before, and the latest up to the base year."""
+    known = data_years(data, city)
+    chosen = {year}
+    if year - 1 in known:
+        chosen.add(year - 1)
+    starts = {target.base_year or city.base_year for target in city.targets if target.base_value is None}
+    for start in starts:
+        base = [one for one in known if start - 2 <= one <= min(start, year - 1)]
+        if base:
+            chosen.add(base[-1])
+    return sorted(chosen, reverse=True)
+
+
+def _targeted(city: City, ids: list[str]) -> list[str]:
+    wanted = {target.indicator for target in city.targets}
+    return [one for one in ids if one in wanted]

@@ -1,0 +1,387 @@
+"""Computes indicators of a city and year into the value table, each row with its provenance."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from workbench import __version__
+from workbench.core.errors import LayerMissing, ParameterError
+from workbench.core.paths import PACKAGE
+from workbench.core.provenance import Source, stable_hash
+from workbench.indicators import reasons
+from workbench.indicators.indicator import TIERS, WHOLE, Indicator
+from workbench.indicators.inputs import Inputs, Memo, Store
+from workbench.indicators.library import load_library
+from workbench.indicators.values import OBSERVED, highest_sensitivity, table, value_id
+from workbench.operators.area import area_m2
+
+if TYPE_CHECKING:
+    from workbench.core.city import City
+
+log = logging.getLogger(__name__)
+
+MIN_ZONE_SHARE = 1e-6
+"""A zone with less of its area inside a scope lies outside it (slivers of digitising)."""
+
+
+@dataclass
+class _Outcome:
+    """What came of one indicator at one level."""
+
+    frame: pd.DataFrame | None = None
+    method: int = 0
+    accesses: frozenset[tuple[str, int | None]] = frozenset()
+    outside: frozenset[str] = frozenset()
+    reason: tuple[str, str, str] = ("", "", "")
+
+
+@dataclass
+class Run:
+    """One computation: the city's layers, zones and scopes, and what its formulas share."""
+
+    city: City
+    """The profile."""
+    store: Any
+    """``CityData`` or the like."""
+    year: int
+    """Year of the checkup."""
+    edition: str = "latest"
+    """``latest`` or ``original``."""
+    memo: Memo = field(default_factory=Memo)
+    """Shared results."""
+    _zones: dict[tuple[str, str], tuple[gpd.GeoDataFrame, frozenset[str]]] = field(default_factory=dict)
+    _sources: dict[tuple[str, int | None], Source] = field(default_factory=dict)
+
+    def inputs(self) -> Inputs:
+        """Inputs without any role; each definition gets its own restriction of them."""
+        return Inputs(
+            store=self.store,
+            year=self.year,
+            base_year=self.city.base_year,
+            edition=self.edition,
+            roles=frozenset(),
+            scope=None,
+            walking_m_per_min=self.city.walking_m_per_min,
+            crs=self.city.crs,
+            city=self.city.name,
+            home_zones=self._home_zones(),
+            memo=self.memo,
+        )
+
+    def _home_zones(self) -> frozenset[str]:
+        codes = {self.city.name, "city"}
+        for level in self.city.levels:
+            codes |= set(self.all_zones(level)["code"].astype(str))
+        return frozenset(codes)
+
+    def all_zones(self, level: str) -> gpd.GeoDataFrame:
+        """Zones of a level, uncut."""
+        return self.memo.get(("zones", level), lambda: self.store.zones(level))
+
+    def scope(self, name: str) -> Any | None:
+        """Geometry of a scope; None when the city has not delimited it."""
+        if name == WHOLE or name not in self.city.scopes:
+            return None
+        try:
+            return self.memo.get(("scope", name), lambda: self.store.scope(name))
+        except LayerMissing:
+            return None
+
+    def zones(self, level: str, scope: str) -> tuple[gpd.GeoDataFrame, frozenset[str]]:
+        """Zones of a level cut to a scope, indexed by code, and the codes that lie outside it."""
+        if (level, scope) not in self._zones:
+            whole = self.all_zones(level)
+            zones = gpd.GeoDataFrame(
+                {"name": whole["name"].astype(str).to_numpy()},
+                index=pd.Index(whole["code"].astype(str), name="code"),
+                geometry=whole.geometry.to_numpy(),
+                crs=whole.crs,
+            )
+            limit = self.scope(scope)
+            outside: frozenset[str] = frozenset()
+            if limit is not None:
+                cut = _polygonal(shapely.intersection(zones.geometry.to_numpy(), limit))
+                share = area_m2(cut, zones.crs) / area_m2(zones.geometry, zones.crs)
+                keep = share > MIN_ZONE_SHARE
+                outside = frozenset(zones.index[~keep])
+                zones = zones.set_geometry(gpd.GeoSeries(cut, index=zones.index, crs=zones.crs))[keep]
+            self._zones[level, scope] = (zones, outside)
+        return self._zones[level, scope]
+
+    def source(self, role: str, year: int | None) -> Source:
+        """Where a layer comes from."""
+        if (role, year) not in self._sources:
+            self._sources[role, year] = self.store.source(role, year, edition=self.edition)
+        return self._sources[role, year]
+
+
+def _polygonal(shapes: Any) -> Any:
+    from workbench.operators.overlay import polygonal
+
+    return polygonal(shapes)
+
+
+def _absent(run: Run, indicator: Indicator, method: int) -> tuple[str, str, str] | None:
+    """Why a method cannot be used, or None when its layers and its range exist."""
+    chosen = indicator.methods[method]
+    scope = chosen.scope or indicator.scope
+    gaps = []
+    for role in chosen.inputs:
+        years = run.store.years(role)
+        year = run.year if years else None
+        if not run.store.has(role, year):
+            gaps.append(_gap(run, role, year))
+    if scope != WHOLE and run.scope(scope) is None:
+        gaps.append(reasons.Gap("scopes", scope=scope))
+    return reasons.gaps_reason(gaps, (indicator.title_zh, indicator.title_en)) if gaps else None
+
+
+def _gap(run: Run, role: str, year: int | None) -> reasons.Gap:
+    holder = getattr(run.store, "holder", lambda _: None)(role) or ""
+    years = tuple(run.store.years(role))
+    return reasons.Gap(role, year, years, holder=holder, fault=_fault(run, role, year))
+
+
+def _fault(run: Run, role: str, year: int | None) -> tuple[str, str, str] | None:
+    """What is wrong with a layer that is in the profile but cannot be used; None when it is simply not there."""
+    why = getattr(run.store, "why_missing", None)
+    code = why(role, year) if why else None
+    if code is None or code in {"no_layer", "no_year"}:
+        return None
+    from workbench.catalog.data import reason_words
+
+    return code, reason_words(code, "zh"), reason_words(code, "en")
+
+
+def _apply(run: Run, indicator: Indicator, method: int, level: str) -> _Outcome:
+    chosen = indicator.methods[method]
+    scope = chosen.scope or indicator.scope
+    zones, outside = run.zones(level, scope)
+    inputs = run.inputs().restricted(chosen.inputs, run.scope(scope))
+    run.memo.used.append(set())
+    try:
+        frame = indicator.compute(inputs, zones, method=method)
+    except LayerMissing as error:
+        gap = _gap(run, error.role, error.year)
+        return _Outcome(
+            method=method, reason=reasons.gaps_reason([gap], (indicator.title_zh, indicator.title_en))
+        )
+    finally:
+        accesses = frozenset(run.memo.used.pop())
+    finite = np.isfinite(frame["value"].to_numpy(dtype="float64"))
+    frame.loc[~finite & frame["value"].notna().to_numpy(), "reason"] = "not_finite"
+    frame["value"] = frame["value"].where(finite)
+    return _Outcome(frame=frame, method=method, accesses=accesses, outside=outside)
+
+
+def _best(run: Run, indicator: Indicator, level: str) -> _Outcome:
+    """The first method that gives a value in some zone; when none does, the first that could be tried, or the reason."""
+    first: _Outcome | None = None
+    for method in range(len(indicator.methods)):
+        absent = _absent(run, indicator, method)
+        outcome = _Outcome(method=method, reason=absent) if absent else _apply(run, indicator, method, level)
+        if outcome.frame is not None and outcome.frame["value"].notna().any():
+            return outcome
+        if first is None or (first.frame is None and outcome.frame is not None):
+            first = outcome
+    assert first is not None, "the loader refuses an indicator without methods"
+    return first
+
+
+@lru_cache(maxsize=64)
+def formula_version(module: str) -> str:
+    """Package version with a hash of a formula module, of what formulas share, and of the operators."""
+    names = [
+        f"indicators/formulas/{module}.py",
+        "indicators/formulas/common.py",
+        "indicators/formulas/land.py",
+    ]
+    names += ["indicators/formulas/statistics.py", "indicators/compute.py"]
+    paths = [PACKAGE / name for name in names] + sorted((PACKAGE / "operators").glob("*.py"))
+    paths += sorted((PACKAGE / "codes").glob("*.csv"))
+    content = {p.relative_to(PACKAGE).as_posix(): p.read_text("utf-8") for p in paths}
+    return f"{__version__}+{stable_hash(content)[:10]}"
+
+
+def _frame_roles(run: Run, level: str, scope: str) -> list[str]:
+    """Undated layers that give the zones and the scope their shapes."""
+    city = run.city
+    roles = [city.levels[level].role] if level in city.levels else ["boundary", "districts"]
+    if level == "city":
+        roles += [spec.role for spec in city.levels.values()][:1]
+    if scope != WHOLE and scope in city.scopes:
+        roles.append(city.scopes[scope] if city.scopes[scope] in city.layers else "scopes")
+    return [role for role in dict.fromkeys(roles) if run.store.has(role) and not run.store.years(role)]
+
+
+def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -> dict[str, Any]:
+    chosen = indicator.methods[outcome.method]
+    sources = [run.source(role, year) for role, year in sorted(outcome.accesses, key=str)]
+    frame_sources = [
+        run.source(role, None) for role in _frame_roles(run, level, chosen.scope or indicator.scope)
+    ]
+    dated = [s.date for s in sources if s.year is not None and s.date] or [s.date for s in sources if s.date]
+    tiers = [chosen.tier, *(s.tier for s in sources if s.tier in TIERS)]
+    content = {
+        "layers": [[s.role, s.year, s.sha256] for s in [*sources, *frame_sources]],
+        "parameters": dict(chosen.parameters),
+        "walking_m_per_min": run.city.walking_m_per_min,
+        "base_year": run.city.base_year,
+        "definition": indicator.definition_version,
+        "method": outcome.method,
+    }
+    return {
+        "tier": max(tiers, key=TIERS.index) if outcome.frame is not None else "",
+        "data_date": min(dated, default=""),
+        "sensitivity": highest_sensitivity(s.sensitivity for s in sources),
+        "inputs_hash": stable_hash(content)[:16],
+        "code_version": formula_version(chosen.formula.partition(".")[0]),
+        "basis": f"{outcome.method + 1}: {chosen.formula}",
+        "denominator": indicator.denominator_zh if chosen.denominator_zh is None else chosen.denominator_zh,
+        "denominator_en": indicator.denominator_en
+        if chosen.denominator_en is None
+        else chosen.denominator_en,
+    }
+
+
+def _rows(run: Run, indicator: Indicator, level: str, run_id: str) -> list[dict[str, Any]]:
+    outcome = _best(run, indicator, level)
+    shared = _provenance(run, indicator, outcome, level)
+    found = []
+    zones = run.all_zones(level)
+    for code, name in zip(zones["code"].astype(str), zones["name"].astype(str), strict=True):
+        row: dict[str, Any] = {
+            "value_id": value_id(run.city.name, indicator.id, level, code, run.year, OBSERVED, run.edition),
+            "indicator": indicator.id,
+            "city": run.city.name,
+            "level": level,
+            "zone": code,
+            "zone_name": run.city.name_zh if level == "city" else name,
+            "year": run.year,
+            "scenario": OBSERVED,
+            "edition": run.edition,
+            "value": float("nan"),
+            "unit": indicator.unit,
+            "decimals": indicator.decimals,
+            "definition_version": indicator.definition_version,
+            "run_id": run_id,
+            **shared,
+        }
+        row.update(_result(outcome, code))
+        if row["value"] != row["value"]:
+            row["tier"] = ""
+        found.append(row)
+    return found
+
+
+def _result(outcome: _Outcome, code: str) -> dict[str, Any]:
+    """Value of one zone, or why it has none."""
+    if outcome.frame is None:
+        return dict(zip(("reason", "reason_zh", "reason_en"), outcome.reason, strict=True))
+    if code in outcome.outside:
+        reason = "outside_scope"
+    else:
+        line = outcome.frame.loc[code].to_dict()
+        if pd.notna(line["value"]):
+            return {"value": line["value"], "denominator_value": line.get("denominator", float("nan"))}
+        reason = str(line["reason"]) or "not_finite"
+    zh, en = reasons.explain(reason)
+    return {"reason": reason, "reason_zh": zh, "reason_en": en}
+
+
+def compute(
+    city: City | str,
+    year: int,
+    ids: Sequence[str],
+    *,
+    levels: Sequence[str] = ("city", "district"),
+    edition: str = "latest",
+    store: Store | None = None,
+    library: Mapping[str, Indicator] | None = None,
+    run_id: str = "",
+) -> pd.DataFrame:
+    """Values of indicators for a city and year.
+
+    Parameters
+    ----------
+    city : City or str
+        Profile, or its name.
+    year : int
+        Year of the checkup. Layers dated by year are read for this year and no other.
+    ids : sequence of str
+        Indicators of the library.
+    levels : sequence of str
+        Zone levels; those the city does not have are left out, but ``city`` is always there.
+    edition : str
+        ``latest``, or ``original`` for the data as first published.
+    store : Store, optional
+        Where layers come from; the city's catalogue when not given.
+    library : mapping, optional
+        Definitions; the package's own when not given.
+    run_id : str
+        Written into every row.
+
+    Returns
+    -------
+    pd.DataFrame
+        The value table: one row for each indicator, level and zone. A value that cannot be had is NaN with its reason.
+
+    Raises
+    ------
+    ParameterError
+        An unknown indicator or edition of the call.
+    """
+    run = open_run(city, year, edition=edition, store=store)
+    definitions = load_library() if library is None else library
+    if unknown := [id_ for id_ in ids if id_ not in definitions]:
+        raise ParameterError("no such indicator in the library", where="ids", found=unknown)
+    present = [level for level in levels if level == "city" or level in run.city.levels]
+    rows: list[dict[str, Any]] = []
+    for id_ in dict.fromkeys(ids):
+        start = time.perf_counter()
+        for level in present:
+            rows.extend(_rows(run, definitions[id_], level, run_id))
+        log.debug("%s: %.2f s", id_, time.perf_counter() - start)
+    return table(rows)
+
+
+def open_run(city: City | str, year: int, *, edition: str = "latest", store: Any | None = None) -> Run:
+    """A computation on a city's catalogue, to be shared by several calls of formulas."""
+    if isinstance(city, str):
+        from workbench.core.city import load_city
+
+        city = load_city(city)
+    if store is None:
+        from workbench.catalog.data import CityData
+
+        store = CityData(city)
+    return Run(city=city, store=store, year=int(year), edition=edition)
+
+
+def layers_used(run: Run, indicator: Indicator, level: str = "city") -> list[Source]:
+    """Layers an indicator's value at a level is made from, as they are now."""
+    outcome = _best(run, indicator, level)
+    return [run.source(role, year) for role, year in sorted(outcome.accesses, key=str)]
+
+
+def code_location(indicator: Indicator, method: int) -> str:
+    """File and line of a method's formula, relative to the package."""
+    module, _, name = indicator.methods[method].formula.partition(".")
+    function = getattr(importlib.import_module(f"workbench.indicators.formulas.{module}"), name)
+    line = inspect.getsourcelines(function)[1]
+    return f"workbench/indicators/formulas/{module}.py:{line} {name}"
+
+
+__all__ = ["Run", "code_location", "compute", "formula_version", "layers_used", "open_run"]

@@ -1,0 +1,161 @@
+"""Why a value is missing, in words: which data, who usually holds them, what having them would unlock."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from workbench.core.paths import PACKAGE
+
+Words = tuple[str, str, str, str]
+
+_SIMPLE: dict[str, tuple[str, str]] = {
+    "outside_scope": (
+        "分区不在该指标的统计范围内",
+        "the zone lies outside the range the indicator is taken over",
+    ),
+    "zero_denominator": ("分母为零，无法计算", "the denominator is zero"),
+    "no_line_in_force": ("该年末没有生效的控制线", "no planning line was in force at the end of the year"),
+    "no_earlier_year": ("没有更早年份的数据可供比较", "there is no earlier edition to compare with"),
+    "no_net_area": ("图斑未填写净面积（TBDLMJ）", "parcels without a stated net area (TBDLMJ)"),
+    "no_heights": ("建筑物没有高度属性", "buildings without a stated height"),
+    "no_floors": ("部分建筑物没有层数属性", "some buildings have no stated number of storeys"),
+    "no_external_flows": (
+        "人流数据中没有与外部城市之间的联系",
+        "the flow table has no trips to or from other cities",
+    ),
+    "no_internal_flows": (
+        "人流数据中没有市内出行或没有时间",
+        "the flow table has no timed trips inside the city",
+    ),
+    "city_level_only": ("该指标只计算到全市", "the indicator is computed for the whole city only"),
+    "not_finite": ("计算结果无意义", "the calculation gives no finite number"),
+}
+
+
+@lru_cache(maxsize=1)
+def _words() -> dict[str, dict[str, Words]]:
+    content = tomllib.loads((PACKAGE / "indicators" / "roles.toml").read_text("utf-8"))
+    return {part: {key: tuple(words) for key, words in content[part].items()} for part in ("roles", "items")}
+
+
+def role_words(role: str) -> Words:
+    """Name and usual holder of a layer role: zh, en, holder zh, holder en; the role itself when it has no words."""
+    return _words()["roles"].get(role, (role, role, "主管部门", "the department in charge"))
+
+
+def kind_words(kind: str) -> tuple[str, str]:
+    """Name of a kind of facility, zh and en."""
+    zh, en = _words()["kinds"].get(kind, (kind, kind))[:2]
+    return zh, en
+
+
+def item_words(item: str) -> Words:
+    """Name and usual publisher of an item of statistics: zh, en, holder zh, holder en."""
+    return _words()["items"].get(item, (item, item, "统计局", "statistics bureau"))
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One thing a method lacks: a layer, a year of a layer, or the delimitation of a range."""
+
+    role: str
+    """Layer role."""
+    year: int | None = None
+    """Year asked for, of a layer dated by year."""
+    years: tuple[int, ...] = ()
+    """Years there are."""
+    holder: str = ""
+    """Who holds the data in this city, where the profile says so."""
+    fault: tuple[str, str, str] | None = None
+    """Code and words (zh, en) when the layer is there but cannot be used."""
+    scope: str = ""
+    """The range that is not delimited."""
+
+    @property
+    def code(self) -> str:
+        """Reason code for the value table."""
+        if self.scope:
+            return f"no_scope:{self.scope}"
+        if self.fault:
+            return f"{self.fault[0]}:{self.role}"
+        return f"no_year:{self.role}:{self.year}" if self.years else f"no_layer:{self.role}"
+
+    def words(self) -> tuple[str, str, str, str]:
+        """What is lacking and who holds it: zh, en, holder zh, holder en."""
+        zh, en, holder_zh, holder_en = role_words(self.role)
+        holder_zh = self.holder or holder_zh
+        if self.scope:
+            english = {"城区": "the urban area", "中心城区": "the central urban area"}.get(
+                self.scope, self.scope
+            )
+            return f"{self.scope}范围", f"the delimitation of {english}", holder_zh, holder_en
+        if self.fault:
+            return f"可用的{zh}（{self.fault[1]}）", f"usable {en} ({self.fault[2]})", holder_zh, holder_en
+        if self.years:
+            had = "、".join(map(str, self.years))
+            listed = ", ".join(map(str, self.years))
+            return (
+                f"{self.year}年{zh}（已有{had}年）",
+                f"{en} of {self.year} (there is {listed})",
+                holder_zh,
+                holder_en,
+            )
+        return zh, en, holder_zh, holder_en
+
+
+def gaps_reason(gaps: Sequence[Gap], title: tuple[str, str]) -> tuple[str, str, str]:
+    """Code (of the first gap), Chinese and English for what a method lacks, and what having it would unlock.
+
+    Examples
+    --------
+    >>> gaps_reason([Gap("parks")], ("人均公园绿地面积", "Park green space per capita"))[2]
+    "lacks parks and squares (usually held by parks department); would unlock 'Park green space per capita'"
+    """
+    words = [gap.words() for gap in gaps]
+    zh = "、".join(f"{w[0]}（通常由{w[2]}掌握）" for w in words)
+    en = ", ".join(f"{w[1]} (usually held by {w[3]})" for w in words)
+    return gaps[0].code, f"缺少{zh}；补齐后可得“{title[0]}”", f"lacks {en}; would unlock '{title[1]}'"
+
+
+def explain(code: str) -> tuple[str, str]:
+    """Chinese and English of a reason code a formula gave.
+
+    Examples
+    --------
+    >>> explain("stale:gdp_1e8_cny:2017")[1]
+    'GDP at constant price: the last figure is of 2017 and is not used for another year; published by statistics bureau'
+    """
+    if code in _SIMPLE:
+        return _SIMPLE[code]
+    kind, _sep, rest = code.partition(":")
+    item, _sep, year = rest.partition(":")
+    zh, en, holder_zh, holder_en = item_words(item)
+    if kind == "stale":
+        return (
+            f"{zh}最近一期为{year}年，不以旧值代替；由{holder_zh}发布",
+            f"{en}: the last figure is of {year} and is not used for another year; published by {holder_en}",
+        )
+    if kind == "no_item":
+        return f"缺少统计项“{zh}”；由{holder_zh}发布", f"no statistics on {en}; published by {holder_en}"
+    if kind == "no_item_year":
+        return (
+            f"{zh}没有{year}年数据；由{holder_zh}发布",
+            f"{en} has no figure of {year}; published by {holder_en}",
+        )
+    if kind == "no_zone_row":
+        return f"{zh}只有全市数据，未分区发布", f"{en} is published for the whole city only"
+    if kind == "no_kind":
+        names = [kind_words(one) for one in item.split("+")]
+        return (
+            f"设施点数据中没有{'、'.join(n[0] for n in names)}，不以零计",
+            f"the facility points hold no {' or '.join(n[1] for n in names)}; this is not counted as nought",
+        )
+    if kind == "no_base_year":
+        return (
+            f"缺少基期（{rest}年）数据，无法比较",
+            f"there are no data for the base year {rest} to compare with",
+        )
+    return code, code

@@ -1,0 +1,172 @@
+"""Areas and lengths on the ellipsoid (GRS80, that of CGCS2000).
+
+Planar areas in a 3-degree Gauss-Krueger zone are 0 to 260 ppm too large, in Web Mercator 20 %; reported figures
+come from here. Edges are straight in the layer's own CRS, as drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pyproj
+import shapely
+
+from workbench.core.errors import CRSError
+
+Floats = npt.NDArray[np.float64]
+Geometries: TypeAlias = gpd.GeoSeries | Sequence[Any] | npt.NDArray[Any]
+
+_GEOD = pyproj.Geod(ellps="GRS80")
+_EQUAL_AREA = pyproj.Proj("+proj=cea +ellps=GRS80 +lat_ts=0")
+_SEGMENT_M = 500.0
+_SEGMENT_DEG = 0.004
+
+
+def _to_lonlat(crs: Any) -> tuple[pyproj.Transformer | None, float]:
+    """Way from ``crs`` to its own longitude and latitude (None if it is that), and the longest segment."""
+    if crs is None:
+        raise CRSError("an area on the ellipsoid needs a CRS", hint="set it from the data's documents")
+    known = pyproj.CRS.from_user_input(crs).to_2d()
+    lonlat = known.geodetic_crs
+    ellipsoid = known.ellipsoid
+    if lonlat is None or ellipsoid is None:
+        raise CRSError("the CRS has no ellipsoid", found=known.name)
+    like_grs80 = (
+        abs(ellipsoid.semi_major_metre - 6378137.0) < 0.01
+        and abs(ellipsoid.inverse_flattening - 298.2572) < 1e-3
+    )
+    if not like_grs80:
+        raise CRSError(
+            "the CRS lies on another ellipsoid",
+            found=f"{known.name} ({ellipsoid.name})",
+            expected="CGCS2000 or WGS 84",
+            hint="convert with the parameters of the surveying bureau first",
+        )
+    if known.is_geographic:
+        return None, _SEGMENT_DEG
+    unit = known.axis_info[0].unit_conversion_factor
+    return pyproj.Transformer.from_crs(known, lonlat, always_xy=True), _SEGMENT_M / unit
+
+
+def _lonlat(xy: Floats, transformer: pyproj.Transformer | None) -> Floats:
+    if transformer is None or not len(xy):
+        return xy
+    return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1], errcheck=True))
+
+
+def _as_array(geoms: Geometries) -> npt.NDArray[Any]:
+    values = geoms.array if isinstance(geoms, gpd.GeoSeries) else geoms
+    return np.asarray(values, dtype=object).ravel()
+
+
+def area_m2(geoms: Geometries, crs: Any) -> Floats:
+    """Area of each geometry on the GRS80 ellipsoid, in square metres.
+
+    Edges are cut into pieces of at most 500 m; ends and middles of the pieces go to longitude and latitude and to the
+    authalic cylindrical equal-area projection, where each piece is a parabola through its three points (Simpson's
+    rule, error of fourth order in the length of a piece).
+
+    Parameters
+    ----------
+    geoms : GeoSeries or array of shapely geometries, length n
+        Polygons and multipolygons; missing ones, points and lines have area 0. Two-dimensional coordinates are used.
+    crs : anything ``pyproj.CRS.from_user_input`` takes
+        CRS of the coordinates, x before y. Projected or geographic, on the ellipsoid of CGCS2000 or WGS 84.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Square metres.
+
+    Raises
+    ------
+    CRSError
+        When the CRS is missing or lies on another ellipsoid (Beijing 54, Xi'an 80).
+
+    Notes
+    -----
+    Snyder, J. P. (1987), Map Projections: A Working Manual, eq. 3-12 and 10-14 to 10-15.
+
+    Examples
+    --------
+    >>> square = shapely.box(500_000, 2_500_000, 501_000, 2_501_000)   # on the central meridian: scale 1
+    >>> round(float(area_m2([square], "EPSG:4547")[0]))
+    1000000
+    """
+    transformer, longest = _to_lonlat(crs)
+    array = _as_array(geoms)
+    total = np.zeros(len(array))
+    parts, part_of = shapely.get_parts(shapely.force_2d(array), return_index=True)
+    polygonal = shapely.get_type_id(parts) == 3
+    parts, part_of = parts[polygonal], part_of[polygonal]
+    rings, ring_of = shapely.get_rings(parts, return_index=True)
+    if not len(rings):
+        return total
+    xy, of = shapely.get_coordinates(shapely.segmentize(rings, longest), return_index=True)
+    step = np.flatnonzero(of[1:] == of[:-1])  # pieces: from vertex i to i + 1 of one ring
+    middle = (xy[step] + xy[step + 1]) / 2
+    ends = np.column_stack(_EQUAL_AREA(*_lonlat(xy, transformer).T))
+    middle = np.column_stack(_EQUAL_AREA(*_lonlat(middle, transformer).T))
+    first = np.searchsorted(of, np.arange(len(rings)))
+    origin = ends[first][of]  # coordinates from each ring's first vertex: no digits lost on small polygons
+    a, b, m = ends[step] - origin[step], ends[step + 1] - origin[step], middle - origin[step]
+    chord = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    m, b = m - a, b - a
+    bulge = m[:, 0] * b[:, 1] - m[:, 1] * b[:, 0]
+    area = np.abs(np.bincount(of[step], weights=chord / 2 + bulge * (2 / 3), minlength=len(rings)))
+    hole = np.concatenate(([False], ring_of[1:] == ring_of[:-1]))
+    total += np.bincount(part_of[ring_of], weights=np.where(hole, -area, area), minlength=len(array))
+    return total
+
+
+def length_m(geoms: Geometries, crs: Any) -> Floats:
+    """Length of each geometry on the GRS80 ellipsoid, in metres; for polygons the perimeter.
+
+    Sum of the geodesics between vertices, after pieces longer than 500 m were cut.
+
+    Parameters
+    ----------
+    geoms : GeoSeries or array of shapely geometries, length n
+        Lines, multilines or polygons; missing ones and points have length 0.
+    crs : anything ``pyproj.CRS.from_user_input`` takes
+        As for :func:`area_m2`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Metres.
+
+    Raises
+    ------
+    CRSError
+        When the CRS is missing or lies on another ellipsoid.
+
+    Notes
+    -----
+    Karney, C. F. F. (2013), Algorithms for geodesics, J. Geodesy 87, 43-55 (as in PROJ).
+
+    Examples
+    --------
+    >>> line = shapely.LineString([(114, 22), (114, 23)])             # one degree of the meridian
+    >>> round(float(length_m([line], "EPSG:4490")[0]))
+    110737
+    """
+    transformer, longest = _to_lonlat(crs)
+    array = shapely.force_2d(_as_array(geoms))
+    areal = np.isin(shapely.get_type_id(array), (3, 6))
+    array = np.where(areal, shapely.boundary(array), array)
+    parts, part_of = shapely.get_parts(array, return_index=True)
+    lines = np.isin(shapely.get_type_id(parts), (1, 2))
+    parts, part_of = parts[lines], part_of[lines]
+    if not len(parts):
+        return np.zeros(len(array))
+    xy, of = shapely.get_coordinates(shapely.segmentize(parts, longest), return_index=True)
+    lonlat = _lonlat(xy, transformer)
+    step = np.flatnonzero(of[1:] == of[:-1])
+    a, b = lonlat[step], lonlat[step + 1]
+    length = _GEOD.inv(a[:, 0], a[:, 1], b[:, 0], b[:, 1])[2]
+    return np.bincount(part_of[of[step]], weights=length, minlength=len(array)).astype(np.float64)

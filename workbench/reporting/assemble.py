@@ -1,0 +1,283 @@
+"""Executed notebooks become one page: outputs of code cells in order, numbered, with a cover.
+
+The page is self-contained: style, pictures and the letters of the Chinese font it uses lie in the file; it
+has no script and asks for nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.paths import PACKAGE, atomic_write
+from workbench.reporting.fonts import embedded_font
+
+if TYPE_CHECKING:
+    from workbench.reporting.run import Plan
+
+TEMPLATES = Path(__file__).parent / "templates"
+EXEMPT = re.compile(r"\d+(?:[.,:/\-–—]\d+)*")
+CAPTION = re.compile(r"<(figcaption|caption)\b([^>]*)>")
+HEADING = re.compile(r"<h([1-6])\b[^>]*>(.*?)</h\1>", re.DOTALL)
+SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
+RAW_TABLE = 'class="dataframe"'
+"""Mark of a table as pandas shows it: for researchers, its numbers cannot be traced."""
+TAGS = re.compile(r"<[^>]+>")
+
+WORDS: dict[str, dict[str, str]] = {
+    "zh": {
+        "contents": "目 录",
+        "year_suffix": " 年度",
+        "figure": "图",
+        "table": "表",
+        "city": "体检城市",
+        "year": "体检年度",
+        "scopes": "评估范围",
+        "vintage": "数据时点",
+        "indicators": "指标库版本",
+        "rules": "规则库版本",
+        "run": "运行编号",
+        "made": "编制日期",
+        "failed": "本章未能生成",
+        "failed_note": "其余各章不受影响。本章已执行的部分和日志随报告保存：",
+        "generated": "本报告由规划实施监测分析工作台自动生成。报告中每个数值均可凭编号追溯。",
+        "none": "未注明",
+        "to": "至",
+    },
+    "en": {
+        "contents": "Contents",
+        "year_suffix": "",
+        "figure": "Figure",
+        "table": "Table",
+        "city": "City",
+        "year": "Year of the checkup",
+        "scopes": "Scopes",
+        "vintage": "Dates of the data",
+        "indicators": "Indicator library",
+        "rules": "Rule library",
+        "run": "Run",
+        "made": "Made on",
+        "failed": "This chapter could not be made",
+        "failed_note": "The other chapters stand. What was executed of it and its log are kept with the report:",
+        "generated": "Made by the plan monitoring workbench. Every number in this report can be traced by its id.",
+        "none": "not stated",
+        "to": "to",
+    },
+}
+"""Words of the page itself; those of the chapters come from ``views``."""
+
+
+@dataclass
+class Section:
+    """One chapter as the template shows it."""
+
+    id: str
+    """Anchor."""
+    number: str
+    """Number as printed, e.g. ``1`` or ``A``."""
+    title: str
+    """Heading."""
+    body: str = ""
+    """HTML of the chapter."""
+    failure: dict[str, str] | None = None
+    """Status, name and message when the chapter failed."""
+    headings: list[tuple[str, str, str]] = field(default_factory=list)
+    """Anchor, number and title of each section, for the table of contents."""
+
+
+def mark_exempt(text: str) -> str:
+    """Text escaped for HTML, its digits marked as no result.
+
+    Examples
+    --------
+    >>> mark_exempt("2025 & later")
+    '<span class="x">2025</span> &amp; later'
+    """
+    return EXEMPT.sub(lambda hit: f'<span class="x">{hit.group()}</span>', html.escape(text, quote=False))
+
+
+def notebook_html(path: Path, lang: str) -> str:
+    """Take the outputs of an executed notebook's code cells in order; prose, code, text and raw tables are dropped.
+
+    A cell's metadata ``report`` (``{"zh": …, "en": …}``) is printed as a heading before its outputs, when it
+    has any.
+    """
+    import nbformat
+
+    pieces: list[str] = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        shown = [piece for piece in map(_output_html, cell.outputs) if piece]
+        heading = cell.metadata.get("report", {}).get(lang)
+        if shown and heading:
+            pieces.append(f"<h2>{mark_exempt(heading)}</h2>")
+        pieces += shown
+    return "\n".join(pieces)
+
+
+def _output_html(output: Mapping[str, Any]) -> str:
+    data = output.get("data", {})
+    if "text/html" in data:
+        shown = SCRIPT.sub("", _text(data["text/html"]))
+        return "" if RAW_TABLE in shown else shown
+    if "image/png" in data:
+        source = "".join(_text(data["image/png"]).split())
+        alt = html.escape(_text(data.get("text/plain", "")))
+        return f'<figure class="wb-figure"><img src="data:image/png;base64,{source}" alt="{alt}"></figure>'
+    return ""
+
+
+def _text(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else "".join(value)
+
+
+def number_section(section: Section, lang: str) -> None:
+    """Give numbers to headings (1.1), figures (图 1-1) and tables (表 1-1) of a chapter, and list its headings."""
+    counts = {"figcaption": 0, "caption": 0}
+    words = WORDS[lang]
+
+    def caption(hit: re.Match[str]) -> str:
+        kind = hit.group(1)
+        counts[kind] += 1
+        word = words["figure" if kind == "figcaption" else "table"]
+        label = f"{word} {section.number}-{counts[kind]}"
+        return f'{hit.group()}<span class="x label">{label}</span> '
+
+    def heading(hit: re.Match[str]) -> str:
+        level, inner = int(hit.group(1)), hit.group(2)
+        if level > 2:
+            return f"<h{level + 1 if level < 6 else 6}>{inner}</h{level + 1 if level < 6 else 6}>"
+        number = f"{section.number}.{len(section.headings) + 1}"
+        anchor = f"{section.id}-{len(section.headings) + 1}"
+        section.headings.append((anchor, number, html.unescape(TAGS.sub("", inner)).strip()))
+        return f'<h3 id="{anchor}"><span class="x label">{number}</span> {inner}</h3>'
+
+    section.body = HEADING.sub(heading, CAPTION.sub(caption, section.body))
+
+
+def library_version(folder: str) -> str:
+    """Package version and hash of a library's definitions, e.g. ``0.1.0+3f2a91c0``."""
+    from workbench import __version__
+
+    total = hashlib.sha256()
+    for path in sorted((PACKAGE / folder).rglob("*.toml")):
+        total.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
+    return f"{__version__}+{total.hexdigest()[:8]}"
+
+
+def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, str]]:
+    """Facts of the cover: what, when, where, from data of which dates, with which libraries."""
+    import pandas as pd
+
+    words = WORDS[plan.lang]
+    values = pd.read_parquet(folder / "values.parquet", columns=["data_date", "tier"])
+    dated = values[~values["tier"].isin(["target", "derived"])]["data_date"].dropna().astype(str)
+    dates = sorted({text[:10] for text in dated if text and text not in ("NaT", "None", "nan")})
+    span = (
+        words["none"]
+        if not dates
+        else dates[0]
+        if len(dates) == 1
+        else f"{dates[0]} {words['to']} {dates[-1]}"
+    )
+    between = "、" if plan.lang == "zh" else ", "
+    from workbench.views.text import has, plain
+
+    scopes = [plain(f"scope.{s}", plan.lang) if has(f"scope.{s}") else s for s in plan.city.scopes]
+    return [
+        (words["city"], plan.city.title(plan.lang)),
+        (words["year"], str(plan.year)),
+        (words["scopes"], between.join(scopes) or words["none"]),
+        (words["vintage"], span),
+        (words["indicators"], library_version("indicators")),
+        (words["rules"], library_version("rules")),
+        (words["run"], plan.run_id),
+        (words["made"], _today(plan.lang)),
+    ]
+
+
+def _today(lang: str) -> str:
+    now = date.today()
+    return f"{now.year}年{now.month}月{now.day}日" if lang == "zh" else now.isoformat()
+
+
+def sections_of(plan: Plan, folder: Path, records: Mapping[str, Mapping[str, Any]]) -> list[Section]:
+    """Chapters in the order of the book, numbered; a failed one carries its failure instead of a body."""
+    found: list[Section] = []
+    main = appendix = 0
+    for task in plan.tasks:
+        chapter, record = task.chapter, records[task.chapter.id]
+        if chapter.appendix:
+            number, appendix = chr(ord("A") + appendix), appendix + 1
+        else:
+            main += 1
+            number = str(main)
+        section = Section(f"ch-{chapter.id}", number, chapter.title(plan.lang))
+        if record["status"] == "ok":
+            section.body = notebook_html(folder / "chapters" / f"{chapter.id}.ipynb", plan.lang)
+            number_section(section, plan.lang)
+        else:
+            error = record.get("error") or {}
+            section.failure = {
+                "status": str(record["status"]),
+                "name": str(error.get("name", "")),
+                "message": str(error.get("message", ""))[:600],
+                "files": f"chapters/{chapter.id}.partial.ipynb, chapters/{chapter.id}.log",
+            }
+        found.append(section)
+    return found
+
+
+def assemble(plan: Plan, folder: Path, records: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Write ``report.html`` of a run from its executed chapters and values.
+
+    Parameters
+    ----------
+    plan : Plan
+        The run.
+    folder : Path
+        Folder of the run with ``values.parquet`` and ``chapters/<id>.ipynb``.
+    records : mapping
+        Chapter id to its record; ``status`` other than "ok" puts a failure box in the chapter's place.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    from workbench.views.style import css as views_css
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["x"] = lambda text: Markup(mark_exempt(str(text)))
+    sections = sections_of(plan, folder, records)
+    content = {
+        "lang": "zh-CN" if plan.lang == "zh" else "en",
+        "words": WORDS[plan.lang],
+        "title": plan.book.title(plan.lang),
+        "city": plan.city.title(plan.lang),
+        "year": plan.year,
+        "notice": plan.book.notice(plan.lang),
+        "rows": cover_rows(plan, folder),
+        "sections": sections,
+        "css": views_css() + (TEMPLATES / "report.css").read_text(encoding="utf-8"),
+    }
+    template = environment.get_template("report.html.j2")
+    bare = template.render(content, font="")
+    font = base64.b64encode(embedded_font(TAGS.sub(" ", bare))).decode()
+    path = folder / "report.html"
+    with atomic_write(path) as temporary:
+        temporary.write_text(template.render(content, font=font), encoding="utf-8")
+    return path

@@ -1,0 +1,72 @@
+"""What a person at the terminal, or a log file, sees while a report is made."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+
+class Steps:
+    """Progress of named steps: bars on a terminal, one line a change elsewhere. Goes to standard error.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._console: Console | None = None
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Steps:
+        if self.quiet:
+            return self
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        if self._console.is_terminal:
+            self._progress = Progress(
+                SpinnerColumn(finished_text="•"),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[state]}"),
+                console=self._console,
+            )
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def plan(self, name: str) -> None:
+        """Show a step that has not started."""
+        if self._progress:
+            self._tasks[name] = self._progress.add_task(name, total=None, start=False, state="waiting")
+
+    def start(self, name: str) -> None:
+        """Say that a step runs now."""
+        if self._progress:
+            self._progress.start_task(self._tasks[name])
+            self._progress.update(self._tasks[name], state="running")
+        elif self._console:
+            self._console.print(f"{name}: running", markup=False)
+
+    def end(self, name: str, state: str) -> None:
+        """Say how a step ended."""
+        if self._progress:
+            self._progress.update(self._tasks[name], total=1, completed=1, state=state)
+        elif self._console:
+            self._console.print(f"{name}: {state}", markup=False)

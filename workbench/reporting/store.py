@@ -1,0 +1,121 @@
+"""What runs leave behind: records, chapters kept by content, the ``latest`` pointer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from workbench.core.paths import PACKAGE, atomic_write, cache_dir
+
+KEPT_CHAPTERS = 200
+"""Executed chapters kept for reuse; the longest unused go first."""
+CODE_SUFFIXES = {".py", ".toml", ".csv", ".css", ".json"}
+PACKAGES = (
+    "numpy",
+    "pandas",
+    "geopandas",
+    "shapely",
+    "pyproj",
+    "rasterio",
+    "xarray",
+    "matplotlib",
+    "papermill",
+)
+
+
+def sha256_json(value: Mapping[str, Any]) -> str:
+    """SHA-256 of plain data, independent of key order."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def notebook_sha256(path: Path) -> str:
+    """SHA-256 of what a notebook does: its code cells' sources, tags and report headings.
+
+    Outputs, execution counts and prose do not change it.
+    """
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    kept = [
+        ["".join(c["source"]), sorted(c["metadata"].get("tags", [])), c["metadata"].get("report")]
+        for c in cells
+        if c["cell_type"] == "code"
+    ]
+    return sha256_json({"cells": kept})
+
+
+@cache
+def code_sha256() -> str:
+    """SHA-256 of the package's code and definitions: what can change an executed chapter."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in PACKAGE.rglob("*") if p.suffix in CODE_SUFFIXES):
+        name = path.relative_to(PACKAGE).as_posix()
+        if name.startswith(("cli", "cities/", "dashboard/", "reporting/")):
+            continue
+        total.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the workbench and the libraries that decide a number or a picture."""
+    found = {"python": sys.version.split()[0]}
+    for name in ("cspon-workbench", *PACKAGES):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _kept(key: str) -> tuple[Path, Path]:
+    folder = cache_dir() / "chapters"
+    return folder / f"{key}.ipynb", folder / f"{key}.json"
+
+
+def recall_chapter(key: str, output: Path) -> dict[str, Any] | None:
+    """Copy the executed notebook of an earlier run with this key to ``output``; its record, or None."""
+    notebook, record = _kept(key)
+    if not (notebook.is_file() and record.is_file()):
+        return None
+    shutil.copyfile(notebook, output)
+    os.utime(notebook)
+    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return found
+
+
+def keep_chapter(key: str, output: Path, record: Mapping[str, Any]) -> None:
+    """Keep an executed notebook and its record for runs to come."""
+    notebook, note = _kept(key)
+    with atomic_write(notebook) as temporary:
+        shutil.copyfile(output, temporary)
+    write_json(note, record)
+    old = sorted(notebook.parent.glob("*.ipynb"), key=lambda p: p.stat().st_mtime)[:-KEPT_CHAPTERS]
+    for path in old:
+        path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write plain data as readable JSON, atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def point_latest(run: Path) -> Path:
+    """Let ``latest`` beside ``run`` point to it, swapped in one step."""
+    link = run.parent / "latest"
+    temporary = Path(tempfile.mkdtemp(prefix=".latest-", dir=run.parent))
+    try:
+        (temporary / "latest").symlink_to(run.name)
+        (temporary / "latest").replace(link)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return link

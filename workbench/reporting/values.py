@@ -1,0 +1,105 @@
+"""The values of a run in a process of its own: ``python -m workbench.reporting.values spec.json``.
+
+Builds the catalogue where it is stale, computes the checkup (or finds it in the cache), saves it in the run's
+folder and records a digest that changes only when a value or a finding does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.errors import WorkbenchError
+from workbench.reporting.chapter import leave
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.core.city import City
+
+RUN_COLUMNS = ("run_id",)
+"""Columns that say which run a row came from, not what it says."""
+
+
+def digest(table: pd.DataFrame) -> str:
+    """SHA-256 over a table's content in row order, run identifiers left out; geometry by its WKB."""
+    import geopandas as gpd
+    import pandas as pd
+
+    plain = pd.DataFrame(table.drop(columns=[c for c in RUN_COLUMNS if c in table]))
+    if isinstance(table, gpd.GeoDataFrame) and "geometry" in plain:
+        plain["geometry"] = table.geometry.to_wkb(hex=True)
+    rows = pd.util.hash_pandas_object(plain.astype(str), index=False).to_numpy()
+    return hashlib.sha256("|".join(plain.columns).encode() + rows.tobytes()).hexdigest()
+
+
+def compute(city: str, year: int, folder: Path, *, use_cache: bool, run_id: str) -> dict[str, Any]:
+    """Compute the checkup of a city and year into ``folder``; return digests and counts."""
+    from workbench.catalog.build import build
+    from workbench.core.city import load_city
+    from workbench.evaluation.checkup import checkup
+
+    profile = load_city(city)
+    build(profile, force=False)
+    result = checkup(profile, year, use_cache=use_cache)
+    if "run_id" in result.values:
+        result.values["run_id"] = run_id
+    result.save(folder)
+    return {
+        "inputs": inputs(profile),
+        "values_sha256": digest(result.values),
+        "findings_sha256": digest(result.findings),
+        "values": len(result.values),
+        "missing": int(result.values["value"].isna().sum()),
+        "findings": len(result.findings),
+    }
+
+
+def inputs(city: City) -> dict[str, str]:
+    """SHA-256 of every layer edition the catalogue of a city has, by ``role`` or ``role-year``."""
+    from workbench.catalog.data import CityData
+
+    data = CityData(city)
+    found = {}
+    for role in city.layers:
+        years: list[int | None] = [*data.years(role)]
+        for year in years or [None]:
+            if data.has(role, year):
+                found[role if year is None else f"{role}-{year}"] = data.source(role, year).sha256
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Compute what a spec file describes; exit 0 when the values are saved, 1 when it failed."""
+    signal.signal(signal.SIGTERM, leave)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    arguments = sys.argv[1:] if argv is None else argv
+    spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    started = time.monotonic()
+    record: dict[str, Any]
+    try:
+        facts = compute(
+            spec["city"],
+            spec["year"],
+            Path(spec["folder"]),
+            use_cache=spec["use_cache"],
+            run_id=spec["run_id"],
+        )
+        record = {"status": "ok", "error": None, **facts}
+    except WorkbenchError as error:
+        record = {"status": "failed", "error": {"name": type(error).__name__, "message": str(error)}}
+    except KeyboardInterrupt:
+        return 130
+    record["seconds"] = round(time.monotonic() - started, 3)
+    Path(spec["record"]).write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+    return 0 if record["status"] == "ok" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,311 @@
+"""The kinds of rule: pure functions from a rule and what is given to a level, a margin and message parts.
+
+Each kind takes the rule first and everything else by keyword. A missing value (NaN or None) gives level -1, never
+normal. Levels come from the rule's own map of outcomes, so a planner changes them without touching code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workbench.rules.rule import Rule
+
+NO_DATA = -1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a kind says about one thing judged."""
+
+    level: int
+    """-1 to 4, see :data:`workbench.rules.rule.LEVELS`."""
+    outcome: str
+    """Name of the outcome, the key of the rule's ``levels`` and of the message texts."""
+    margin: float = math.nan
+    """How far on the good side (positive) or the bad side (negative); unit depends on the kind."""
+    threshold: float = math.nan
+    """The limit the value was held against, in the value's unit."""
+    words: Mapping[str, float | str] = field(default_factory=dict)
+    """Further parts of the message."""
+
+
+def _missing(*values: float | None) -> bool:
+    return any(value is None or math.isnan(value) for value in values)
+
+
+def _outcome(rule: Rule, name: str, **parts: object) -> Outcome:
+    return Outcome(level=int(rule.levels[name]), outcome=name, **parts)  # type: ignore[arg-type]
+
+
+def floor(rule: Rule, *, value: float | None, target: float) -> Outcome:
+    """Judge ``value >= target``.
+
+    Parameters
+    ----------
+    rule : Rule
+        ``parameters["near"]`` is the margin, as share of the target, under which attention is called for;
+        ``tolerance`` is the shortfall allowed, in the unit of the value.
+        Outcomes: ``met``, ``near``, ``breached``.
+    value, target : float
+        In one unit.
+
+    Returns
+    -------
+    Outcome
+        ``margin = value - target`` in the unit of the value.
+    """
+    if value is None or _missing(value, target):
+        return Outcome(NO_DATA, "no_data", threshold=target)
+    margin = value - target
+    near = float(rule.parameters.get("near", 0.01)) * abs(target)
+    name = "breached" if margin < -rule.tolerance else "near" if margin < near else "met"
+    return _outcome(rule, name, margin=margin, threshold=target)
+
+
+def cap(rule: Rule, *, value: float | None, target: float) -> Outcome:
+    """Judge ``value <= target`` by the share of the cap that is used.
+
+    Parameters
+    ----------
+    rule : Rule
+        ``parameters["near"]`` is the used share from which attention is called for (0.95);
+        at 1.0 the cap is reached, above it it is passed.
+        Outcomes: ``met``, ``near``, ``reached``, ``breached``.
+    value, target : float
+        In one unit; the target is positive.
+
+    Returns
+    -------
+    Outcome
+        ``margin = target - value`` in the unit of the value; ``words["used"]`` the share used (1 = all).
+    """
+    if value is None or _missing(value, target):
+        return Outcome(NO_DATA, "no_data", threshold=target)
+    used = value / target if target else math.inf if value > 0 else 0.0
+    if value > target + rule.tolerance:
+        name = "breached"
+    elif used >= 1.0:
+        name = "reached"
+    else:
+        name = "near" if used >= float(rule.parameters.get("near", 0.95)) else "met"
+    return _outcome(rule, name, margin=target - value, threshold=target, words={"used": used})
+
+
+def path(
+    rule: Rule,
+    *,
+    value: float | None,
+    base: float | None,
+    base_year: int,
+    target: float,
+    target_year: int,
+    year: int,
+    op: str,
+) -> Outcome:
+    """Judge a value against the straight path from the base year to the target.
+
+    ``expected(t) = base + (target - base) (t - t0) / (T - t0)``;
+    ``deviation = ±(value - expected) / |target - base|``, negative when behind.
+
+    Parameters
+    ----------
+    rule : Rule
+        ``parameters["behind"]`` and ``["far_behind"]`` are the deviations (shares of the whole way) that call for
+        attention and for measures. Outcomes: ``on_path``, ``behind``, ``far_behind``.
+    value, base, target : float
+        Value of ``year``, of ``base_year`` and of ``target_year`` in one unit.
+    base_year, target_year, year : int
+        Calendar years; after the target year the target itself is expected.
+    op : str
+        ``>=`` when more is better, ``<=`` when less is better.
+
+    Returns
+    -------
+    Outcome
+        ``threshold`` is the value expected for ``year``, ``margin`` the deviation (1 = the whole way).
+    """
+    if value is None or base is None or _missing(value, base, target) or target == base:
+        return Outcome(NO_DATA, "no_data")
+    part = min(1.0, (year - base_year) / (target_year - base_year))
+    expected = base + (target - base) * part
+    sign = 1.0 if op in (">=", ">") else -1.0
+    deviation = sign * (value - expected) / abs(target - base)
+    if deviation < float(rule.parameters.get("far_behind", -0.15)):
+        name = "far_behind"
+    else:
+        name = "behind" if deviation < float(rule.parameters.get("behind", -0.05)) else "on_path"
+    return _outcome(rule, name, margin=deviation, threshold=expected)
+
+
+def trend(
+    rule: Rule, *, value: float | None, earlier: Mapping[int, float] | None, year: int, op: str
+) -> Outcome:
+    """Judge the change on the latest earlier year; the slope over five or more points is Theil-Sen's.
+
+    Parameters
+    ----------
+    rule : Rule
+        ``parameters["steady"]`` is the relative change that still counts as steady.
+        Outcomes: ``better``, ``steady``, ``worse``.
+    value : float
+        Value of ``year``.
+    earlier : mapping of year to value
+        Earlier years; keys may be text (as written in TOML).
+    year : int
+        Year of ``value``.
+    op : str
+        ``>=`` when more is better, ``<=`` when less is better.
+
+    Returns
+    -------
+    Outcome
+        ``margin`` is the signed relative change on the latest earlier year, positive when better;
+        ``words["slope"]`` the median slope per year where there are five points or more.
+    """
+    known = {int(when): number for when, number in (earlier or {}).items() if not _missing(number)}
+    known = {when: number for when, number in known.items() if when < year}
+    if value is None or _missing(value) or not known:
+        return Outcome(NO_DATA, "no_data")
+    last = known[max(known)]
+    sign = 1.0 if op in (">=", ">") else -1.0
+    change = sign * (value - last) / abs(last) if last else sign * float(np.sign(value)) * math.inf
+    if value == last:
+        change = 0.0
+    steady = float(rule.parameters.get("steady", 0.0))
+    name = "worse" if change < -steady else "better" if change > steady else "steady"
+    words: dict[str, float | str] = {"last_year": float(max(known))}
+    if len(known) >= 4:
+        words["slope"] = theil_sen({**known, year: value})
+    return _outcome(rule, name, margin=change, threshold=last, words=words)
+
+
+def theil_sen(series: Mapping[int, float]) -> float:
+    """Median of the slopes between all pairs of points, per year.
+
+    >>> theil_sen({2015: 1.0, 2016: 2.0, 2017: 30.0, 2018: 4.0, 2019: 5.0})
+    1.0
+    """
+    years = np.array(sorted(series), dtype=float)
+    values = np.array([series[int(year)] for year in years])
+    first, second = np.triu_indices(len(years), k=1)
+    return float(np.median((values[second] - values[first]) / (years[second] - years[first])))
+
+
+def spatial_conflict(rule: Rule, *, area_m2: float, width_m: float, permit_state: str) -> Outcome:
+    """Judge land newly built on the wrong side of a line.
+
+    Parameters
+    ----------
+    rule : Rule
+        ``parameters["min_area_m2"]``: reported from this area on the line upward, whatever its share of the patch;
+        ``parameters["min_width_m"]``: thinner pieces are slivers of boundary mismatch.
+        Outcomes: ``small``, ``sliver``, and the permit states 已批, 批少占多, 未批先建, 过期, 无, 不确定.
+    area_m2 : float
+        Ellipsoidal area on the wrong side, m².
+    width_m : float
+        Mean width of that piece, m.
+    permit_state : str
+        How the piece is covered by permits.
+
+    Returns
+    -------
+    Outcome
+        ``margin = min_area_m2 - area_m2`` (m²), ``threshold`` the least area reported.
+    """
+    if _missing(area_m2, width_m):
+        return Outcome(NO_DATA, "no_data")
+    least = float(rule.parameters["min_area_m2"])
+    if width_m < float(rule.parameters["min_width_m"]):
+        name = "sliver"
+    else:
+        name = "small" if area_m2 < least else permit_state
+    return _outcome(rule, name, margin=least - area_m2, threshold=least)
+
+
+def consistency(rule: Rule, *, value: float | None, other: float | None) -> Outcome:
+    """Judge two numbers that must agree within a relative or an absolute tolerance, whichever is wider.
+
+    Parameters
+    ----------
+    rule : Rule
+        ``parameters["relative"]`` as share of ``other`` and ``tolerance`` in the unit of the value.
+        Outcomes: ``agrees``, ``differs``.
+    value, other : float
+        The number checked and the number it is held against, in one unit.
+
+    Returns
+    -------
+    Outcome
+        ``margin`` = allowed difference minus the difference found, in the unit of the value.
+    """
+    if value is None or other is None or _missing(value, other):
+        return Outcome(NO_DATA, "no_data")
+    allowed = max(rule.tolerance, float(rule.parameters.get("relative", 0.0)) * abs(other))
+    margin = allowed - abs(value - other)
+    return _outcome(rule, "agrees" if margin >= 0 else "differs", margin=margin, threshold=other)
+
+
+def freshness(rule: Rule, *, data_year: float | None, year: int) -> Outcome:
+    """Judge whether data are recent enough for the report year.
+
+    Parameters
+    ----------
+    rule : Rule
+        ``parameters["lag_years"]``: the data year may be this much before the report year.
+        Outcomes: ``fresh``, ``stale``.
+    data_year : float
+        Year the data describe; NaN when not stated.
+    year : int
+        Report year.
+
+    Returns
+    -------
+    Outcome
+        ``threshold`` the earliest year allowed, ``margin`` in years.
+    """
+    if data_year is None or _missing(data_year):
+        return Outcome(NO_DATA, "no_data")
+    earliest = year - float(rule.parameters["lag_years"])
+    margin = data_year - earliest
+    return _outcome(rule, "fresh" if margin >= 0 else "stale", margin=margin, threshold=earliest)
+
+
+KINDS: dict[str, Callable[..., Outcome]] = {
+    "floor": floor,
+    "cap": cap,
+    "path": path,
+    "trend": trend,
+    "spatial_conflict": spatial_conflict,
+    "consistency": consistency,
+    "freshness": freshness,
+}
+"""Kind name as written in a rule -> the function that judges."""
+
+OUTCOMES: dict[str, frozenset[str]] = {
+    "floor": frozenset({"met", "near", "breached"}),
+    "cap": frozenset({"met", "near", "reached", "breached"}),
+    "path": frozenset({"on_path", "behind", "far_behind"}),
+    "trend": frozenset({"better", "steady", "worse"}),
+    "spatial_conflict": frozenset(
+        {"small", "sliver", "已批", "批少占多", "未批先建", "过期", "无", "不确定"}
+    ),
+    "consistency": frozenset({"agrees", "differs"}),
+    "freshness": frozenset({"fresh", "stale"}),
+}
+"""Outcomes each kind can give, besides ``no_data``; a rule's ``levels`` must name every one of them."""
+
+
+def judge(rule: Rule, **given: object) -> Outcome:
+    """Let the rule's kind judge what is given.
+
+    Examples
+    --------
+    >>> from workbench.rules.library import load_rules
+    >>> judge(load_rules()["target_floor_binding"], value=68.5, target=68.03).outcome
+    'near'
+    """
+    return KINDS[rule.kind](rule, **given)

@@ -1,0 +1,1 @@
+"""Everything a reader sees: text, numbers, tables, charts and maps, in Chinese or English."""

@@ -1,0 +1,173 @@
+"""What stands in the cells of a table: chips, tiers, arrows, names; and the table itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from workbench.core.codes import survey_codes
+from workbench.views.html import Html, element, join
+from workbench.views.numbers import num_of
+from workbench.views.style import LAND_GROUPS
+from workbench.views.text import has, mark, plain
+
+
+def level_chip(level: object, lang: str) -> Html:
+    """Warning level as a coloured chip with its word; missing data is a chip of its own.
+
+    Examples
+    --------
+    >>> level_chip(4, "zh")
+    '<span class="chip level-4">严重</span>'
+    """
+    if level is None or pd.isna(level):  # type: ignore[call-overload]
+        return Html("")
+    number = int(level)  # type: ignore[call-overload]
+    name = str(number) if number >= 0 else "none"
+    return element("span", plain(f"level.{name}", lang), css=f"chip level-{name}")
+
+
+def tier_label(tier: object, lang: str) -> Html:
+    """Data tier as a framed word (法定, 替代, 代理)."""
+    name = "" if tier is None or pd.isna(tier) else str(tier)  # type: ignore[call-overload]
+    if not has(f"tier.{name}"):
+        return mark(name)
+    return element("span", plain(f"tier.{name}", lang), css=f"tier {name}")
+
+
+def trend_arrow(now: float, before: float, *, decimals: int, direction: str, lang: str) -> Html:
+    """Direction of change as arrow and word; coloured good or bad only where the direction has a meaning."""
+    difference = round(now, decimals) - round(before, decimals)
+    way = "flat" if abs(difference) < 10.0**-decimals / 2 else "up" if difference > 0 else "down"
+    wanted = {"higher_better": "up", "lower_better": "down"}.get(direction)
+    judged = "" if way == "flat" or wanted is None else (" good" if way == wanted else " bad")
+    return element("span", plain(f"trend.{way}", lang), css=f"trend {way}{judged}")
+
+
+def table(
+    headers: Sequence[tuple[object, str]],
+    rows: Sequence[Sequence[object]],
+    *,
+    caption: Html,
+    lang: str,
+    css: str = "",
+    row_css: Sequence[str] | None = None,
+    note: Html | None = None,
+) -> Html:
+    """A table with caption, head and body.
+
+    Parameters
+    ----------
+    headers : sequence of (text, class)
+        Column title and the class of its cells: ``"number"``, ``"short"`` or ``""``; ``"row"`` makes row headings.
+    rows : sequence of sequence
+        Cells; text is escaped and its digits marked exempt, markup is kept.
+    caption : Html
+        Title above the table.
+    lang : {"zh", "en"}
+        Language of the line that stands in for no rows.
+    css : str
+        Further class names of the table.
+    row_css : sequence of str, optional
+        Class names of each row.
+    note : Html, optional
+        Line below the table.
+    """
+    head = join(
+        [
+            element("th", mark(text), {"scope": "col"}, css="number" if kind == "number" else "")
+            for text, kind in headers
+        ]
+    )
+    lines: list[Html] = []
+    for at, row in enumerate(rows):
+        cells = [
+            element("th", mark(cell), {"scope": "row"})
+            if kind == "row"
+            else element("td", mark(cell), css=kind)
+            for cell, (_, kind) in zip(row, headers, strict=True)
+        ]
+        lines.append(element("tr", join(cells), css=row_css[at] if row_css else ""))
+    if not lines:
+        empty = element("td", plain("common.none_listed", lang), {"colspan": len(headers)})
+        lines.append(element("tr", empty))
+    body = element("thead", element("tr", head)) + element("tbody", join(lines))
+    made = element("table", element("caption", caption) + body, css=f"wb-table {css}".strip())
+    return Html(made + element("p", note, css="wb-note")) if note else made
+
+
+def value_cell(row: Mapping[str, Any] | None, lang: str, *, unit: bool = False) -> Html:
+    """Markup of a row of the value table; empty without a row."""
+    return num_of(row, lang=lang, unit=unit) if row is not None else Html("")
+
+
+def word(group: str, value: object, lang: str) -> str:
+    """Word for a code of a group of texts (``permit``, ``status`` …); the code itself where there is none."""
+    text = "" if value is None or pd.isna(value) else str(value)  # type: ignore[call-overload]
+    return plain(f"{group}.{text}", lang) if text and has(f"{group}.{text}") else text
+
+
+def titles_of(definition: Any, lang: str, fallback: str) -> str:
+    """Title of a definition in the language; the id when the library has no such indicator."""
+    return str(getattr(definition, f"title_{lang}", "") or fallback)
+
+
+def role_label(role: str, lang: str) -> str:
+    """Name of a layer role (``land_use`` → 国土调查图斑)."""
+    return plain(f"role.{role}", lang) if has(f"role.{role}") else role
+
+
+@cache
+def _class_names() -> dict[str, tuple[str, str]]:
+    codes = survey_codes()
+    return {
+        str(code): (str(zh), str(en))
+        for code, zh, en in zip(codes["code"], codes["name_zh"], codes["name_en"], strict=True)
+    }
+
+
+def class_name(code: object, lang: str) -> str:
+    """Name of a land survey class code; of its group where only that is known; else the code.
+
+    Examples
+    --------
+    >>> class_name("0101", "zh"), class_name("01", "zh")
+    ('水田', '耕地')
+    """
+    text = "" if code is None or pd.isna(code) else str(code)  # type: ignore[call-overload]
+    if names := _class_names().get(text):
+        return names[0] if lang == "zh" else names[1]
+    for name, (_, prefix) in LAND_GROUPS.items():
+        if text[:2] == prefix:
+            return plain(f"land.{name}", lang)
+    return text
+
+
+def change_text(row: Mapping[str, Any], lang: str) -> str:
+    """Class before → class after of a case."""
+    before, after = class_name(row.get("before"), lang), class_name(row.get("after"), lang)
+    return f"{before} → {after}" if before and after else before or after
+
+
+def scope_label(definition: Any, lang: str) -> str:
+    """Name of the area a definition is about (市域, 城区, 中心城区)."""
+    scope = str(getattr(definition, "scope", "") or "")
+    return plain(f"scope.{scope}", lang) if has(f"scope.{scope}") else scope
+
+
+def localised(definition: Any, name: str, lang: str) -> str:
+    """Field of a definition in the language; lists of layer roles by their names."""
+    value = getattr(definition, f"{name}_{lang}", None) or getattr(definition, name, None)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return ("、" if lang == "zh" else ", ").join(role_label(str(item), lang) for item in value)
+
+
+def whole(value: object) -> str:
+    """Year or code without the decimals a column with gaps gives it."""
+    return str(int(value)) if isinstance(value, float) else str(value)

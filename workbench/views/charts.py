@@ -1,0 +1,358 @@
+"""Charts of the report: the state of the dimensions, progress towards targets, districts side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from workbench.core.errors import ParameterError
+from workbench.views import style
+from workbench.views.cells import titles_of
+from workbench.views.figure import Figure, render
+from workbench.views.html import Html
+from workbench.views.numbers import find, format_number
+from workbench.views.rows import DIMENSIONS, definition_of, in_order, worst_levels
+from workbench.views.text import dimension_label, plain, t, unit_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as MplFigure
+
+    from workbench.views.source import CheckupView
+
+UNRATED = "#9db8cf"
+MISSING = "#eceff1"
+
+
+def new_figure(width: float, height: float) -> MplFigure:
+    """Empty figure of a size in inches, outside pyplot, with the workbench's settings."""
+    from matplotlib.figure import Figure as MplFigure
+
+    style.use()
+    return MplFigure(figsize=(width, height))
+
+
+def _count(checkup: CheckupView, name: str, dimension: str) -> int:
+    row = find(checkup, f"report.{name}", level="report", zone=dimension)
+    return 0 if row is None or pd.isna(row["value"]) else int(row["value"])
+
+
+def _segments(checkup: CheckupView, dimension: str) -> dict[str, int]:
+    counts = {str(level): _count(checkup, f"level_{level}", dimension) for level in (0, 1, 2, 3, 4)}
+    computed = _count(checkup, "computed", dimension)
+    counts["unrated"] = max(0, computed - sum(counts.values()))
+    counts["none"] = _count(checkup, "missing", dimension)
+    return counts
+
+
+def dimension_bars(checkup: CheckupView, lang: str) -> Figure:
+    """Stacked bars: for each dimension the indicators of each warning level, unrated, and without data.
+
+    Parameters
+    ----------
+    checkup : Checkup
+        Rows ``report.computed``, ``report.missing`` and ``report.level_0`` … ``report.level_4``.
+    lang : {"zh", "en"}
+        Language.
+    """
+    figure = new_figure(7.4, 3.5)
+    axes = figure.add_axes((0.13, 0.14, 0.84, 0.66))
+    order = ("0", "unrated", "1", "2", "3", "4", "none")
+    colours = {str(level): colour for level, colour in style.LEVEL_COLOURS.items()}
+    colours |= {"unrated": UNRATED, "none": MISSING}
+    for at, dimension in enumerate(DIMENSIONS):
+        left = 0
+        for name, count in ((name, _segments(checkup, dimension)[name]) for name in order):
+            if not count:
+                continue
+            hatch: dict[str, Any] = (
+                {"hatch": "////", "edgecolor": "#b0bec5"} if name == "none" else {"edgecolor": "white"}
+            )
+            axes.barh(at, count, left=left, height=0.62, color=colours[name], linewidth=0.9, **hatch)
+            dark = name in ("2", "none", "unrated")
+            axes.text(
+                left + count / 2, at, str(count), ha="center", va="center", fontsize=9,
+                color=style.INK if dark else "white",
+                bbox={"facecolor": MISSING, "edgecolor": "none", "pad": 1.2} if name == "none" else None,
+            )  # fmt: skip
+            left += count
+    axes.set_yticks(
+        range(len(DIMENSIONS)), [dimension_label(name, lang) for name in DIMENSIONS], fontsize=10.5
+    )
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(plain("chart.dimension_axis", lang))
+    axes.xaxis.set_major_locator(_ticks(8, integer=True))
+    axes.grid(axis="x", zorder=0)
+    axes.set_axisbelow(True)
+    _level_legend(figure, order, colours, lang)
+    figure.text(
+        0.13,
+        0.945,
+        plain("chart.dimension_title", lang),
+        fontsize=12.5,
+        path_effects=style.heavy(),
+        va="center",
+    )
+    return render(
+        figure, alt=plain("chart.dimension_alt", lang), caption=t("chart.dimension_title", lang), colours=128
+    )
+
+
+def _level_legend(figure: MplFigure, order: tuple[str, ...], colours: Mapping[str, str], lang: str) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(
+            facecolor=colours[name],
+            edgecolor="#b0bec5" if name == "none" else "white",
+            hatch="////" if name == "none" else None,
+            label=plain(f"level.{name}", lang),
+        )
+        for name in order
+    ]
+    figure.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(0.12, 0.91), ncols=7, fontsize=9,
+        handlelength=1.1, columnspacing=1.3, handletextpad=0.45, borderaxespad=0,
+    )  # fmt: skip
+
+
+def _targets(checkup: CheckupView) -> list[dict[str, Any]]:
+    """Targets with base and present value in the unit of the target."""
+    from workbench.core.units import convert
+
+    found = []
+    for target in checkup.city.targets:
+        now = find(checkup, target.indicator, level="city", year=checkup.year)
+        base_year = int(getattr(target, "base_year", None) or checkup.city.base_year)
+        base = getattr(target, "base_value", None)
+        if base is None:
+            row = find(checkup, target.indicator, level="city", year=base_year)
+            base = None if row is None or pd.isna(row["value"]) else float(row["value"])
+            if row is not None and base is not None:
+                base = convert(base, str(row["unit"]), target.unit)
+        value = None
+        if now is not None and not pd.isna(now["value"]):
+            value = convert(float(now["value"]), str(now["unit"]), target.unit)
+        found.append(
+            {
+                "target": target,
+                "base_year": base_year,
+                "base": base,
+                "value": value,
+                "title": titles_of(definition_of(checkup, target.indicator), "{}", target.indicator),
+            }
+        )
+    return found
+
+
+def target_paths(checkup: CheckupView, lang: str, *, tolerance: float = 0.05) -> Figure:
+    """Small charts, one a target: base value, straight path to the target with its tolerance, present value.
+
+    Parameters
+    ----------
+    checkup : Checkup
+        City with targets, values of the year (and of the base year where the target states none).
+    lang : {"zh", "en"}
+        Language.
+    tolerance : float
+        Half width of the band as a share of the way from base to target; the default is the share at which the
+        path rules call a value behind.
+    """
+    items = _targets(checkup)
+    if not items:
+        figure = new_figure(7.4, 1.2)
+        figure.text(0.5, 0.5, plain("chart.target_none", lang), ha="center", va="center", color=style.MUTED)
+        return render(figure, alt=plain("chart.target_none", lang), caption=t("chart.target_title", lang))
+    columns = min(3, len(items))
+    rows = math.ceil(len(items) / columns)
+    height = 2.35 * rows + 0.85
+    figure = new_figure(8.4 if columns == 3 else 7.4, height)
+    figure.suptitle(
+        plain("chart.target_title", lang), x=0.03, y=1 - 0.2 / height, ha="left", va="center", path_effects=style.heavy(),
+        fontsize=12.5,
+    )  # fmt: skip
+    levels = worst_levels(checkup)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for at, axes in enumerate(grid.ravel()):
+        if at >= len(items):
+            axes.set_visible(False)
+            continue
+        item = items[at]
+        title = titles_of(definition_of(checkup, item["target"].indicator), lang, item["target"].indicator)
+        label = unit_label(item["target"].unit, lang)
+        axes.set_title(_wrapped(title, label, lang), fontsize=9.2, loc="left", pad=6)
+        _target_panel(axes, item, checkup.year, levels.get(item["target"].indicator), tolerance, lang)
+    _path_legend(figure, height, lang)
+    figure.subplots_adjust(
+        left=0.075, right=0.97, top=1 - 0.82 / height, bottom=0.33 / height, hspace=0.62, wspace=0.3
+    )
+    return render(
+        figure, alt=plain("chart.target_alt", lang), caption=t("chart.target_title", lang), colours=192
+    )
+
+
+def _wrapped(title: str, unit: str, lang: str) -> str:
+    import textwrap
+
+    bracket = (f"（{unit}）" if lang == "zh" else f" ({unit})") if unit else ""
+    return "\n".join(textwrap.wrap(title + bracket, 20 if lang == "zh" else 34)[:2])
+
+
+def _target_panel(
+    axes: Axes, item: Mapping[str, Any], year: int, level: int | None, tolerance: float, lang: str
+) -> None:
+    target = item["target"]
+    goal, base, value = float(target.value), item["base"], item["value"]
+    sign = {">=": "≥", "<=": "≤", "==": "="}.get(target.op, "")
+    points = [goal]
+    if base is not None:
+        band = tolerance * abs(goal - base)
+        years, path = [item["base_year"], target.year], [base, goal]
+        axes.fill_between(
+            years, [y - band for y in path], [y + band for y in path], color="#dde7f0", linewidth=0, zorder=1
+        )
+        axes.plot(years, path, "--", color="#7d93a8", linewidth=1.2, zorder=2)
+        axes.plot([years[0]], [base], "o", color="white", markeredgecolor="#52687c", markersize=5.5, zorder=4)
+        points.append(base)
+    axes.plot([target.year], [goal], "D", color=style.ACCENT, markersize=5.5, zorder=4, clip_on=False)
+    text = f"{sign}{_short(goal)}"
+    axes.annotate(
+        text,
+        (target.year, goal),
+        (0, 7),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8.5,
+        color=style.ACCENT,
+    )
+    if value is not None:
+        colour = style.LEVEL_COLOURS.get(level if level is not None else 99, style.INK)
+        if base is not None:
+            axes.plot([item["base_year"], year], [base, value], "-", color=colour, linewidth=1.6, zorder=3)
+        axes.plot([year], [value], "o", color=colour, markersize=7, zorder=5)
+        axes.annotate(
+            _short(value), (year, value), (0, -13), textcoords="offset points", ha="center", fontsize=8.5, color=colour, path_effects=style.heavy(colour),
+        )  # fmt: skip
+        points.append(value)
+    else:
+        axes.text(
+            0.03,
+            0.08,
+            plain("chart.target_no_data", lang),
+            transform=axes.transAxes,
+            fontsize=8.5,
+            color=style.MUTED,
+        )
+    low, high = min(points), max(points)
+    room = (high - low) * 0.38 or abs(high) * 0.05 or 1.0
+    axes.set_ylim(low - room, high + room)
+    first = min(item["base_year"], year)
+    axes.set_xlim(first - 1.2, target.year + 1.2)
+    axes.set_xticks(sorted({item["base_year"], year, target.year}))
+    axes.tick_params(labelsize=8, length=2)
+    axes.yaxis.set_major_locator(_ticks(4))
+    axes.grid(axis="y")
+
+
+def _ticks(most: int, *, integer: bool = False) -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(most, integer=integer)
+
+
+def _short(value: float) -> str:
+    size = abs(value)
+    return format_number(value, 0 if size >= 1000 else 1 if size >= 100 else 2)
+
+
+def _path_legend(figure: MplFigure, height: float, lang: str) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color="white", markeredgecolor="#52687c", markersize=6),
+        Line2D([], [], marker="o", linestyle="", color=style.INK, markersize=7),
+        Line2D([], [], marker="D", linestyle="", color=style.ACCENT, markersize=5.5),
+        Line2D([], [], linestyle="--", color="#7d93a8"),
+        Patch(facecolor="#dde7f0"),
+    ]
+    names = ("base", "now", "goal", "path", "band")
+    figure.legend(
+        handles, [plain(f"chart.target_{name}", lang) for name in names], ncols=5, loc="upper right",
+        bbox_to_anchor=(0.98, 1 - 0.06 / height), fontsize=8.8, handletextpad=0.4, columnspacing=1.2,
+    )  # fmt: skip
+
+
+def district_dots(checkup: CheckupView, indicator: str, lang: str) -> Figure:
+    """Districts in order of an indicator's value, with the city's value as a line.
+
+    Parameters
+    ----------
+    checkup : Checkup
+        Rows of level ``district`` for the indicator.
+    indicator : str
+        Indicator id.
+    lang : {"zh", "en"}
+        Language.
+
+    Raises
+    ------
+    ParameterError
+        The value table has no district row of the indicator.
+    """
+    rows = [row for row in in_order(checkup, level="district") if row["indicator"] == indicator]
+    if not rows:
+        raise ParameterError("no district values", where=indicator, found=f"year {checkup.year}")
+    present = sorted((row for row in rows if not pd.isna(row["value"])), key=lambda row: float(row["value"]))
+    absent = [row for row in rows if pd.isna(row["value"])]
+    definition = definition_of(checkup, indicator)
+    title = titles_of(definition, lang, indicator)
+    unit = unit_label(str(rows[0]["unit"]), lang)
+    decimals = int(rows[0]["decimals"] or 0)
+    height = 0.34 * len(rows) + 1.15
+    figure = new_figure(7.0, height)
+    axes = figure.add_axes((0.2, 0.55 / height, 0.74, (height - 1.15) / height))
+    colour = style.DIMENSION_COLOURS.get(str(getattr(definition, "dimension", "")), style.ACCENT)
+    for at, row in enumerate(absent + present):
+        if pd.isna(row["value"]):
+            axes.text(0, at, plain("common.no_data", lang), va="center", fontsize=9, color=style.MUTED)
+            continue
+        value = float(row["value"])
+        axes.hlines(at, 0, value, color=colour, linewidth=2.2, alpha=0.45)
+        axes.plot(value, at, "o", color=colour, markersize=8)
+        axes.annotate(
+            format_number(value, decimals), (value, at), (8, 0), textcoords="offset points", va="center",
+            fontsize=9,
+        )  # fmt: skip
+    city = find(checkup, indicator, level="city", year=checkup.year)
+    if city is not None and not pd.isna(city["value"]) and _comparable(city, present):
+        axes.axvline(float(city["value"]), color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
+        label = plain("chart.district_city", lang, value=format_number(float(city["value"]), decimals))
+        axes.annotate(
+            label, (float(city["value"]), len(rows) - 0.42), (4, 0), textcoords="offset points", fontsize=8.8,
+            va="bottom", color=style.INK, annotation_clip=False,
+        )  # fmt: skip
+    axes.set_yticks(range(len(rows)), [str(row["zone_name"]) for row in absent + present])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xlim(left=min(0.0, *(float(row["value"]) for row in present)) if present else 0)
+    axes.margins(x=0.12)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(unit)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    words = plain("chart.district_title", lang, indicator=title)
+    figure.text(0.03, 1 - 0.27 / height, words, fontsize=12, path_effects=style.heavy(), va="center")
+    caption: Html = t("chart.district_title", lang, indicator=title)
+    return render(
+        figure, alt=plain("chart.district_alt", lang, indicator=title), caption=caption, colours=128
+    )
+
+
+def _comparable(city: Mapping[str, Any], rows: list[dict[str, Any]]) -> bool:
+    """Whether the city's value lies among those of its districts: a rate does, a total does not."""
+    values = [float(row["value"]) for row in rows]
+    return bool(values) and min(values) <= float(city["value"]) <= max(values)

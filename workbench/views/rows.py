@@ -1,0 +1,102 @@
+"""Which rows of a checkup a view shows, and in which order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from workbench.views.numbers import records
+
+if TYPE_CHECKING:
+    from workbench.views.source import CheckupView
+
+DIMENSIONS = ("安全", "创新", "协调", "绿色", "开放", "共享")
+
+
+def worst_levels(checkup: CheckupView) -> dict[str, int]:
+    """Warning level of each indicator for the whole city: the worst of its findings; -1 without data."""
+    findings = checkup.findings
+    if findings is None or len(findings) == 0:
+        return {}
+    rows = findings[findings["indicator"].notna() & (findings["indicator"] != "")]
+    if "zone_level" in rows:
+        rows = rows[rows["zone_level"].isin(["city", "", None]) | rows["zone_level"].isna()]
+    return {str(name): int(level) for name, level in rows.groupby("indicator")["level"].max().items()}
+
+
+def definition_of(checkup: CheckupView, indicator: str) -> Any:
+    """Definition of an indicator; None when the library has none."""
+    return checkup.definitions.get(indicator)
+
+
+def in_order(
+    checkup: CheckupView, *, level: str = "city", dimension: str | None = None
+) -> list[dict[str, Any]]:
+    """Rows of the year's indicators at a level, by dimension and code."""
+    values = checkup.values
+    keep = (values["level"] == level) & (values["year"] == checkup.year) & (values["tier"] != "target")
+    keep &= ~values["indicator"].str.startswith(("report.", "case."))
+    keep &= values["scenario"].eq("observed") if "scenario" in values else True
+    rows = values[keep]
+    if "edition" in rows and (rows["edition"] == "latest").any():
+        rows = rows[rows["edition"] == "latest"]
+    found = records(rows)
+    for row in found:
+        row["dimension"] = str(getattr(definition_of(checkup, row["indicator"]), "dimension", ""))
+    if dimension is not None:
+        found = [row for row in found if row["dimension"] == dimension]
+    rank = {name: at for at, name in enumerate((*DIMENSIONS, "规划约束", "SDG"))}
+    return sorted(
+        found, key=lambda row: (rank.get(row["dimension"], 99), str(row["indicator"]), str(row["zone"]))
+    )
+
+
+def target_row(checkup: CheckupView, indicator: str) -> dict[str, Any] | None:
+    """The row of an indicator's target: the next year not before the checkup's, else the last."""
+    values = checkup.values
+    rows = values[
+        (values["tier"] == "target") & (values["indicator"].isin([indicator, f"target.{indicator}"]))
+    ]
+    if rows.empty:
+        return None
+    rows = rows.sort_values("year", kind="stable")
+    later = rows[rows["year"] >= checkup.year]
+    return records(later.head(1) if len(later) else rows.tail(1))[0]
+
+
+def cases_of(checkup: CheckupView, line: str | None = None) -> pd.DataFrame:
+    """Findings that are patches inside a control line, from large to small (ties by id)."""
+    findings = checkup.findings
+    if findings is None or len(findings) == 0:
+        return pd.DataFrame(findings)
+    rows = findings[findings["kind"] == "spatial_conflict"]
+    rows = rows[rows["line"].notna() & rows["area_m2"].notna()]
+    if line is not None:
+        rows = rows[rows["line"] == line]
+    ordered: pd.DataFrame = rows.sort_values(
+        ["area_m2", "finding_id"], ascending=[False, True], kind="stable"
+    )
+    return ordered
+
+
+def district_names(checkup: CheckupView) -> dict[str, str]:
+    """Name by code of the districts, as the value table has them."""
+    values = checkup.values
+    rows = values[values["level"] == "district"].drop_duplicates("zone")
+    return {str(zone): str(name) for zone, name in zip(rows["zone"], rows["zone_name"], strict=True)}
+
+
+def warnings_of(checkup: CheckupView, *, least: int = 1, zone_level: str | None = None) -> pd.DataFrame:
+    """Findings on indicators of at least a level, worst first."""
+    findings = checkup.findings
+    if findings is None or len(findings) == 0:
+        return pd.DataFrame()
+    rows = findings[(findings["level"] >= least) & (findings["kind"] != "spatial_conflict")]
+    if zone_level is not None:
+        rows = rows[rows["zone_level"] == zone_level]
+    return pd.DataFrame(
+        rows.drop(columns="geometry", errors="ignore").sort_values(
+            ["level", "indicator", "finding_id"], ascending=[False, True, True], kind="stable"
+        )
+    )
