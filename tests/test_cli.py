@@ -66,6 +66,7 @@ def test_report_prints_the_path_last_and_fails_truthfully(tmp_path, monkeypatch)
 
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "reporting"))
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
     original = run.run_report
     monkeypatch.setattr(run, "run_report", lambda *a, **k: original(*a, **k, values_module="stub_values"))
     desk = Desk(tmp_path)

@@ -30,7 +30,9 @@ def loaded_by(statement: str) -> set[str]:
     return set(out.stdout.split())
 
 
-@pytest.mark.parametrize("statement", ["import workbench", "import workbench.cli", "import workbench.core.errors"])
+@pytest.mark.parametrize(
+    "statement", ["import workbench", "import workbench.cli", "import workbench.core.errors"]
+)
 def test_light_imports(statement):
     assert loaded_by(statement).isdisjoint(HEAVY)
 

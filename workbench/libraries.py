@@ -73,7 +73,7 @@ def rules_table(lang: str = "zh") -> pd.DataFrame:
             "id": id_,
             "title": rule.title_en if lang == "en" else rule.title_zh,
             "kind": rule.kind,
-            "levels": ", ".join(rule.levels),
+            "levels": ", ".join(f"{name} {level}" for name, level in rule.levels.items()),
             "verifiability": rule.verifiability,
             "clause": rule.clause,
             "source": rule.source,

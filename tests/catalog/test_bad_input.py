@@ -13,6 +13,7 @@ import shapely
 
 from workbench.catalog.build import build
 from workbench.catalog.data import CityData
+from workbench.catalog.quality import overlaps
 from workbench.core import gcj02
 from workbench.core.city import City, load_city
 from workbench.core.errors import CRSError, LayerMissing, ProfileError
@@ -106,7 +107,7 @@ def test_gbk_shapefile_without_cpg_is_read_right(city: Make, source: Path) -> No
 def test_gbk_shapefile_whose_cpg_says_utf8_is_refused(city: Make, source: Path) -> None:
     shapefile(source, "GBK")
     (source / "parks.cpg").write_text("UTF-8")
-    with pytest.raises(ProfileError, match='not in the encoding.*encoding = "gb18030"'):
+    with pytest.raises(ProfileError, match=r'not in the encoding.*encoding = "gb18030"'):
         build(city(PARKS.format(end="shp")))
     fixed = CityData(city(PARKS.format(end="shp") + 'encoding = "gb18030"\n'))
     assert fixed.vector("parks")["name"].tolist() == ["人民公园"]
@@ -137,6 +138,21 @@ def test_overlapping_districts_are_measured(city: Make, source: Path) -> None:
     frame.to_file(source / "districts.gpkg")
     found = finding(CityData(city()), "districts", "overlap")
     assert found["count"] == 1 and found["measured"] == pytest.approx(100_000.0) and found["unit"] == "m2"
+
+
+@pytest.mark.parametrize(
+    ("shapes", "pairs", "area"),
+    [
+        ([box(0, 0, 100, 100), box(100, 0, 200, 100)], 0, 0.0),
+        ([box(0, 0, 100, 100), box(0, 0, 100, 100)], 1, 10_000.0),  # the same twice
+        ([box(0, 0, 100, 100), box(20, 20, 30, 30)], 1, 100.0),  # one inside the other
+        ([box(0, 0, 100, 100), box(100, 0, 200, 50), box(100, 50, 200, 100)], 0, 0.0),  # T junction
+        ([box(0, 0, 100, 100), box(90, 0, 190, 100), box(95, 0, 99, 100)], 3, 1000 + 400 + 400),
+    ],
+)
+def test_overlaps_by_hand(shapes: list[shapely.Geometry], pairs: int, area: float) -> None:
+    found = overlaps(gpd.GeoDataFrame(geometry=shapes, crs=CRS))
+    assert len(found) == pairs and found["area_m2"].sum() == pytest.approx(area)
 
 
 def test_duplicate_zone_codes_are_an_error_finding(city: Make, source: Path) -> None:

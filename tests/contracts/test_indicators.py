@@ -9,13 +9,16 @@ import pytest
 
 from workbench.core.paths import PACKAGE
 from workbench.indicators.examples import worked_example
-from workbench.indicators.library import load_library, load_set
+from workbench.indicators.library import load_former, load_library, load_set
 
 LIBRARY = load_library()
-METHODS = [(i, n) for i in LIBRARY.values() for n in range(len(i.methods))]
+EVERY = [*LIBRARY.values(), *load_former().values()]
+METHODS = [(i, n) for i in EVERY for n in range(len(i.methods))]
 
 
-@pytest.mark.parametrize(("indicator", "method"), METHODS, ids=[f"{i.id}-{n + 1}" for i, n in METHODS])
+@pytest.mark.parametrize(
+    ("indicator", "method"), METHODS, ids=[f"{i.id}-v{i.version}-{n + 1}" for i, n in METHODS]
+)
 def test_worked_example(indicator, method):
     inputs, zones, expected = worked_example(indicator, method)
     frame = indicator.compute(inputs, zones, method=method)

@@ -77,7 +77,10 @@ GOOD = {
         ({"cases": GOOD["cases"][:1]}, "two worked cases"),
         ({"cases": [{"given": {"value": 1.0}, "level": 4}, GOOD["cases"][1]]}, "does not fit the kind"),
         ({"valid_from": "2024"}, "is not a date"),
-        ({"kind": "spatial_conflict", "levels": dict.fromkeys(OUTCOMES["spatial_conflict"], 0)}, "'line' and 'side'"),
+        (
+            {"kind": "spatial_conflict", "levels": dict.fromkeys(OUTCOMES["spatial_conflict"], 0)},
+            "'line' and 'side'",
+        ),
     ],
 )
 def test_a_faulty_record_is_refused_by_name(change, words):

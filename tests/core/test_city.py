@@ -55,7 +55,7 @@ def test_an_absent_role_names_its_holder(tmp_path: Path) -> None:
 
 
 def test_a_year_that_is_not_listed_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="2022.*2023, 2024"):
+    with pytest.raises(ParameterError, match=r"2022.*2023, 2024"):
         load_city(write(tmp_path), data_root=tmp_path).check_year(2022)
 
 
@@ -96,7 +96,7 @@ def test_a_missing_data_root_says_what_to_set(tmp_path: Path, monkeypatch: pytes
 
 
 def test_an_unknown_city_lists_the_known_ones() -> None:
-    with pytest.raises(ProfileError, match="found 'atlantis'.*guangzhou.*las_palmas"):
+    with pytest.raises(ProfileError, match=r"found 'atlantis'.*guangzhou.*las_palmas"):
         load_city("atlantis")
     with pytest.raises(ProfileError, match="no such profile"):
         load_city("nowhere/x.toml")

@@ -74,5 +74,6 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     return Desk(tmp_path)

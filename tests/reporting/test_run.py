@@ -62,24 +62,17 @@ def test_failing_chapters_leave_traces_and_spare_the_others(desk):
     assert not [p for p in folder.parent.iterdir() if p.name.startswith(".")]
 
 
-def test_chapter_over_its_wall_time_is_ended_with_its_kernel(desk):
+def test_chapters_over_their_time_or_memory_are_ended_with_their_kernels(desk):
     marker = desk.root / "kernel.pid"
     code = f"import os, pathlib, time\npathlib.Path({str(marker)!r}).write_text(str(os.getpid()))\nfor _ in range(600): time.sleep(0.1)"
-    book = desk.book(("slow", code), ("good", GOOD), extra={"slow": "timeout_s = 6"})
-    result = make(desk, book)
-    assert result.failed == ["slow"]
-    assert record(result)["chapters"]["slow"]["status"] == "timeout"
+    big = "x = bytearray(2**30)\nimport time; time.sleep(30)"
+    limits = {"slow": "timeout_s = 12", "big": "memory_gib = 0.6"}
+    result = make(desk, desk.book(("slow", code), ("big", big), extra=limits))
+    chapters = record(result)["chapters"]
+    assert chapters["slow"]["status"] == "timeout"
+    assert chapters["big"]["status"] == "memory"
+    assert chapters["big"]["peak_gib"] > 0.6
     assert not Path(f"/proc/{marker.read_text()}").exists()
-
-
-def test_chapter_over_its_memory_is_ended(desk):
-    book = desk.book(
-        ("big", "x = bytearray(2**30)\nimport time; time.sleep(30)"), extra={"big": "memory_gib = 0.6"}
-    )
-    result = make(desk, book)
-    chapter = record(result)["chapters"]["big"]
-    assert chapter["status"] == "memory"
-    assert chapter["peak_gib"] > 0.6
 
 
 def test_rerun_reuses_and_a_changed_notebook_runs_again(desk):
@@ -92,8 +85,9 @@ def test_rerun_reuses_and_a_changed_notebook_runs_again(desk):
     assert time.monotonic() - started < 15
     assert second.path.parent != first.path.parent
     assert second.path.read_text("utf-8").count("1,234.6") == 2
-    assert make(desk, desk.book(("one", GOOD), ("two", GOOD + "\n1 + 1"))).reused == ["one"]
-    assert make(desk, desk.book(("one", GOOD), ("two", GOOD + "\n1 + 1")), lang="en").reused == []
+    changed = desk.book(("one", GOOD), ("two", GOOD + "\n1 + 1"))
+    assert make(desk, changed).reused == ["one"]
+    assert make(desk, changed, lang="en").reused == []
 
 
 def test_failed_values_are_an_error_and_leave_the_earlier_report(desk, monkeypatch):
@@ -135,8 +129,16 @@ def test_interrupt_ends_children_and_leaves_the_earlier_report(desk, monkeypatch
     assert sorted(p.name for p in runs.iterdir()) == sorted([first.path.parent.name, "latest"])
 
 
-def test_exports_hold_the_values_and_only_cases_with_a_shape(desk):
-    folder = make(desk, desk.book(("one", GOOD))).path.parent
+def test_page_and_exports_of_a_run(desk):
+    result = make(desk, desk.book(("one", GOOD)))
+    folder, page = result.path.parent, result.path.read_text("utf-8")
+    assert '<html lang="zh-CN">' in page
+    assert "指标释义未经标准原文核对" in page
+    assert "2024-12-31" in page
+    assert '<span class="x label">表 1-1</span> 表题' in page
+    assert '<span class="x label">1.1</span> 第一节' in page
+    assert "<script" not in page
+    assert "http:" not in page and "https:" not in page
     sheet = openpyxl.load_workbook(folder / "tables/values.xlsx")["指标数值"]
     head = [cell.value for cell in sheet[1]]
     assert sheet.cell(2, head.index("数值") + 1).value == 1234.56
@@ -145,14 +147,3 @@ def test_exports_hold_the_values_and_only_cases_with_a_shape(desk):
     assert list(cases["finding_id"]) == ["f1"]
     assert cases.crs.to_epsg() == 4547
     assert cases.geometry.area.iloc[0] == 100
-
-
-def test_page_is_one_file_with_cover_contents_and_numbered_captions(desk):
-    page = make(desk, desk.book(("one", GOOD))).path.read_text("utf-8")
-    assert '<html lang="zh-CN">' in page
-    assert "指标释义未经标准原文核对" in page
-    assert "2024-12-31" in page
-    assert '<span class="x label">表 1-1</span> 表题' in page
-    assert '<span class="x label">1.1</span> 第一节' in page
-    assert "<script" not in page
-    assert "http:" not in page and "https:" not in page

@@ -46,7 +46,14 @@ def test_cap_of_zero():
 
 def test_after_the_target_year_the_target_itself_is_expected():
     outcome = judge(
-        RULES["target_path"], value=79, base=50, base_year=2020, target=80, target_year=2025, year=2030, op=">="
+        RULES["target_path"],
+        value=79,
+        base=50,
+        base_year=2020,
+        target=80,
+        target_year=2025,
+        year=2030,
+        op=">=",
     )
     assert outcome.threshold == 80
     assert outcome.margin == pytest.approx(-1 / 30)
@@ -74,9 +81,7 @@ def test_theil_sen_agrees_with_scipy():
 
 def test_trend_uses_the_latest_earlier_year_and_a_slope_from_five_points():
     rule = RULES["trend_last_year"]
-    outcome = judge(
-        rule, value=5.0, earlier={2021: 1.0, 2022: 2.0, 2023: 3.0, 2024: 4.0}, year=2025, op=">="
-    )
+    outcome = judge(rule, value=5.0, earlier={2021: 1.0, 2022: 2.0, 2023: 3.0, 2024: 4.0}, year=2025, op=">=")
     assert outcome.threshold == 4.0 and outcome.words["slope"] == pytest.approx(1.0)
     assert (
         judge(rule, value=4.0, earlier={2024: 4.0, 2026: 9.0}, year=2025, op=">=").outcome == "steady"

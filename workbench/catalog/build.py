@@ -262,9 +262,14 @@ def _write_rows(city: City, job: _Job, entry: Entry, made: Ingested) -> Entry:
     return replace(entry, files={"data": file}, rows=len(made.frame), bbox=bbox, findings=tuple(findings))
 
 
+@lru_cache(maxsize=8)
+def _to_degrees(crs: str) -> pyproj.Transformer:
+    return pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+
+
 def _degrees(crs: str, bounds: tuple[float, ...]) -> tuple[float, float, float, float]:
     """Bounds in degrees of WGS 84, rounded to about a centimetre."""
-    moved = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform_bounds(*bounds)
+    moved = _to_degrees(crs).transform_bounds(*bounds)
     west, south, east, north = (round(float(value), 7) for value in moved)
     return west, south, east, north
 

@@ -126,11 +126,10 @@ def _only_family(frame: gpd.GeoDataFrame, family: str) -> tuple[gpd.GeoDataFrame
 def overlaps(frame: gpd.GeoDataFrame) -> pd.DataFrame:
     """Pairs of polygons that share more than a sliver: ``left, right`` (row numbers), ``area_m2`` (planar)."""
     shapes = frame.geometry.to_numpy()
-    left, right = shapely.STRtree(shapes).query(shapes, predicate="intersects")
-    once = left < right
-    left, right = left[once], right[once]
-    touching = shapely.touches(shapes[left], shapes[right])
-    left, right = left[~touching], right[~touching]
+    suspects = np.flatnonzero(~shapely.is_empty(shapely.coverage_invalid_edges(shapes)))
+    first, right = shapely.STRtree(shapes).query(shapes[suspects], predicate="intersects")
+    pairs = np.sort(np.column_stack([suspects[first], right]), axis=1)
+    left, right = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0).T
     area = shapely.area(shapely.intersection(shapes[left], shapes[right]))
     found = pd.DataFrame({"left": left, "right": right, "area_m2": area})
     return found[found["area_m2"] > OVERLAP_M2].reset_index(drop=True)

@@ -105,6 +105,7 @@ def write_cogs(path: Path, targets: dict[str, Path], info: RasterInfo) -> None:
         "driver": "COG",
         "compress": "DEFLATE",
         "blocksize": 512,
+        "num_threads": "ALL_CPUS",
         "overview_resampling": "NEAREST" if classes else "AVERAGE",
         "predictor": "STANDARD" if not info.dtype.startswith("float") else "FLOATING_POINT",
     }

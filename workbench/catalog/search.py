@@ -108,8 +108,8 @@ class StaticSearch:
             case ["collections", name] if name in self.collections:
                 return 200, self.collections[name]
             case ["collections", name, "items"] if name in self.collections:
-                if "collections" in query or "ids" in query:
-                    raise _Refused("ids and collections are parameters of /search")
+                if query.get("collections", name) != name:
+                    raise _Refused("collections: only the one of the address")
                 return 200, self.search({**query, "collections": [name]}, "GET", f"/collections/{name}/items")
             case ["collections", name, "items", item]:
                 for found in self.items:

@@ -23,7 +23,6 @@ from workbench.core.paths import PACKAGE, built_data_dir, data_root
 
 DEMO_SOURCE = "demo-source"
 """Folder below the built data in which the demo city's source files are generated."""
-
 Tier = Literal["statutory", "substitute", "proxy"]
 Sensitivity = Literal["公开", "内部", "敏感"]
 
@@ -350,6 +349,11 @@ class City(_Strict):
         """The one walking speed."""
         return self.city.walking_m_per_min
 
+    @property
+    def profile_text(self) -> str:
+        """Text of the profile."""
+        return self.path.read_text(encoding="utf-8")
+
     def title(self, lang: str | None = None) -> str:
         """Name in ``zh`` or ``en``; the profile's language when not given."""
         return self.name_en if (lang or self.language) == "en" else self.name_zh
@@ -400,21 +404,18 @@ def _profile_path(name_or_path: str | Path) -> Path:
             )
         return path
     path = Path(text).expanduser().resolve()
-    if not path.is_file():
-        raise ProfileError("no such profile", where=text, expected="a TOML file")
-    return path
+    if path.is_file():
+        return path
+    raise ProfileError("no such profile", where=text, expected="a TOML file")
 
 
 def _resolve_root(data: str, path: Path, root: Path | None) -> Path:
     """Folder of a city's data; the demo's is generated later and need not exist yet."""
     if data == "demo":
         return built_data_dir() / DEMO_SOURCE
-    if root is None:
-        root = data_root()
-    if Path(data).is_absolute():
-        folder = Path(data)
-    elif root is not None:
-        folder = root / data
+    root = root or data_root()
+    if Path(data).is_absolute() or root is not None:
+        folder = (root or Path()) / data
     else:
         folder = path.parent / data  # a profile may lie beside its data
         if not folder.is_dir():
@@ -489,9 +490,8 @@ def load_city(name_or_path: str | Path, data_root: Path | str | None = None) -> 
     data = header.get("data")
     if not isinstance(data, str):
         raise ProfileError("key missing", where=f"{path.name}: city.data", expected='"demo" or a folder')
-    for key in ("root", "path"):
-        if key in content:
-            raise ProfileError("unknown key", where=f"{path.name}: {key}")
+    if reserved := {"root", "path"} & set(content):
+        raise ProfileError("unknown key", where=f"{path.name}: {min(reserved)}")
     try:
         city = City(**content, path=path, root=Path("."))
     except ValidationError as error:

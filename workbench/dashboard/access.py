@@ -74,7 +74,9 @@ class LoginHandler(VoilaLoginHandler):  # type: ignore[misc]
         text = ""
         if message:
             text = plain("dashboard.wait" if provider.locked() else "dashboard.login_wrong", lang)
-        self.set_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline'; frame-ancestors 'self'")
+        self.set_header(
+            "Content-Security-Policy", "default-src 'self' 'unsafe-inline'; frame-ancestors 'self'"
+        )
         self.write(
             _login_template().render(
                 lang=lang,
@@ -89,12 +91,12 @@ class LoginHandler(VoilaLoginHandler):  # type: ignore[misc]
             )
         )
 
-    @allow_unauthenticated
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
     def get(self) -> None:
         """Show the form."""
         super().get()
 
-    @allow_unauthenticated
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
     def post(self) -> None:
         """Check the password."""
         super().post()

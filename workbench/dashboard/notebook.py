@@ -16,7 +16,7 @@ def tags(cell: Any) -> list[str]:
 
 
 def only_prepares(source: str) -> bool:
-    """Whether a cell shows nothing of its own: it imports, defines and assigns, and ends in no expression.
+    r"""Whether a cell shows nothing of its own: it imports, defines and assigns, and ends in no expression.
 
     Examples
     --------
@@ -71,7 +71,10 @@ def prepare(notebook: Any, address: Address, run_dir: str = "") -> Any:
     places = [at for at, cell in enumerate(cells) if "parameters" in tags(cell)]
     if len(places) != 1:
         raise ParameterError(
-            "a dashboard notebook has one cell tagged 'parameters'", where="notebook", found=len(places), expected=1
+            "a dashboard notebook has one cell tagged 'parameters'",
+            where="notebook",
+            found=len(places),
+            expected=1,
         )
     cells.insert(places[0] + 1, parameter_cell(address, run_dir))
     page["cells"] = cells

@@ -78,7 +78,9 @@ def find_notebook(name: str) -> Path:
     for path in tried:
         if path.suffix == ".ipynb" and path.is_file():
             return path.resolve()
-    raise ParameterError("no such notebook", where="notebook", found=name, expected="a notebook in notebooks/")
+    raise ParameterError(
+        "no such notebook", where="notebook", found=name, expected="a notebook in notebooks/"
+    )
 
 
 def warm(city: str, year: int) -> Path:
@@ -191,7 +193,9 @@ def main(
     profile = load_city(city)
     chosen = profile.latest_year if year is None else year
     if chosen not in profile.years:
-        raise ParameterError("no checkup for this year", where="year", found=chosen, expected=str(list(profile.years)))
+        raise ParameterError(
+            "no checkup for this year", where="year", found=chosen, expected=str(list(profile.years))
+        )
     secret, secret_file = dashboard_password(password)
     os.environ["JUPYTER_PATH"] = jupyter_path()
     os.environ.setdefault("WORKBENCH_HOME", str(home()))

@@ -57,7 +57,7 @@ def year_on_year(checkup: Checkup) -> pd.DataFrame:
                 "change_id": change["value_id"],
                 "change_pct": percent["value"],
                 "change_pct_id": percent["value_id"],
-                "verdict": _verdict(checkup, name, float(change.at["value"])),
+                "verdict": _verdict(checkup, name, float(row["value"]) - float(str(last.at[name, "value"]))),
             }
         )
     return pd.DataFrame(rows, columns=YEAR_ON_YEAR)

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from workbench.evaluation.checkup import Checkup
+from workbench.evaluation.compare import year_on_year
 from workbench.evaluation.derived import indicator_levels, observed
 from workbench.indicators.indicator import DIMENSIONS
 
@@ -31,7 +32,7 @@ class Sentence:
     """One sentence of the conclusion."""
 
     key: str
-    """What it is about: ``counts``, ``dimension``, ``best``, ``worst``, ``warning``, ``cases``, ``judgement``."""
+    """What it is about: ``counts``, ``dimension``, ``targets``, ``best``, ``worst``, ``warning``, ``cases``, ``judgement``."""
     text: str
     """Text with ``{v:<value_id>}`` where a number stands; free of other digits but those of titles and years."""
     level: int = -9
@@ -220,11 +221,7 @@ def target_deviations(checkup: Checkup) -> pd.DataFrame:
 def _targets(writer: _Writer) -> list[Sentence]:
     ranked = target_deviations(writer.checkup)
     if ranked.empty:
-        return [
-            Sentence(
-                "best", writer.say("规划未给出可比较的目标值。", "The plan states no target to compare with.")
-            )
-        ]
+        return _past(writer)
     most = min(3, max(1, len(ranked) // 2))
 
     def item(row: Any) -> str:
@@ -255,6 +252,29 @@ def _targets(writer: _Writer) -> list[Sentence]:
                 ),
             )
         )
+    return found
+
+
+def _past(writer: _Writer) -> list[Sentence]:
+    """Name the best and worst changes on last year, where the plan states no target to compare with."""
+    found = [Sentence("targets", writer.say("没有可比较的目标值。", "There is no target to compare with."))]
+    table = year_on_year(writer.checkup).dropna(subset="change_pct")
+    for verdict, zh, en in (
+        ("better", "与上年相比改善较大的指标", "Improved most on last year"),
+        ("worse", "与上年相比变差较大的指标", "Worsened most on last year"),
+    ):
+        some = table[table["verdict"] == verdict]
+        order = some["change_pct"].abs().sort_values(ascending=False, kind="stable").index
+        items = [
+            writer.say(
+                f"{writer.title(row['indicator'])}（变化{{v:{row['change_pct_id']}}}%）",
+                f"{writer.title(row['indicator'])} (change {{v:{row['change_pct_id']}}} %)",
+            )
+            for _, row in some.loc[order].head(3).iterrows()
+        ]
+        if items:
+            text = writer.say(f"{zh}：{writer.listed(items)}。", f"{en}: {writer.listed(items)}.")
+            found.append(Sentence("best" if verdict == "better" else "worst", text))
     return found
 
 

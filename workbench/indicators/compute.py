@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MIN_ZONE_SHARE = 1e-6
-"""A zone with less of its area inside a scope lies outside it (slivers of digitising)."""
+MIN_ZONE_M2 = 10_000.0
+"""A zone with less than one hectare inside a scope lies outside it (slivers of digitising)."""
 
 
 @dataclass
@@ -113,8 +113,7 @@ class Run:
             outside: frozenset[str] = frozenset()
             if limit is not None:
                 cut = _polygonal(shapely.intersection(zones.geometry.to_numpy(), limit))
-                share = area_m2(cut, zones.crs) / area_m2(zones.geometry, zones.crs)
-                keep = share > MIN_ZONE_SHARE
+                keep = area_m2(cut, zones.crs) >= MIN_ZONE_M2
                 outside = frozenset(zones.index[~keep])
                 zones = zones.set_geometry(gpd.GeoSeries(cut, index=zones.index, crs=zones.crs))[keep]
             self._zones[level, scope] = (zones, outside)

@@ -26,6 +26,7 @@ from workbench.indicators.indicator import (
 )
 
 DEFINITIONS = PACKAGE / "indicators" / "definitions"
+FORMER = PACKAGE / "indicators" / "former"
 SETS = PACKAGE / "indicators" / "sets"
 _TEXT = [
     "title_zh",
@@ -212,6 +213,24 @@ def load_library() -> dict[str, Indicator]:
     '耕地保有量'
     """
     return dict(_library())
+
+
+@lru_cache(maxsize=1)
+def _former() -> dict[str, Indicator]:
+    return read_definitions(FORMER)
+
+
+def load_former() -> dict[str, Indicator]:
+    """Definitions that a later version has replaced, by id: to tell a revised definition from a real change.
+
+    Pass ``{**load_library(), **load_former()}`` to ``compute`` to get values as they were defined before.
+
+    Examples
+    --------
+    >>> load_former()["TJ-F26"].version, load_library()["TJ-F26"].version
+    ('1', '2')
+    """
+    return dict(_former())
 
 
 def load_set(name: str) -> list[str]:

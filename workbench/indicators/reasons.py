@@ -38,7 +38,7 @@ _SIMPLE: dict[str, tuple[str, str]] = {
 @lru_cache(maxsize=1)
 def _words() -> dict[str, dict[str, Words]]:
     content = tomllib.loads((PACKAGE / "indicators" / "roles.toml").read_text("utf-8"))
-    return {part: {key: tuple(words) for key, words in content[part].items()} for part in ("roles", "items")}
+    return {part: {key: tuple(words) for key, words in content[part].items()} for part in content}
 
 
 def role_words(role: str) -> Words:

@@ -467,13 +467,9 @@ def composite(
     plan = _Plan(dates, sources, dtype, mask_dtype, values, nodata, reducer, out)
     log.debug("composite of %d dates in %d tiles by %d threads", len(dates), len(windows), workers)
 
-    def work(window: Window) -> None:
-        with rasterio.Env(GDAL_CACHEMAX=cache):
-            plan.tile(window)
-
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            for _ in pool.map(work, windows):
+    try:  # GDAL's cache holds for the process: set once, around all threads
+        with rasterio.Env(GDAL_CACHEMAX=cache), ThreadPoolExecutor(workers) as pool:
+            for _ in pool.map(plan.tile, windows):
                 pass
     finally:
         sources.close()

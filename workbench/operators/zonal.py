@@ -409,10 +409,13 @@ def class_areas(
     weights = _weights(grid, cell_area)
     workers = threads or min(4, os.cpu_count() or 1)
     sums: dict[int, np.ndarray] = {}
-    for active, values, part in _scan(grid, shapes, weights, fraction=method == "fraction", threads=workers):
-        for column in np.flatnonzero(part.any(axis=0)):
-            total = sums.setdefault(int(values[column]), np.zeros(len(zones)))
-            total[active] += part[:, column]
+    with rasterio.Env(GDAL_CACHEMAX=2 * CHUNK_BYTES):  # no block is read twice
+        for active, values, part in _scan(
+            grid, shapes, weights, fraction=method == "fraction", threads=workers
+        ):
+            for column in np.flatnonzero(part.any(axis=0)):
+                total = sums.setdefault(int(values[column]), np.zeros(len(zones)))
+                total[active] += part[:, column]
     if grid.nodata is not None:
         sums.pop(int(grid.nodata) if np.isfinite(grid.nodata) else -1, None)
     wanted = sorted(sums) if classes is None else [int(value) for value in classes]

@@ -170,8 +170,8 @@ def evaluate(
 
 
 def _frame(context: Context, cases: pd.DataFrame | None) -> gpd.GeoDataFrame:
-    rows = pd.DataFrame(context.rows, columns=COLUMNS)
-    found = rows if cases is None or cases.empty else pd.concat([rows, cases[COLUMNS]], ignore_index=True)
+    rows = [*context.rows, *([] if cases is None else cases[COLUMNS].to_dict("records"))]
+    found = pd.DataFrame(rows, columns=COLUMNS)
     for name in COLUMNS[:-1]:
         if name in FLOATS:
             found[name] = pd.to_numeric(found[name]).astype("float64")
@@ -269,11 +269,24 @@ def _judge_values(context: Context, rules: list[Rule]) -> None:
 
 
 def _judge_freshness(context: Context, rule: Rule) -> None:
-    for row in context.city_rows.values():
-        if pd.isna(row["value"]) or not row["data_date"]:
+    """Judge the age of the layers an indicator reads that should be renewed at least yearly.
+
+    Layers dated by year are never older than the year asked for; lines and terrain hold until they are changed.
+    """
+    cycles = set(rule.parameters["cycles"])
+    for indicator, row in context.city_rows.items():
+        definition = context.definitions.get(indicator)
+        if definition is None or pd.isna(row["value"]):
             continue
-        known = pd.Timestamp(str(row["data_date"])).year
-        context.add(rule, judge(rule, data_year=float(known), year=context.year), row)
+        method = int(str(row["basis"]).partition(":")[0] or 1) - 1
+        known = [float(context.year)]
+        for role in definition.methods[method].inputs:
+            if context.data.years(role) or not context.data.has(role):
+                continue
+            source = context.data.source(role)
+            if source.update_cycle in cycles and source.date:
+                known.append(float(pd.Timestamp(source.date).year))
+        context.add(rule, judge(rule, data_year=min(known), year=context.year), row)
 
 
 def _judge_sums(context: Context, rule: Rule) -> None:

@@ -163,7 +163,8 @@ def trend(
     Returns
     -------
     Outcome
-        ``margin`` is the signed relative change on the latest earlier year, positive when better;
+        ``margin`` is the signed relative change on the latest earlier year, positive when better (NaN from a
+        base of 0);
         ``words["slope"]`` the median slope per year where there are five points or more.
     """
     known = {int(when): number for when, number in (earlier or {}).items() if not _missing(number)}
@@ -172,11 +173,10 @@ def trend(
         return Outcome(NO_DATA, "no_data")
     last = known[max(known)]
     sign = 1.0 if op in (">=", ">") else -1.0
-    change = sign * (value - last) / abs(last) if last else sign * float(np.sign(value)) * math.inf
-    if value == last:
-        change = 0.0
-    steady = float(rule.parameters.get("steady", 0.0))
-    name = "worse" if change < -steady else "better" if change > steady else "steady"
+    gain = sign * (value - last)
+    steady = float(rule.parameters.get("steady", 0.0)) * abs(last)
+    name = "worse" if gain < -steady else "better" if gain > steady else "steady"
+    change = gain / abs(last) if last else 0.0 if gain == 0 else math.nan
     words: dict[str, float | str] = {"last_year": float(max(known))}
     if len(known) >= 4:
         words["slope"] = theil_sen({**known, year: value})

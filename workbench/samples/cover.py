@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from scipy.ndimage import distance_transform_edt, label, minimum_filter
 
-from workbench.samples.ground import Ground
+from workbench.samples.ground import Ground, outline
 from workbench.samples.space import (
     BOTTOM,
     CELL,
@@ -95,8 +95,12 @@ def _fields(seed: int, ground: Ground) -> tuple[Array, Array, Array]:
     code[(dice >= 165) & (dice < 225) | (lean > 1.5) & (dice > 500)] = OF["0201"]
     code[(dice >= 225) & (dice < 240)] = OF["1202"]
     code[(dice >= 240) & (dice < 262)] = OF["0404"]
-    code[(dice >= 262) & (dice < 300)] = OF["0301"]
-    ponds = smooth_noise(rng, 2600) + np.clip((x - LEFT - 12_500) / 6000, -1, 1) - np.clip((y - BOTTOM - 5200) / 3000, -1, 1)
+    code[(dice >= 262) & (dice < 276)] = OF["0301"]
+    ponds = (
+        smooth_noise(rng, 2600)
+        + np.clip((x - LEFT - 12_500) / 6000, -1, 1)
+        - np.clip((y - BOTTOM - 5200) / 3000, -1, 1)
+    )
     code[(ponds > 2.1) & (dice % 10 < 8)] = OF["1104A"]
     track = (np.mod(v, wide * 4) < 17) | (np.mod(u, 1050) < 17)
     ditch = (np.mod(v + 1.5 * wide, wide * 8) < 17) & ~track
@@ -211,9 +215,7 @@ def _settle(seed: int, ground: Ground, streets: Streets, region: Array) -> tuple
     order = np.argsort(-rank, kind="stable")
     road = burn_values(wide.to_numpy()[order], rank[order] + 1)
     core = burn([streets.rings[2]])
-    towns = burn_values(
-        [shapely.Point(a, b).buffer(r) for a, b, r in ground.towns], np.arange(len(ground.towns)) + 1
-    )
+    towns = burn_values([outline(a, b, r) for a, b, r in ground.towns], np.arange(len(ground.towns)) + 1)
     wet = ground.river_mask | burn([ground.lake.buffer(25), ground.reservoir])
     inside = (core | (towns > 0)) & (road == 0) & ~wet
     block, count = label(inside)
@@ -226,7 +228,11 @@ def _settle(seed: int, ground: Ground, streets: Streets, region: Array) -> tuple
     middle_x = np.bincount(number.ravel(), np.broadcast_to(x, (N, N)).ravel()) / size
     middle_y = np.bincount(number.ravel(), np.broadcast_to(y, (N, N)).ravel()) / size
     place = shapely.points(middle_x, middle_y)
-    ring = np.where(shapely.contains(streets.rings[0], place), 0, np.where(shapely.contains(streets.rings[1], place), 1, 2))
+    ring = np.where(
+        shapely.contains(streets.rings[0], place),
+        0,
+        np.where(shapely.contains(streets.rings[1], place), 1, 2),
+    )
     ring = np.where(sample(towns, middle_x, middle_y) > 0, 3, ring)
     code = _block_use(rng, ring, size / 100, sample(ground.to_river_m, middle_x, middle_y) < 140)
     years = _block_years(rng, ring, np.hypot(middle_x - ground.core[0], middle_y - ground.core[1]), code)
@@ -236,17 +242,21 @@ def _settle(seed: int, ground: Ground, streets: Streets, region: Array) -> tuple
     town[is_block] = np.where(towns > 0, 2, 1)[is_block]
     built_key = np.where(is_block, number + 10, 0).astype(np.int64)
     homes = burn_values(
-        [shapely.Point(a, b).buffer(r) for a, b, r in ground.villages], np.arange(len(ground.villages)) + 1
+        [outline(a, b, r) for a, b, r in ground.villages], np.arange(len(ground.villages)) + 1
     )
     ragged = smooth_noise(rng, 180) > -0.75
     village = (homes > 0) & ragged & ~inside & ~wet & (road == 0)
     grown = np.hypot(x - np.r_[0, ground.villages[:, 0]][homes], y - np.r_[0, ground.villages[:, 1]][homes])
     outer = grown > 0.82 * np.r_[1, ground.villages[:, 2]][homes]
     built[village], town[village] = OF["0702"], 3
-    since[village] = np.where(outer, rng.choice([2010, 2017, NEVER], len(ground.villages) + 1)[homes], 2005)[village]
+    since[village] = np.where(outer, rng.choice([2010, 2017, NEVER], len(ground.villages) + 1)[homes], 2005)[
+        village
+    ]
     built_key[village] = 1_000_000 + homes[village]
     _roads_in(road, core | (towns > 0), homes > 0, core, since, built, town, built_key)
-    rail = burn(streets.rail.geometry[streets.rail["line_id"] == "L9"].buffer(13).to_list()) & ~ground.river_mask
+    rail = (
+        burn(streets.rail.geometry[streets.rail["line_id"] == "L9"].buffer(13).to_list()) & ~ground.river_mask
+    )
     built[rail], since[rail], town[rail], built_key[rail] = OF["1001"], 2008, 0, 3_000_000
     return built, since, town, built_key
 
@@ -255,16 +265,25 @@ def _block_years(rng: np.random.Generator, ring: Array, from_core_m: Array, code
     """Year in which each block was built, later outwards."""
     late = from_core_m / 4300 + rng.normal(0, 0.16, len(ring)) - 0.08 * (code == OF["0601"])
     years = np.select(
-        [late < 0.70, late < 0.86, late < 1.0, late < 1.035], [2008, 2018, 2023, 2025], default=NEVER
+        [late < 0.70, late < 0.86, late < 1.0, late < 1.018], [2008, 2018, 2023, 2025], default=NEVER
     )
     dice = rng.random(len(ring))
-    towns = np.select([dice < 0.66, dice < 0.78, dice < 0.88, dice < 0.905], [2008, 2018, 2022, 2025], default=NEVER)
+    towns = np.select(
+        [dice < 0.66, dice < 0.78, dice < 0.88, dice < 0.895], [2008, 2018, 2022, 2025], default=NEVER
+    )
     years = np.where(ring == 3, towns, years)
     return np.where(ring == 0, 2005, years)
 
 
 def _roads_in(
-    road: Array, urban: Array, village: Array, core: Array, since: Array, built: Array, town: Array, key: Array
+    road: Array,
+    urban: Array,
+    village: Array,
+    core: Array,
+    since: Array,
+    built: Array,
+    town: Array,
+    key: Array,
 ) -> None:
     """Write road cells: city and town streets with the blocks beside them, the others as they are."""
     beside = minimum_filter(since, size=7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from workbench.samples import truth
 from workbench.samples.cover import CODES, OF, Cover, make_cover
 from workbench.samples.dossier import make_change_patches, make_papers
 from workbench.samples.fabric import Fabric, cut_in, make_fabric, parcels_of
-from workbench.samples.ground import Ground, make_ground
+from workbench.samples.ground import Ground, make_ground, outline
 from workbench.samples.people import (
     make_buildings,
     make_bus_stops,
@@ -78,7 +79,9 @@ def make_land(seed: int) -> Land:
         np.array([OF[patch.after] for patch in patches]),
         np.full(len(patches), 3),
     )
-    return Land(ground, streets, cover, fabric, whole, plan, patches, codes, DISTRICT_CODES[parents - 1], names)
+    return Land(
+        ground, streets, cover, fabric, whole, plan, patches, codes, DISTRICT_CODES[parents - 1], names
+    )
 
 
 def zone_layers(land: Land) -> dict[str, gpd.GeoDataFrame]:
@@ -86,7 +89,9 @@ def zone_layers(land: Land) -> dict[str, gpd.GeoDataFrame]:
     shapes, unit = land.whole.shapes, land.whole.unit
     units = [shapely.coverage_union_all(shapes[unit == k + 1]) for k in range(len(land.unit_codes))]
     frame = gpd.GeoDataFrame(
-        {"code": land.unit_codes, "name": land.unit_names, "district": land.unit_district}, geometry=units, crs=CRS
+        {"code": land.unit_codes, "name": land.unit_names, "district": land.unit_district},
+        geometry=units,
+        crs=CRS,
     )
     outlines = [shapely.union_all(np.array(units)[land.unit_district == code]) for code in DISTRICT_CODES]
     districts = gpd.GeoDataFrame(
@@ -96,7 +101,9 @@ def zone_layers(land: Land) -> dict[str, gpd.GeoDataFrame]:
     ring = shapely.set_precision(land.streets.rings[2], 0.01)
     wider = land.streets.rings[2].buffer(900).simplify(20)
     scopes = gpd.GeoDataFrame(
-        {"scope": ["市域", "城区", "中心城区"]}, geometry=[whole, ring, shapely.set_precision(wider, 0.01)], crs=CRS
+        {"scope": ["市域", "城区", "中心城区"]},
+        geometry=[whole, ring, shapely.set_precision(wider, 0.01)],
+        crs=CRS,
     )
     return {"districts": districts, "units": frame, "scopes": scopes}
 
@@ -118,7 +125,9 @@ def write_vector(frame: gpd.GeoDataFrame, folder: Path, name: str) -> None:
     frame.to_parquet(folder / f"{name}.parquet", compression="zstd")
 
 
-def write_raster(values: Array, path: Path, *, names: tuple[str, ...] = (), nodata: float | None = None) -> None:
+def write_raster(
+    values: Array, path: Path, *, names: tuple[str, ...] = (), nodata: float | None = None
+) -> None:
     """Raster (bands, N, N) or (N, N) as a tiled GeoTIFF with overviews (COG)."""
     bands = values if values.ndim == 3 else values[None]
     profile: dict[str, Any] = {
@@ -140,11 +149,13 @@ def burn_codes(land_use: gpd.GeoDataFrame) -> Array:
     return values.astype(np.uint8)
 
 
-def people_by_district(population: dict[int, gpd.GeoDataFrame], land: Land, zones: dict[str, Any]) -> dict[int, Any]:
+def people_by_district(
+    population: dict[int, gpd.GeoDataFrame], land: Land, zones: dict[str, Any]
+) -> dict[int, Any]:
     """Population, urban population and people over 60 by district and year; urban lives in city and towns."""
     tree = shapely.STRtree(zones["districts"].geometry.to_numpy())
     urban = land.streets.rings[2]
-    towns = shapely.union_all([shapely.Point(x, y).buffer(r) for x, y, r in land.ground.towns])
+    towns = shapely.union_all([outline(x, y, r) for x, y, r in land.ground.towns])
     settled = urban.union(towns)
     shapely.prepare(settled)
     found = {}
@@ -198,7 +209,9 @@ def _write_people(land: Land, zones: dict[str, Any], parcels: dict[int, Any], ou
     buildings = make_buildings(seed, land.ground, parcels[2025], land.cover, land.patches)
     for year in IMAGE_YEARS:
         write_vector(
-            buildings[buildings["completed"] < f"{year + 1}-01-01"].reset_index(drop=True), out, f"buildings_{year}"
+            buildings[buildings["completed"] < f"{year + 1}-01-01"].reset_index(drop=True),
+            out,
+            f"buildings_{year}",
         )
     middle = shapely.get_coordinates(shapely.centroid(zones["units"].geometry.to_numpy()))
     for year in IMAGE_YEARS:
@@ -210,13 +223,28 @@ def _write_people(land: Land, zones: dict[str, Any], parcels: dict[int, Any], ou
     tables.to_parquet(out / "statistics.parquet")
 
 
-def _write_images(land: Land, parcels: dict[int, Any], out: Path, seed: int, step: Step) -> None:
+def write_revised_definition(out: Path) -> None:
+    """One definition that was revised: the river and lake ratio once counted reservoirs too."""
+    pd.DataFrame(
+        {
+            "indicator": ["TJ-A07"],
+            "version_before": ["0"],
+            "version_after": ["1"],
+            "valid_from": ["2025-01-01"],
+            "codes_before": ["1101,1102,1103"],
+            "codes_after": ["1101,1102"],
+            "note_zh": ["河湖水面率不再计入水库水面"],
+            "note_en": ["reservoirs no longer count in the river and lake surface ratio"],
+        }
+    ).to_parquet(out / "definition_revisions.parquet")
+
+
+def _write_images(land: Land, codes: dict[int, Array], out: Path, seed: int, step: Step) -> None:
     texture = lasting_texture(seed)
     for year in IMAGE_YEARS:
-        code = burn_codes(parcels[year])
         for number in range(1, len(DATES) + 1):
-            step(f"imagery {year}-{DATES[number - 1]}", 0.55 + 0.3 * (year == 2025) / 2 + 0.05 * number)
-            image = make_image(seed, year, number, code, land.ground, texture)
+            step(f"imagery {year}-{DATES[number - 1]}", 0.5 + 0.2 * (year == 2025) + 0.06 * number)
+            image = make_image(seed, year, number, codes[year], land.ground, texture)
             name = f"imagery_{year}_{number}"
             write_raster(image.bands, out / f"{name}.tif", names=("blue", "green", "red", "nir"), nodata=0)
             write_raster(image.cloud, out / f"{name}_cloud.tif", names=("cloud",))
@@ -253,9 +281,12 @@ def build(out_dir: Path, seed: int = 20250, progress: Step | None = None) -> Pat
         zones = zone_layers(land)
         parcels = _write_land(land, zones, folder, seed)
         step("people", 0.5)
-        _write_people(land, zones, parcels, folder, seed)
-        _write_images(land, parcels, folder, seed, step)
-        step("truth", 0.9)
-        truth.write_truth(folder, land.patches, land.fabric, land.unit_district)
+        codes = {year: burn_codes(parcels[year]) for year in IMAGE_YEARS}
+        with ThreadPoolExecutor(1) as images:
+            waiting = images.submit(_write_images, land, codes, folder, seed, step)
+            _write_people(land, zones, parcels, folder, seed)
+            write_revised_definition(folder)
+            truth.write_truth(folder, land.patches, land.fabric, land.unit_district)
+            waiting.result()
         step("done", 1.0)
     return Path(out_dir)

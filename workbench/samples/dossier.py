@@ -81,7 +81,9 @@ def make_papers(
             permits += rows
     sheds = np.flatnonzero(fabric.codes[:, -1] == CODES.index("1202"))[:30]
     for number, k in enumerate(sheds):
-        permits.append((f"SS-{number + 1:03d}", "设施农用地", f"20{17 + number % 7}-04-01", None, fabric.shapes[k]))
+        permits.append(
+            (f"SS-{number + 1:03d}", "设施农用地", f"20{17 + number % 7}-04-01", None, fabric.shapes[k])
+        )
     return _frames(projects, permits)
 
 
@@ -104,7 +106,9 @@ def _frames(
             "project_code": [row[0] for row in permits],
             "kind": [row[1] for row in permits],
             "approved": pd.to_datetime([row[2] for row in permits]).astype("datetime64[ms]"),
-            "ended": pd.to_datetime(pd.Series([row[3] for row in permits], dtype=object)).astype("datetime64[ms]"),
+            "ended": pd.to_datetime(pd.Series([row[3] for row in permits], dtype=object)).astype(
+                "datetime64[ms]"
+            ),
         },
         geometry=[row[4] for row in permits],
         crs=CRS,

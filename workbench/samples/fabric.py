@@ -13,7 +13,7 @@ import shapely
 from pyproj import Proj, Transformer
 
 from workbench.samples.cover import CODES, NEVER, OF, Cover
-from workbench.samples.space import BOTTOM, CELL, CRS, LEFT, N, SIDE, YEARS, Array, polygons
+from workbench.samples.space import BOTTOM, CELL, CRS, LEFT, SIDE, YEARS, Array, N, polygons
 
 _CODES = np.array(CODES)
 
@@ -134,9 +134,17 @@ def cut_in(fabric: Fabric, patches: Array, codes: Array, towns: Array) -> Fabric
     since = np.where(is_patch, YEARS[-1], extra.since)
     town = np.where(is_patch, towns[np.maximum(planted, 1) - 1], extra.town)
     extra = replace(
-        extra, shapes=np.array(added, dtype=object), codes=new_codes, keys=new_keys, since=since, town=town, planted=planted
+        extra,
+        shapes=np.array(added, dtype=object),
+        codes=new_codes,
+        keys=new_keys,
+        since=since,
+        town=town,
+        planted=planted,
     )
-    return Fabric(**{n: np.concatenate([getattr(base, n), getattr(extra, n)]) for n in fabric.__dataclass_fields__})
+    return Fabric(
+        **{n: np.concatenate([getattr(base, n), getattr(extra, n)]) for n in fabric.__dataclass_fields__}
+    )
 
 
 def stated_area(shapes: Array) -> Array:

@@ -68,7 +68,7 @@ def _curve(rng: np.random.Generator, knots: Array, wiggle_m: float) -> Any:
     return shapely.LineString(xy + np.array([LEFT, BOTTOM]))
 
 
-def _rivers(rng: np.random.Generator) -> tuple[Any, Any, Any, Any]:
+def _rivers(rng: np.random.Generator, core: tuple[float, float]) -> tuple[Any, Any, Any, Any]:
     """Main river's line, all river surface, reservoir and lake."""
     main = _curve(
         rng, np.array([[6.6, 20.3], [8.2, 16.0], [11.8, 12.4], [12.7, 9.2], [12.2, 5.6], [14.4, -0.3]]), 90
@@ -76,10 +76,16 @@ def _rivers(rng: np.random.Generator) -> tuple[Any, Any, Any, Any]:
     meet_a = main.interpolate(0.70, normalized=True)
     meet_b = main.interpolate(0.30, normalized=True)
     west = _curve(
-        rng, np.array([[-0.3, 11.2], [2.4, 9.2], [5.6, 6.2], [9.0, 4.6], [_km(meet_a.x, LEFT), _km(meet_a.y, BOTTOM)]]), 70
+        rng,
+        np.array(
+            [[-0.3, 11.2], [2.4, 9.2], [5.6, 6.2], [9.0, 4.6], [_km(meet_a.x, LEFT), _km(meet_a.y, BOTTOM)]]
+        ),
+        70,
     )
     east = _curve(
-        rng, np.array([[20.3, 15.6], [17.2, 14.6], [14.2, 15.0], [_km(meet_b.x, LEFT), _km(meet_b.y, BOTTOM)]]), 60
+        rng,
+        np.array([[20.3, 15.6], [17.2, 14.6], [14.2, 15.0], [_km(meet_b.x, LEFT), _km(meet_b.y, BOTTOM)]]),
+        60,
     )
     at = np.linspace(0, 1, 40)
     parts = []
@@ -90,8 +96,8 @@ def _rivers(rng: np.random.Generator) -> tuple[Any, Any, Any, Any]:
     surface = shapely.union_all(parts)
     dam = west.interpolate(0.17, normalized=True)
     blob = _blob(rng, dam.x - 450, dam.y + 420, 560, 0.35)
-    pond = main.interpolate(0.52, normalized=True)
-    lake = _blob(rng, pond.x - 1500, pond.y - 300, 330, 0.25)
+    bearing = rng.uniform(1.9, 2.6)
+    lake = _blob(rng, core[0] + 2180 * np.cos(bearing), core[1] + 2080 * np.sin(bearing), 310, 0.2)
     return main, surface, blob, lake
 
 
@@ -109,8 +115,18 @@ def _blob(rng: np.random.Generator, x: float, y: float, radius_m: float, roughne
     return shapely.Polygon(np.c_[x + radius * np.cos(angle), y + radius * np.sin(angle)])
 
 
+def outline(x: float, y: float, radius_m: float) -> Any:
+    """Uneven outline of a town or village; the same place always has the same."""
+    rng = np.random.default_rng([int(x), int(y)])
+    return _blob(rng, x, y, radius_m, 0.20)
+
+
 def _scatter(
-    rng: np.random.Generator, allowed: Array, count: int, apart_m: float, taken: list[tuple[float, float, float]]
+    rng: np.random.Generator,
+    allowed: Array,
+    count: int,
+    apart_m: float,
+    taken: list[tuple[float, float, float]],
 ) -> list[tuple[float, float]]:
     """Random places on allowed cells that keep their distance from each other and from those taken."""
     rows, columns = np.nonzero(allowed[::10, ::10])
@@ -133,11 +149,13 @@ def make_ground(seed: int) -> Ground:
     rng = stream(seed, "ground")
     x, y = cell_centres()
     u, v = (x - LEFT) / SIDE, (y - BOTTOM) / SIDE
-    main, rivers, reservoir, lake = _rivers(rng)
     core = (LEFT + 10_600 + rng.uniform(-250, 250), BOTTOM + 8_600 + rng.uniform(-250, 250))
+    main, rivers, reservoir, lake = _rivers(rng, core)
     river_mask = burn([rivers])
     to_river = (distance_transform_edt(~river_mask) * CELL).astype(np.float32)
-    lift = 0.95 * v + 0.85 * (1 - u) - 1.17 + 0.075 * smooth_noise(rng, 5200) + 0.035 * smooth_noise(rng, 1900)
+    lift = (
+        0.95 * v + 0.85 * (1 - u) - 1.17 + 0.075 * smooth_noise(rng, 5200) + 0.035 * smooth_noise(rng, 1900)
+    )
     from_core = np.hypot(x - core[0], y - core[1]) / 1000
     lift -= 0.9 * np.exp(-((from_core / 5.2) ** 2))
     lift += 0.22 * np.exp(-(((u - 0.93) / 0.07) ** 2) - ((v - 0.30) / 0.09) ** 2)
@@ -145,7 +163,13 @@ def make_ground(seed: int) -> Ground:
     hills *= np.clip((to_river - 60) / 500, 0.0, 1.0)
     ridges = 1 - np.abs(smooth_noise(rng, 2600)) * 0.62
     ridges = ridges + 0.45 * (1 - np.abs(smooth_noise(rng, 1100))) + 0.12 * smooth_noise(rng, 420)
-    dem = 9 + 7 * v + 4 * (1 - u) + 0.8 * smooth_noise(rng, 2500) + hills * (95 + 190 * np.clip(ridges, 0, 2) * np.clip(0.4 + 1.4 * lift, 0.2, 1.8))
+    dem = (
+        9
+        + 7 * v
+        + 4 * (1 - u)
+        + 0.8 * smooth_noise(rng, 2500)
+        + hills * (95 + 190 * np.clip(ridges, 0, 2) * np.clip(0.4 + 1.4 * lift, 0.2, 1.8))
+    )
     dem = gaussian_filter(dem, 2)
     bed = 3 + 14 * v + 2 * (1 - u)
     dem = np.where(river_mask, bed, np.minimum(dem, bed + 2.5 + to_river * (0.012 + 0.75 * hills)))
@@ -157,11 +181,23 @@ def make_ground(seed: int) -> Ground:
     places = _scatter(rng, dry & (edge > 1300), 7, 3300, [(*core, 5900.0)])
     towns = np.array([(a, b, rng.uniform(480, 780)) for a, b in places])
     gaps = [(*core, 4900.0)] + [(a, b, r + 650) for a, b, r in towns]
-    homes = (hills < 0.45) & (to_river > 180) & (edge > 500) & ~burn([lake.buffer(150), reservoir.buffer(150)])
+    homes = (
+        (hills < 0.45) & (to_river > 180) & (edge > 500) & ~burn([lake.buffer(150), reservoir.buffer(150)])
+    )
     spots = _scatter(rng, homes, 125, 830, gaps)
     villages = np.array([(a, b, rng.uniform(70, 165)) for a, b in spots])
     near = sample(to_river, villages[:, 0], villages[:, 1])
     villages = villages[near > villages[:, 2] + 40]
     return Ground(
-        core, dem.astype(np.float32), hills, main, rivers, reservoir, lake, river_mask, to_river, towns, villages
+        core,
+        dem.astype(np.float32),
+        hills,
+        main,
+        rivers,
+        reservoir,
+        lake,
+        river_mask,
+        to_river,
+        towns,
+        villages,
     )

@@ -15,9 +15,9 @@ from workbench.samples.space import BOTTOM, CRS, LEFT, SIDE, YEARS, Array, N, sa
 from workbench.samples.streets import Streets
 
 PLAN = {
-    "community_health": (46, 900), "hospital": (9, 1500), "primary_school": (58, 800), "middle_school": (34, 1000),
-    "kindergarten": (90, 500), "elderly_care": (70, 450), "culture": (38, 900), "market": (62, 650),
-    "sports": (48, 850), "football": (20, 1500), "fire_station": (10, 2500), "pharmacy": (130, 250),
+    "community_health": (92, 620), "hospital": (10, 1500), "primary_school": (150, 430), "middle_school": (92, 600),
+    "kindergarten": (170, 330), "elderly_care": (330, 190), "culture": (105, 560), "market": (170, 380),
+    "sports": (100, 580), "football": (20, 1500), "fire_station": (10, 2500), "pharmacy": (130, 250),
     "supermarket": (120, 300), "bank": (75, 400), "university": (4, 900), "police": (24, 1300), "shelter": (30, 900),
     "station_bus": (5, 2200),
 }  # fmt: skip
@@ -32,7 +32,9 @@ CAPACITY = {"hospital": 620, "community_health": 40, "primary_school": 1080, "mi
             "elderly_care": 60, "kindergarten": 270}  # fmt: skip
 
 
-def make_population(seed: int, ground: Ground, cover: Cover, unit_district: Array) -> dict[int, gpd.GeoDataFrame]:
+def make_population(
+    seed: int, ground: Ground, cover: Cover, unit_district: Array
+) -> dict[int, gpd.GeoDataFrame]:
     """Inhabited 100 m cells of each year: cell_id, population, age_0_14, age_15_59, age_60; whole people."""
     rng = stream(seed, "population")
     x = LEFT + 50 + 100 * np.arange(N // 10)
@@ -56,7 +58,9 @@ def make_population(seed: int, ground: Ground, cover: Cover, unit_district: Arra
         people[people < 3] = 0
         row, column = np.nonzero(people)
         count = people[row, column]
-        elders = np.floor(count * np.clip(old[row, column] + 0.004 * (year - 2019), 0.05, 0.4)).astype(np.int64)
+        elders = np.floor(count * np.clip(old[row, column] + 0.004 * (year - 2019), 0.05, 0.4)).astype(
+            np.int64
+        )
         children = np.floor(count * young[row, column]).astype(np.int64)
         found[year] = gpd.GeoDataFrame(
             {
@@ -96,12 +100,18 @@ def make_facilities(seed: int, population: gpd.GeoDataFrame, land_use: gpd.GeoDa
         if kind == "university" and len(campus) >= count:
             places = shapely.get_coordinates(campus.geometry.representative_point().to_numpy())
             index = _spread(rng, places, campus.area.to_numpy(), count, apart)
-        elif kind in ("hospital", "primary_school", "middle_school", "culture", "sports") and len(service) > 60:
+        elif (
+            kind in ("hospital", "primary_school", "middle_school", "culture", "sports") and len(service) > 60
+        ):
             places = shapely.get_coordinates(service.geometry.representative_point().to_numpy())
             index = _spread(rng, places, service.area.to_numpy() ** 0.3, int(count * 0.75), apart)
             rows += [(kind, places[k]) for k in index]
             places, used = cells, places[index]
-            far = np.array([np.hypot(*(used - cell).T).min() for cell in cells]) if len(used) else np.full(len(cells), 1e9)
+            far = (
+                np.array([np.hypot(*(used - cell).T).min() for cell in cells])
+                if len(used)
+                else np.full(len(cells), 1e9)
+            )
             index = _spread(rng, places, weight * (far > apart), count - len(index), apart)
         else:
             places = cells + rng.uniform(-40, 40, cells.shape)
@@ -115,7 +125,9 @@ def make_facilities(seed: int, population: gpd.GeoDataFrame, land_use: gpd.GeoDa
             "facility_id": [f"F{k + 1:04d}" for k in range(len(rows))],
             "kind": kinds,
             "name": [f"示范{TITLE[kind]}{number:02d}" for kind, number in zip(kinds, serial, strict=True)],
-            "capacity": [float(round(CAPACITY.get(kind, 0) * s)) for kind, s in zip(kinds, size, strict=True)],
+            "capacity": [
+                float(round(CAPACITY.get(kind, 0) * s)) for kind, s in zip(kinds, size, strict=True)
+            ],
         },
         geometry=shapely.points(np.round(np.array([place for _, place in rows]), 2)),
         crs=CRS,
@@ -165,28 +177,16 @@ def make_buildings(
     rng = stream(seed, "buildings")
     uses = {"0701": "住宅", "05H1": "商业", "0601": "工业", "08H1": "办公", "08H2": "公共服务", "0702": "农村住宅",
             "08H2A": "教育", "0508": "仓储"}  # fmt: skip
-    size = {"住宅": (48, 15, 78, 42), "商业": (55, 40, 95, 80), "工业": (80, 34, 120, 70), "办公": (46, 22, 90, 66),
-            "公共服务": (50, 18, 95, 56), "农村住宅": (14, 10, 26, 22), "教育": (64, 18, 120, 64),
-            "仓储": (90, 40, 135, 80)}  # fmt: skip
-    pieces: list[tuple[Array, Array, Array, Array]] = []
+    size = {"住宅": (38, 13, 46, 31), "商业": (40, 30, 58, 48), "工业": (62, 30, 80, 46), "办公": (40, 20, 60, 44),
+            "公共服务": (42, 16, 66, 40), "农村住宅": (13, 10, 19, 17), "教育": (56, 18, 88, 48),
+            "仓储": (70, 34, 95, 56)}  # fmt: skip
     shapes: list[Array] = []
     use_of: list[str] = []
     for code, use in uses.items():
         some = land_use[(land_use["dlbm"] == code) & (land_use.area > 600)]
-        if some.empty:
-            continue
-        long, wide, step_x, step_y = size[use]
-        west, south, east, north = some.bounds.to_numpy().T
-        for number in range(len(some)):
-            xs = np.arange(west[number] + step_x / 2, east[number], step_x)
-            ys = np.arange(south[number] + step_y / 2, north[number], step_y)
-            mx, my = (a.ravel() for a in np.meshgrid(xs, ys))
-            boxes = shapely.box(mx - long / 2, my - wide / 2, mx + long / 2, my + wide / 2)
-            room = some.geometry.iloc[number].buffer(-3)
-            shapely.prepare(room)
-            shapes.append(boxes[shapely.contains_properly(room, boxes)])
+        for parcel in some.geometry:
+            shapes.append(_rows_of_houses(parcel, size[use]))
             use_of += [use] * len(shapes[-1])
-    del pieces
     extra = [patch.shape.buffer(-5) for patch in patches if patch.trick != "small"]
     extra = [max(shapely.get_parts(e), key=lambda p: p.area) for e in extra if not e.is_empty]
     boxes_all = np.concatenate([*shapes, np.array(extra, dtype=object)])
@@ -194,7 +194,9 @@ def make_buildings(
     middle = shapely.get_coordinates(shapely.centroid(boxes_all))
     floors = _floors(rng, ground, np.array(use_of), middle)
     since = sample(cover.since, middle[:, 0], middle[:, 1])
-    since = np.where(np.arange(len(since)) >= len(boxes_all) - len(extra), 2025, np.where(since > 2025, 2009, since))
+    since = np.where(
+        np.arange(len(since)) >= len(boxes_all) - len(extra), 2025, np.where(since > 2025, 2009, since)
+    )
     year = np.where(since <= 2008, since - rng.integers(0, 9, len(since)), since)
     done = pd.to_datetime([f"{y}-{m:02d}-{d:02d}" for y, m, d in zip(
         year, rng.integers(1, 11, len(year)), rng.integers(1, 28, len(year)), strict=True)])  # fmt: skip
@@ -211,13 +213,44 @@ def make_buildings(
     )
 
 
+def _rows_of_houses(parcel: Any, size: tuple[int, int, int, int]) -> Array:
+    """Footprints in rows along the longer side of a parcel, wholly inside it."""
+    long, wide, step_x, step_y = size
+    frame = shapely.get_coordinates(shapely.oriented_envelope(parcel))
+    if len(frame) < 5:
+        return np.array([], dtype=object)
+    sides = frame[1:3] - frame[:2]
+    side = sides[int(np.hypot(*sides.T).argmax())]
+    side = side / np.hypot(*side)
+    across = np.array([-side[1], side[0]])
+    local = frame @ np.stack([side, across], axis=1)
+    low, high = local.min(axis=0), local.max(axis=0)
+    spare = np.mod(high - low - 6, (step_x, step_y)) / 2
+    u = np.arange(low[0] + 3 + spare[0] + step_x / 2, high[0] - 3, step_x)
+    v = np.arange(low[1] + 3 + spare[1] + step_y / 2, high[1] - 3, step_y)
+    mu, mv = (a.ravel()[:, None] for a in np.meshgrid(u, v))
+    corner = [(-long, -wide), (long, -wide), (long, wide), (-long, wide)]
+    rings = np.stack([(mu + a / 2) * side + (mv + b / 2) * across for a, b in corner], axis=1)
+    boxes = shapely.polygons(np.round(rings, 2)) if len(rings) else np.array([], dtype=object)
+    room = parcel.buffer(-2.5)
+    shapely.prepare(room)
+    inside: Array = boxes[shapely.contains_properly(room, boxes)]
+    return inside
+
+
 def _floors(rng: np.random.Generator, ground: Ground, use: Array, middle: Array) -> Array:
     """Storeys by use, higher towards the centre; a few towers above 100 m."""
     near = np.exp(-np.hypot(middle[:, 0] - ground.core[0], middle[:, 1] - ground.core[1]) / 1900)
     dice = rng.random(len(use))
     floors = np.select(
         [use == "住宅", use == "商业", use == "农村住宅", np.isin(use, ["工业", "仓储"]), use == "临建"],
-        [6 + 24 * dice**2 * (0.35 + near), 2 + 34 * dice**3 * near * 1.3, 1 + 3 * dice, 1 + 1.6 * dice, 1 + dice],
+        [
+            6 + 24 * dice**2 * (0.35 + near),
+            2 + 34 * dice**3 * near * 1.3,
+            1 + 3 * dice,
+            1 + 1.6 * dice,
+            1 + dice,
+        ],
         default=3 + 9 * dice * (0.4 + near),
     )
     tower = (use == "商业") & (near > 0.45) & (rng.random(len(use)) < 0.035)
@@ -234,7 +267,12 @@ def make_flows(seed: int, year: int, people: Array, place: Array, codes: Array) 
     minutes = np.round(9 + distance / 1000 * 3.4 * rng.lognormal(0, 0.08, distance.shape), 1)
     row, column = np.nonzero(flow)
     return pd.DataFrame(
-        {"origin": codes[row], "destination": codes[column], "people": flow[row, column], "minutes": minutes[row, column]}
+        {
+            "origin": codes[row],
+            "destination": codes[column],
+            "people": flow[row, column],
+            "minutes": minutes[row, column],
+        }
     )
 
 
@@ -278,6 +316,19 @@ def make_statistics(seed: int, people: dict[int, pd.DataFrame]) -> pd.DataFrame:
     for item, (values, unit, digits) in tables.items():
         values = np.round(values, digits)
         for at, year in enumerate(years):
-            rows += [(item, int(year), code, float(values[at, k]), unit, "original") for k, code in enumerate(districts)]
+            rows += [
+                (item, int(year), code, float(values[at, k]), unit, "original")
+                for k, code in enumerate(districts)
+            ]
             rows.append((item, int(year), "city", round(float(values[at].sum()), digits), unit, "original"))
-    return pd.DataFrame(rows, columns=["item", "year", "zone", "value", "unit", "edition"])
+    frame = pd.DataFrame(rows, columns=["item", "year", "zone", "value", "unit", "edition"])
+    return pd.concat([frame, _revised(frame)], ignore_index=True)
+
+
+def _revised(frame: pd.DataFrame) -> pd.DataFrame:
+    """Output of 2024 after the economic census: each district a little more, the city their sum."""
+    rows = frame[(frame["item"] == "gdp_1e8_cny") & (frame["year"] == 2024)].copy()
+    parts = rows["zone"] != "city"
+    rows["value"] = (rows["value"] * 1.012).round(3)
+    rows.loc[~parts, "value"] = round(float(rows.loc[parts, "value"].sum()), 3)
+    return rows.assign(edition="revised")

@@ -13,8 +13,19 @@ from scipy.ndimage import gaussian_filter
 
 from workbench.samples.cover import NEVER, OF
 from workbench.samples.fabric import Fabric, polygon_parts, unite
-from workbench.samples.ground import Ground
-from workbench.samples.space import CRS, Array, N, cell_centres, polygons, sample, smooth_noise, stream
+from workbench.samples.ground import Ground, outline
+from workbench.samples.space import (
+    BOTTOM,
+    CRS,
+    LEFT,
+    SIDE,
+    Array,
+    cell_centres,
+    polygons,
+    sample,
+    smooth_noise,
+    stream,
+)
 from workbench.samples.streets import Streets
 
 APPROVED = "2021-12-30"
@@ -52,9 +63,13 @@ def lines_frame(role: str, rows: list[tuple[str, str, str, str | None, Any]]) ->
             "name": [row[0] for row in rows],
             "kind": [row[1] for row in rows],
             "approved": pd.to_datetime([row[2] for row in rows]).astype("datetime64[ms]"),
-            "ended": pd.to_datetime(pd.Series([row[3] for row in rows], dtype=object)).astype("datetime64[ms]"),
+            "ended": pd.to_datetime(pd.Series([row[3] for row in rows], dtype=object)).astype(
+                "datetime64[ms]"
+            ),
         },
-        geometry=[row[4] for row in rows],
+        geometry=shapely.intersection(
+            np.array([row[4] for row in rows], dtype=object), shapely.box(LEFT, BOTTOM, LEFT + SIDE, BOTTOM + SIDE)
+        ),
         crs=CRS,
     )
 
@@ -68,10 +83,12 @@ def _boundary(ground: Ground, streets: Streets, seed: int) -> tuple[Any, list[An
     rng = stream(seed, "boundary")
     parts = [streets.rings[2].buffer(260)]
     for x, y, radius in ground.towns:
-        parts.append(shapely.Point(x, y).buffer(radius * 1.16 + 40))
+        parts.append(outline(x, y, radius).buffer(130))
     core = np.array(ground.core)
     angle = rng.uniform(-0.3, 0.3)
-    parts[0] = parts[0].union(shapely.Point(*(core + 4300 * np.array([np.cos(angle), np.sin(angle)]))).buffer(900))
+    parts[0] = parts[0].union(
+        shapely.Point(*(core + 4300 * np.array([np.cos(angle), np.sin(angle)]))).buffer(900)
+    )
     whole = _smooth(shapely.union_all(parts), 120)
     return whole, polygon_parts(whole)
 
@@ -85,9 +102,10 @@ def _red_line(ground: Ground, fabric: Fabric, boundary: Any, seed: int) -> list[
     shapes, _ = polygons(inner.astype(np.int32), inner)
     big = [_smooth(shape, 70) for shape in shapes if shape.area > 6e5]
     lake = _smooth(ground.reservoir.buffer(190), 60)
+    whole = shapely.union_all([*big, lake])
     built = fabric.shapes[(fabric.since != NEVER) & (fabric.town != 3) & (fabric.town > 0)]
-    keep_out = shapely.union_all([boundary.buffer(60), shapely.union_all(shapely.buffer(built, 40))])
-    whole = shapely.difference(shapely.union_all([*big, lake]), keep_out)
+    near = built[shapely.STRtree(built).query(whole, predicate="dwithin", distance=40)]
+    whole = whole.difference(shapely.union_all([boundary.buffer(60), *shapely.buffer(near, 40)]))
     return [part for part in polygon_parts(whole) if part.area > 1e5]
 
 
@@ -118,9 +136,13 @@ def _urban_lines(
     old_town = core.buffer(430).intersection(streets.rings[0]).simplify(2)
     water = ground.rivers.union(ground.lake)
     in_city = boundary.buffer(300)
-    sites = [shapely.Point(x, y).buffer(60 + 12 * (k % 4)) for k, (x, y, _) in enumerate(ground.villages[::9])]
+    sites = [
+        shapely.Point(x, y).buffer(60 + 12 * (k % 4)) for k, (x, y, _) in enumerate(ground.villages[::9])
+    ]
     return {
-        "green_line": [(f"绿线{k + 1}", "公园绿地", APPROVED, None, g) for k, g in enumerate(green) if g.area > 4000],
+        "green_line": [
+            (f"绿线{k + 1}", "公园绿地", APPROVED, None, g) for k, g in enumerate(green) if g.area > 4000
+        ],
         "blue_line": [
             (f"蓝线{k + 1}", "河湖", APPROVED, None, g)
             for k, g in enumerate(polygon_parts(water.buffer(20).intersection(in_city)))
@@ -134,10 +156,18 @@ def _urban_lines(
         "heritage_line": [
             ("古城保护范围", "历史城区", "2016-05-20", None, core.buffer(620)),
             *[(f"文物保护单位{k + 1}", "文物保护单位", "2018-03-01", None, g) for k, g in enumerate(sites)],
-            ("待公布文物点", "文物保护单位", "2026-02-01", None, core.buffer(700).difference(core.buffer(640))),
+            (
+                "待公布文物点",
+                "文物保护单位",
+                "2026-02-01",
+                None,
+                core.buffer(700).difference(core.buffer(640)),
+            ),
         ],
         "industrial_line": [
-            (f"工业用地控制线{k + 1}", "工业用地", APPROVED, None, g) for k, g in enumerate(industry) if g.area > 15_000
+            (f"工业用地控制线{k + 1}", "工业用地", APPROVED, None, g)
+            for k, g in enumerate(industry)
+            if g.area > 15_000
         ],
     }
 
@@ -156,7 +186,8 @@ def make_plan(seed: int, ground: Ground, streets: Streets, fabric: Fabric, unit_
     dates[medium[0]] = ("2017-06-30", "2024-08-31")
     dates[medium[1]] = ("2026-03-01", None)
     rows = [
-        (f"{unit_names[unit_of[k] - 1]}永久基本农田", "永久基本农田", *dates[k], shape) for k, shape in enumerate(shapes)
+        (f"{unit_names[unit_of[k] - 1]}永久基本农田", "永久基本农田", *dates[k], shape)
+        for k, shape in enumerate(shapes)
     ]
     tree = shapely.STRtree(shapely.point_on_surface(fabric.shapes))
     ended, future = np.zeros(len(chosen), dtype=bool), np.zeros(len(chosen), dtype=bool)
@@ -184,7 +215,9 @@ def make_plan(seed: int, ground: Ground, streets: Streets, fabric: Fabric, unit_
             (f"城镇开发边界{k + 1}", "集中建设区", APPROVED, None, shape) for k, shape in enumerate(parts)
         ],
         "nature_reserve": [("示范山自然保护区", "自然保护区", "2012-10-01", None, reserve)],
-        "mineral_line": [("示范石灰岩矿区", "矿产资源控制线", "2015-01-01", "2024-12-31", hill_edge.difference(red))],
+        "mineral_line": [
+            ("示范石灰岩矿区", "矿产资源控制线", "2015-01-01", "2024-12-31", hill_edge.difference(red))
+        ],
         **_urban_lines(ground, streets, fabric, boundary),
     }
     return Plan(
@@ -196,5 +229,3 @@ def make_plan(seed: int, ground: Ground, streets: Streets, fabric: Fabric, unit_
         future,
     )
 
-
-__all__ = ["N", "Plan", "make_plan"]

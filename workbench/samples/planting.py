@@ -67,12 +67,16 @@ def _outline(rng: np.random.Generator, centre: Any, along_m: float, across_m: fl
 def _inside(rng: np.random.Generator, room: Any, trick: str) -> Any | None:
     """Outline that lies wholly in a polygon, or None."""
     if trick == "small":
-        shape = shapely.affinity.rotate(shapely.box(-6, -6.5, 6, 6.5), float(rng.uniform(0, 90)), origin=(0, 0))
+        shape = shapely.affinity.rotate(
+            shapely.box(-6, -6.5, 6, 6.5), float(rng.uniform(0, 90)), origin=(0, 0)
+        )
         middle = room.representative_point()
         shape = shapely.affinity.translate(shape, middle.x, middle.y)
         return shape if room.contains(shape) else None
     for shrink in (1.0, 0.75, 0.55):
-        shape = _outline(rng, room.representative_point(), rng.uniform(60, 105) * shrink, rng.uniform(38, 62) * shrink)
+        shape = _outline(
+            rng, room.representative_point(), rng.uniform(60, 105) * shrink, rng.uniform(38, 62) * shrink
+        )
         if room.contains(shape) and shape.area > 700:
             return shape
     return None
@@ -101,7 +105,9 @@ def _beyond_field(fabric: Fabric, plan: Plan, tree: Any, host: int) -> Any | Non
 def _beyond_boundary(rng: np.random.Generator, fabric: Fabric, plan: Plan, host: int) -> Any | None:
     """Outline inside the development boundary but for a strip of one metre."""
     shape = fabric.shapes[host].buffer(-4)
-    rim = shape.intersection(plan.boundary.exterior if plan.boundary.geom_type == "Polygon" else plan.boundary.boundary)
+    rim = shape.intersection(
+        plan.boundary.exterior if plan.boundary.geom_type == "Polygon" else plan.boundary.boundary
+    )
     if rim.is_empty or rim.length < 60:
         return None
     middle = rim.interpolate(0.5, normalized=True)
@@ -122,7 +128,11 @@ def _hosts(fabric: Fabric, plan: Plan, host: str, trick: str) -> Array:
         mask = ~plan.farmland & ~plan.ended & ~plan.future & (green | crop) & ~in_red & ~within
         mask &= fabric.since == NEVER
     elif trick == "sliver":
-        mask = (fabric.since == NEVER) & shapely.intersects(plan.boundary.boundary, fabric.shapes) & (green | crop)
+        mask = (
+            (fabric.since == NEVER)
+            & shapely.intersects(plan.boundary.boundary, fabric.shapes)
+            & (green | crop)
+        )
     elif host == "permanent_farmland":
         mask = plan.farmland & idle
     elif host == "ecological_red_line":
@@ -164,7 +174,9 @@ def make_patches(seed: int, fabric: Fabric, plan: Plan) -> list[Patch]:
             if shape is None:
                 continue
             month = 3 + number % 7
-            found.append(Patch(host, trick, state, after, tblx, f"2025-{month:02d}-{5 + number % 20:02d}", shape))
+            found.append(
+                Patch(host, trick, state, after, tblx, f"2025-{month:02d}-{5 + number % 20:02d}", shape)
+            )
             places.append(shape)
             break
     return found

@@ -23,7 +23,13 @@ _SPECTRA = np.array(
 )  # fmt: skip
 """Mean surface reflectance, class by band (blue, green, red, near infrared)."""
 _SPREAD = np.array([0.012, 0.009, 0.013, 0.008, 0.027, 0.018])
-_SEASON = np.array([[0.80, 0.93, 0.84, 1.0, 1.0, 1.03], [1.16, 1.08, 1.16, 1.0, 1.0, 0.97], [0.90, 1.0, 0.88, 1.0, 1.0, 1.02]])
+_SEASON = np.array(
+    [
+        [0.80, 0.93, 0.84, 1.0, 1.0, 1.03],
+        [1.16, 1.08, 1.16, 1.0, 1.0, 0.97],
+        [0.90, 1.0, 0.88, 1.0, 1.0, 1.02],
+    ]
+)
 """Factor on the near infrared, date by class: bare paddies in spring, full canopy in summer."""
 
 
@@ -56,21 +62,47 @@ def _clouds(rng: np.random.Generator, cover: float) -> tuple[Array, Array]:
     return opacity, shadow
 
 
-def make_image(seed: int, year: int, number: int, code: Array, ground: Ground, lasting: Array) -> Image:
+_TONE = {"1004": -0.045, "1003": -0.03, "1001": -0.035, "0601": 0.055, "0508": 0.05, "05H1": 0.012, "0702": -0.012,
+         "0701": -0.022, "08H2": -0.012, "08H1": -0.008, "0810A": 0.03, "0103": 0.02, "0102": 0.008, "0302": 0.008,
+         "0305": 0.015, "0307": 0.012, "1104A": 0.008}  # fmt: skip
+"""Departure from the class's mean reflectance in the visible bands, by survey code."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What lies on the ground in a year, cell by cell (N, N)."""
+
+    code: Array
+    """Survey code, as an index into CODES."""
+    plot: Array
+    """Own tone of each field or block, unit spread, float32; what is unchanged keeps it."""
+    roof: Array
+    """Cells under a roof, bool."""
+
+
+def plot_tone(key: Array) -> Array:
+    """Tone of unit spread for each parcel key, the same wherever and whenever the key occurs."""
+    mixed = (key.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
+    tone: Array = ((mixed & np.uint64(0xFFFF)).astype(np.float32) / 65535 - 0.5) * np.float32(3.46)
+    return tone
+
+
+def make_image(seed: int, year: int, number: int, scene_of: Scene, ground: Ground, lasting: Array) -> Image:
     """Image of a year and date.
 
     Parameters
     ----------
     seed, year, number : int
         ``number`` from 1 is the place in DATES.
-    code : array of int (N, N)
-        Survey code of each cell that year, as an index into CODES.
+    scene_of : Scene
     ground : Ground
     lasting : array of float32 (N, N)
         Texture of the ground that all images share, unit spread.
     """
     rng = stream(seed, f"image.{year}.{number}")
-    classes = class_of_codes()[code]
+    classes = class_of_codes()[scene_of.code]
+    tone = np.array([_TONE.get(name, 0.0) for name in CODES], dtype=np.float32)[scene_of.code]
+    tone += np.where((classes == 4) & scene_of.roof, np.float32(0.045), np.float32(0.0))
     season = _SEASON[number - 1]
     own = rng.standard_normal((N, N), dtype=np.float32)
     patchy = smooth_noise(rng, 260)
@@ -85,7 +117,8 @@ def make_image(seed: int, year: int, number: int, code: Array, ground: Ground, l
         level = _SPECTRA[:, band] * (season if band == 3 else 2 - season if band == 2 else 1.0)
         gain = (0.8, 0.9, 1.0, 2.3)[band]
         scene = level.astype(np.float32)[classes]
-        scene += spread * gain * (0.75 * lasting + 0.45 * patchy + 0.55 * own)
+        scene += spread * gain * (0.62 * lasting + 0.3 * patchy + 0.45 * own + 0.62 * scene_of.plot)
+        scene += tone * (1.0, 1.0, 1.05, 0.9)[band]
         scene *= light
         scene = _see(scene, shift)
         scene = scene + (haze * (1.0, 0.8, 0.6, 0.25)[band]).astype(np.float32)
@@ -93,7 +126,9 @@ def make_image(seed: int, year: int, number: int, code: Array, ground: Ground, l
         scene = scene * (1 - opacity) + opacity * (0.52 + 0.05 * patchy)
         scene += 0.0035 * rng.standard_normal((N, N), dtype=np.float32)
         bands[band] = np.clip(np.round(scene * 10_000), 1, 12_000).astype(np.uint16)
-    hidden = (uniform_filter(((opacity > 0.04) | (shadow > 0.12)).astype(np.float32), 9) > 0.05).astype(np.uint8)
+    hidden = (uniform_filter(((opacity > 0.04) | (shadow > 0.12)).astype(np.float32), 9) > 0.05).astype(
+        np.uint8
+    )
     return Image(bands, hidden)
 
 

@@ -78,13 +78,20 @@ def burn_values(shapes: Iterable[Any], values: Iterable[int], *, fill: int = 0) 
 
 def polygons(labels: Array, mask: Array | None = None) -> tuple[Array, Array]:
     """Connected regions of equal label as polygons, with their labels."""
-    shapes, values = [], []
+    corners: list[tuple[float, float]] = []
+    sizes: list[int] = []
+    owner: list[int] = []
+    values: list[int] = []
     for shape, value in rasterio.features.shapes(
         labels.astype(np.int32, copy=False), mask=mask, connectivity=4, transform=TRANSFORM
     ):
-        shapes.append(shapely.Polygon(shape["coordinates"][0], shape["coordinates"][1:]))
+        for ring in shape["coordinates"]:
+            corners += ring
+            sizes.append(len(ring))
+            owner.append(len(values))
         values.append(int(value))
-    return np.array(shapes, dtype=object), np.array(values, dtype=np.int64)
+    rings = shapely.linearrings(np.array(corners), indices=np.repeat(np.arange(len(sizes)), sizes))
+    return shapely.polygons(rings, indices=np.array(owner)), np.array(values, dtype=np.int64)
 
 
 def sample(raster: Array, x: Array, y: Array) -> Array:

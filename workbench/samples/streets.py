@@ -12,13 +12,30 @@ import shapely
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from workbench.samples.ground import Ground
+from workbench.samples.ground import Ground, outline
 from workbench.samples.space import BOTTOM, CRS, LEFT, SIDE, Array, stream
 
 CLASSES = ["motorway", "trunk", "primary", "secondary", "tertiary", "residential", "service", "track"]
 SPEED = dict(zip(CLASSES, [100, 70, 60, 50, 40, 30, 20, 15], strict=True))
 WIDTH_M = dict(zip(CLASSES, [50, 44, 40, 32, 24, 18, 16, 16], strict=True))
-NAMES = ["人民", "建设", "文昌", "中山", "解放", "江滨", "迎宾", "学府", "新华", "和平", "青云", "翠湖", "育才", "东风", "环城", "工业"]
+NAMES = [
+    "人民",
+    "建设",
+    "文昌",
+    "中山",
+    "解放",
+    "江滨",
+    "迎宾",
+    "学府",
+    "新华",
+    "和平",
+    "青云",
+    "翠湖",
+    "育才",
+    "东风",
+    "环城",
+    "工业",
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +53,9 @@ def _ring(core: tuple[float, float], radius_m: float, phase: Array) -> Any:
     angle = np.linspace(0, 2 * np.pi, 145)[:-1]
     wave = 1 + 0.07 * np.sin(2 * angle + phase[0]) + 0.035 * np.sin(3 * angle + phase[1])
     return shapely.Polygon(
-        np.c_[core[0] + 1.08 * radius_m * wave * np.cos(angle), core[1] + 0.96 * radius_m * wave * np.sin(angle)]
+        np.c_[
+            core[0] + 1.08 * radius_m * wave * np.cos(angle), core[1] + 0.96 * radius_m * wave * np.sin(angle)
+        ]
     )
 
 
@@ -101,7 +120,7 @@ def _raw_lines(seed: int, ground: Ground) -> tuple[list[tuple[Any, str]], list[A
         else:
             drawn.append((_meander(rng, first, stop), "primary"))
     for x, y, radius in ground.towns:
-        shape = shapely.Point(x, y).buffer(radius)
+        shape = outline(x, y, radius)
         streets, numbers = _grid((x, y), radius * 1.3, 165, rng.uniform(0, 1.5), rng.uniform(0, 6, 6), 14)
         for line, k in zip(streets, numbers, strict=True):
             kind = "tertiary" if k % 3 == 0 else "residential"
@@ -117,7 +136,8 @@ def _raw_lines(seed: int, ground: Ground) -> tuple[list[tuple[Any, str]], list[A
 def _link(rng: np.random.Generator, drawn: list[tuple[Any, str]], places: Array) -> list[tuple[Any, str]]:
     """A lane from each village to the nearest road so far, a little past it so that the two cross."""
     added: list[tuple[Any, str]] = []
-    net = shapely.union_all([line for line, _ in drawn])
+    lines = list(shapely.get_parts(np.array([line for line, _ in drawn], dtype=object)))
+    net = shapely.multilinestrings(lines)
     order = np.argsort(shapely.distance(shapely.points(places[:, :2]), net))
     for x, y, radius in places[order]:
         turn = rng.uniform(0, np.pi)
@@ -135,7 +155,8 @@ def _link(rng: np.random.Generator, drawn: list[tuple[Any, str]], places: Array)
         past = reach[1] + span / max(float(np.hypot(*span)), 1.0) * 6
         lane = _meander(rng, reach[0], past)
         added += [(lane, "service"), *((line, "service") for line in cross)]
-        net = shapely.union_all([net, lane])
+        lines.append(lane)
+        net = shapely.multilinestrings(lines)
     return added
 
 
@@ -166,7 +187,9 @@ def _tidy(parts: Array, kind: Array, rng: np.random.Generator, ground: Ground) -
     """Without stubs, without minor bridges, thinned at random, and connected."""
     water = shapely.union_all([ground.rivers, ground.lake, ground.reservoir]).buffer(4)
     shapely.prepare(water)
-    keep = ~((kind >= CLASSES.index("tertiary")) & shapely.intersects(water, parts))
+    minor = (kind == CLASSES.index("tertiary")) | (kind == CLASSES.index("residential"))
+    keep = ~(minor & shapely.intersects(water, parts))
+    keep &= ~((kind == CLASSES.index("secondary")) & shapely.intersects(ground.lake, parts))
     keep &= ~((kind == CLASSES.index("residential")) & (rng.random(len(parts)) < 0.12))
     parts, kind = parts[keep], kind[keep]
     for _ in range(3):
@@ -190,7 +213,9 @@ def make_streets(seed: int, ground: Ground) -> Streets:
     drawn, rings = _raw_lines(seed, ground)
     drawn += _link(rng, drawn, ground.villages)
     core = np.array(ground.core)
-    south = _meander(rng, np.array([LEFT, BOTTOM + 2600 + rng.uniform(-300, 300)]), np.array([LEFT + SIDE, BOTTOM + 3100]))
+    south = _meander(
+        rng, np.array([LEFT, BOTTOM + 2600 + rng.uniform(-300, 300)]), np.array([LEFT + SIDE, BOTTOM + 3100])
+    )
     east = _meander(rng, np.array([LEFT + 17_300, BOTTOM]), np.array([LEFT + 18_600, BOTTOM + SIDE]))
     drawn += [(south, "motorway"), (east, "motorway")]
     parts, kind = _noded(drawn)
@@ -228,7 +253,9 @@ def _rail(rng: np.random.Generator, core: Array) -> tuple[gpd.GeoDataFrame, gpd.
     lines.append(("L9", "示范铁路", main))
     stations.append(("示范南站", "L9", main.interpolate(main.project(shapely.Point(core)))))
     rail = gpd.GeoDataFrame(
-        {"line_id": [a for a, _, _ in lines], "name": [b for _, b, _ in lines]}, geometry=[c for _, _, c in lines], crs=CRS
+        {"line_id": [a for a, _, _ in lines], "name": [b for _, b, _ in lines]},
+        geometry=[c for _, _, c in lines],
+        crs=CRS,
     )
     points = gpd.GeoDataFrame(
         {

@@ -104,7 +104,9 @@ class _Files:
         return shapely.union_all(frame.geometry[keep].to_numpy())
 
     def parcels(self, year: int, edition: str = "latest") -> Any:
-        return self.read("land_use_2024_revised" if year == 2024 and edition == "latest" else f"land_use_{year}")
+        return self.read(
+            "land_use_2024_revised" if year == 2024 and edition == "latest" else f"land_use_{year}"
+        )
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,8 @@ def _land(files: _Files, zones: _Zones, year: int) -> tuple[Values, dict[str, fl
 
 def _statistic(files: _Files, zones: _Zones, item: str, year: int) -> dict[str, float]:
     table = pd.read_parquet(files.folder / "statistics.parquet")
-    rows = table[(table["item"] == item) & (table["year"] == year)].set_index("zone")["value"]
+    table = table[(table["item"] == item) & (table["year"] == year)].sort_values("edition", kind="stable")
+    rows = table.drop_duplicates("zone", keep="last").set_index("zone")["value"]  # "revised" after "original"
     return {zone: float(rows[zone]) for zone in [CITY, *zones.codes]}
 
 
@@ -214,7 +217,9 @@ def _coverage(files: _Files, zones: _Zones, year: int) -> Values:
     where = _which(zones.inner, points)
     net = truth_walk.walk_net(files.read("roads"))
     sites = files.read("facilities").groupby("kind").geometry
-    far = {kind: truth_walk.walk_m(net, points, sites.get_group(kind).to_numpy()) for kind, _ in WALKS.values()}
+    far = {
+        kind: truth_walk.walk_m(net, points, sites.get_group(kind).to_numpy()) for kind, _ in WALKS.values()
+    }
     reached = {name: far[kind] <= minutes * 60 for name, (kind, minutes) in WALKS.items()}
     values = {name: _shares(zones, where, people, mask) for name, mask in reached.items()}
     values["TJ-F06"] = _shares(zones, where, people, np.logical_and.reduce(list(reached.values())))
@@ -232,7 +237,9 @@ def _coverage(files: _Files, zones: _Zones, year: int) -> Values:
     inner = {CITY: float(zones.inner_area.sum()), **dict(zip(zones.codes, zones.inner_area, strict=True))}
     values["TJ-C02"] = _per(crowd, inner, 1e2)
     lawn = shapely.union_all(green[(parks["kind"] == "park").to_numpy()])
-    values["TJ-F25"] = _per(_sum(zones, zones.codes, geod_area(shapely.intersection(zones.inner, lawn))), crowd)
+    values["TJ-F25"] = _per(
+        _sum(zones, zones.codes, geod_area(shapely.intersection(zones.inner, lawn))), crowd
+    )
     return values
 
 
@@ -288,7 +295,10 @@ def _growth(files: _Files, zones: _Zones, fabric: Fabric, district: Array, year:
 def violations(files: _Files, zones: _Zones, patches: list[Patch], fabric: Fabric) -> gpd.GeoDataFrame:
     """Every planted patch and line it lies on the wrong side of, with what must be reported."""
     rows = []
-    lines = {role: files.line(role, 2025) for role in ("permanent_farmland", "ecological_red_line", "development_boundary")}
+    lines = {
+        role: files.line(role, 2025)
+        for role in ("permanent_farmland", "ecological_red_line", "development_boundary")
+    }
     ended = {role: shapely.union_all(files.read(role).geometry.to_numpy()) for role in lines}
     for number, patch in enumerate(patches):
         pieces = np.flatnonzero(fabric.planted == number + 1)
@@ -346,6 +356,16 @@ def write_truth(folder: Path, patches: list[Patch], fabric: Fabric, unit_distric
     first = files.parcels(2024, "original")
     stock = first["net_area_m2"] * first["dlbm"].str.startswith("01") / MU / 1e4
     _put(values, "TJ-A11", "2024@original", _sum(zones, first["district"], stock))
+    for year in (2024, 2025):
+        land_now = files.parcels(year)
+        wet = geod_area(land_now.geometry.to_numpy()) * land_now["dlbm"].isin(["1101", "1102", "1103"])
+        whole = {CITY: float(zones.area.sum()), **dict(zip(zones.codes, zones.area, strict=True))}
+        _put(
+            values,
+            "TJ-A07",
+            f"{year}@definition:0",
+            _per(_sum(zones, land_now["district"], wet * 100), whole),
+        )
     (out / "values.json").write_text(json.dumps(values, ensure_ascii=False, indent=1, sort_keys=True))
     areas = {
         "city_m2": float(zones.area.sum()), "districts_m2": dict(zip(zones.codes, zones.area.tolist(), strict=True)),

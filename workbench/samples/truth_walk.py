@@ -33,12 +33,17 @@ def walk_net(roads: gpd.GeoDataFrame) -> WalkNet:
     """Network of the walkable road segments; ends within a millimetre are one node."""
     lines = roads.geometry[roads["walkable"]].to_numpy()
     ends = np.r_[
-        shapely.get_coordinates(shapely.get_point(lines, 0)), shapely.get_coordinates(shapely.get_point(lines, -1))
+        shapely.get_coordinates(shapely.get_point(lines, 0)),
+        shapely.get_coordinates(shapely.get_point(lines, -1)),
     ]
-    _, index, number = np.unique(np.round(ends * 1000).astype(np.int64), axis=0, return_index=True, return_inverse=True)
+    _, index, number = np.unique(
+        np.round(ends * 1000).astype(np.int64), axis=0, return_index=True, return_inverse=True
+    )
     number = number.ravel()
     half = len(lines)
-    return WalkNet(lines, number[:half], number[half:], shapely.length(lines), ends[index], shapely.STRtree(lines))
+    return WalkNet(
+        lines, number[:half], number[half:], shapely.length(lines), ends[index], shapely.STRtree(lines)
+    )
 
 
 def _join(net: WalkNet, points: Array) -> tuple[Array, Array, Array]:
@@ -102,7 +107,9 @@ def entrances(net: WalkNet, parks: Array) -> Array:
     tree = shapely.STRtree(points)
     park, node = tree.query(parks, predicate="dwithin", distance=ENTRANCE_M)
     alone = np.setdiff1d(np.arange(len(parks)), park)
-    nearest = tree.query_nearest(parks[alone], all_matches=False)[1] if len(alone) else np.array([], dtype=int)
+    nearest = (
+        tree.query_nearest(parks[alone], all_matches=False)[1] if len(alone) else np.array([], dtype=int)
+    )
     chosen: Array = points[np.unique(np.r_[node, nearest])]
     return chosen
 

@@ -57,7 +57,7 @@ def _line(**look: Any) -> Any:
     return Line2D([], [], **look)
 
 
-def _in_force(lines: gpd.GeoDataFrame, year: int) -> gpd.GeoDataFrame:
+def in_force(lines: gpd.GeoDataFrame, year: int) -> gpd.GeoDataFrame:
     """Line polygons approved by the end of the year and not ended before it."""
     keep = pd.Series(True, index=lines.index)
     last = pd.Timestamp(year=year, month=12, day=31)
@@ -123,7 +123,7 @@ def _three_lines(axes: Axes, checkup: CheckupView, *, strength: float = 1.0) -> 
         shapes = layer(checkup, role)
         if shapes is None:
             continue
-        shapes = _in_force(shapes, checkup.year)
+        shapes = in_force(shapes, checkup.year)
         look = looks[role]
         shapes.plot(
             ax=axes, facecolor=look["facecolor"], edgecolor="none", alpha=0.72 * strength, aspect=None,
@@ -448,15 +448,20 @@ def class_edges(values: np.ndarray, decimals: int, *, classes: int = 5) -> np.nd
     return edges if len(edges) > 1 else np.array([low, low + step])
 
 
-def _choropleth(
-    axes: Axes, zones: gpd.GeoDataFrame, values: np.ndarray, edges: np.ndarray, decimals: int, lang: str
-) -> list[tuple[Any, str]]:
+def class_colours(count: int) -> list[str]:
+    """Hex colours of so many classes, from light (low) to dark (high)."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
     ramp = colormaps["YlGnBu"]
+    return [to_hex(ramp(0.1 + 0.52 * at / max(1, count - 1))) for at in range(count)]
+
+
+def _choropleth(
+    axes: Axes, zones: gpd.GeoDataFrame, values: np.ndarray, edges: np.ndarray, decimals: int, lang: str
+) -> list[tuple[Any, str]]:
     count = len(edges) - 1
-    colours = [to_hex(ramp(0.1 + 0.52 * at / max(1, count - 1))) for at in range(count)]
+    colours = class_colours(count)
     at = np.clip(np.digitize(values, edges[1:-1]), 0, count - 1)
     known = ~np.isnan(values)
     if known.any():

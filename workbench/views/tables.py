@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -75,7 +75,12 @@ def _target_cell(checkup: CheckupView, indicator: str, lang: str) -> Html:
 
 
 def indicator_table(
-    checkup: CheckupView, lang: str, dimension: str | None = None, *, level: str = "city"
+    checkup: CheckupView,
+    lang: str,
+    dimension: str | None = None,
+    *,
+    level: str = "city",
+    only: Collection[str] | None = None,
 ) -> Html:
     """Values of the year for the whole city, with last year's value, target, tier and warning level.
 
@@ -89,8 +94,11 @@ def indicator_table(
         One dimension (安全 …); all when None.
     level : str
         Zone level of the rows.
+    only : collection of str, optional
+        Indicators to show; all when None.
     """
     rows = in_order(checkup, level=level, dimension=dimension)
+    rows = rows if only is None else [row for row in rows if row["indicator"] in only]
     levels = worst_levels(checkup)
     before = {
         (row["indicator"], row["zone"]): row
