@@ -106,15 +106,15 @@ def peer_compiled(items: list[dict[str, Any]], chunk: int) -> np.ndarray:
     """Reading by stackstac, median by the workbench's kernel."""
     import dask.array as da
 
-    from workbench.operators import composite as module
+    from workbench.operators import composite_kernels as module
 
     data, cloud = stacked(items, chunk)
 
     def reduce(block: np.ndarray, clouds: np.ndarray) -> np.ndarray:
         out = np.empty(block.shape[1:], np.uint16)
-        zero, top, pairs = np.uint16(0), np.uint16(65535), module._network(len(block))
+        zero, top, pairs = np.uint16(0), np.uint16(65535), module.network(len(block))
         for band in range(block.shape[1]):
-            module._reduce_integer(
+            module.reduce_integer(
                 block[:, band], clouds[:, 0] == 0, pairs, zero, True, zero, top, 0, out[band]
             )
         return out

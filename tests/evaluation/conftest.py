@@ -58,7 +58,7 @@ unit = "1e4 mu"
 [[targets]]
 indicator = "TJ-A10"
 year = 2035
-value = 0.0060
+value = 0.00601
 op = ">="
 unit = "1e4 mu"
 """

@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.warp import reproject
 
 from workbench.core.errors import CRSError, GridMismatch, LayerMissing, ParameterError
-from workbench.operators import composite as module
+from workbench.operators import composite_kernels as module
 from workbench.operators.composite import composite
 
 CRS = "EPSG:4547"
@@ -198,7 +198,7 @@ def test_cells_that_nothing_could_mark_are_refused(tmp_path: Path) -> None:
 def test_network_sorts(n: int) -> None:
     values = np.random.default_rng(n).integers(0, 9, (200, n))
     expected = np.sort(values, axis=1)
-    for i, j in module._network(n):
+    for i, j in module.network(n):
         low, high = np.minimum(values[:, i], values[:, j]), np.maximum(values[:, i], values[:, j])
         values[:, i], values[:, j] = low, high
     np.testing.assert_array_equal(values, expected)
@@ -212,5 +212,5 @@ def test_network_sorts(n: int) -> None:
 def test_any_values_any_clouds(data: np.ndarray, cloud: np.ndarray) -> None:
     out = np.empty((1, 9), np.uint16)
     zero, top = np.uint16(0), np.uint16(65535)
-    module._reduce_integer(data[:, 0], ~cloud, module._network(5), zero, True, zero, top, 0, out)
+    module.reduce_integer(data[:, 0], ~cloud, module.network(5), zero, True, zero, top, 0, out)
     np.testing.assert_array_equal(out, numpy_median(data, cloud)[0])

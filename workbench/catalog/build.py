@@ -73,17 +73,28 @@ def _method() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
+@lru_cache(maxsize=1)
+def _generator() -> str:
+    """Hash of the code that generates the demo city."""
+    files = sorted((PACKAGE / "samples").glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def ensure_source(city: City) -> None:
-    """Generate the demo city's source files when its profile asks for them and they are absent.
+    """Generate the demo city's source files when they are absent or their generator has changed.
 
     Raises
     ------
     ProfileError
         When the data folder of another city does not exist.
     """
-    if city.city.data == "demo" and not city.root.exists():
-        log.info("generating the demo city in %s", city.root)
-        importlib.import_module("workbench.samples.demo").build(city.root)  # above this layer: by name
+    if city.city.data == "demo":
+        stamp = city.root.parent / f".{city.root.name}.generator"  # beside, so that the city's files stay as made
+        if not (city.root.exists() and stamp.exists() and stamp.read_text("utf-8") == _generator()):
+            log.info("generating the demo city in %s", city.root)
+            importlib.import_module("workbench.samples.demo").build(city.root)  # above this layer: by name
+            with atomic_write(stamp) as temporary:
+                temporary.write_text(_generator(), "utf-8")
     if not city.root.is_dir():
         raise ProfileError("the data folder does not exist", where=city.path.name, found=str(city.root))
 

@@ -20,7 +20,7 @@ def only_prepares(source: str) -> bool:
 
     Examples
     --------
-    >>> only_prepares("import math\\nx = 1"), only_prepares("x = 1\\nx")
+    >>> only_prepares("import math\nx = 1"), only_prepares("x = 1\nx")
     (True, False)
     """
     body = ast.parse(source).body

@@ -27,6 +27,8 @@ from workbench.views.text import dimension_label, exempt, mark, plain, t
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
+DEMO = "demo"
+"""Name of the generated city; its dashboard says so."""
 LISTED = 40
 """Most entries of the red list; the report has them all."""
 
@@ -45,7 +47,7 @@ def header(checkup: CheckupView, lang: str) -> Html:
     sub = element("p", t("dashboard.subtitle", lang, year=exempt(checkup.year)))
     demo = (
         element("span", plain("dashboard.demo_note", lang), css="demo")
-        if checkup.city.data == "demo"
+        if checkup.city.name == DEMO
         else Html("")
     )
     return element("div", title + sub + demo, css="wb-head")

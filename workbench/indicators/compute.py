@@ -231,7 +231,10 @@ def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -
     frame_sources = [
         run.source(role, None) for role in _frame_roles(run, level, chosen.scope or indicator.scope)
     ]
-    dated = [s.date for s in sources if s.year is not None and s.date] or [s.date for s in sources if s.date]
+    of_year = [
+        s.date for s in sources if s.year == run.year and s.date
+    ]  # editions compared with do not count
+    dates = of_year or [s.date for s in sources if s.date]
     tiers = [chosen.tier, *(s.tier for s in sources if s.tier in TIERS)]
     content = {
         "layers": [[s.role, s.year, s.sha256] for s in [*sources, *frame_sources]],
@@ -243,7 +246,7 @@ def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -
     }
     return {
         "tier": max(tiers, key=TIERS.index) if outcome.frame is not None else "",
-        "data_date": min(dated, default=""),
+        "data_date": min(dates, default=""),
         "sensitivity": highest_sensitivity(s.sensitivity for s in sources),
         "inputs_hash": stable_hash(content)[:16],
         "code_version": formula_version(chosen.formula.partition(".")[0]),

@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isnan
 from typing import Any, Literal
 
@@ -26,13 +25,11 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from workbench.core.errors import CRSError, GridMismatch, LayerMissing, ParameterError
-from workbench.operators.loops import compiled
+from workbench.operators.composite_kernels import network, reduce_float, reduce_integer
 
 log = logging.getLogger(__name__)
 
 Reducer = Literal["median", "min", "max"]
-PIECE = 2048
-"""Cells that are sorted together; they stay in the processor's nearest cache."""
 MAX_DATES = 256
 GRID_TOLERANCE = 1e-3
 """Grids that differ by less than this part of a cell are one grid."""
@@ -209,110 +206,6 @@ class _Sources:
             file.close()
 
 
-@lru_cache(maxsize=64)
-def _network(n: int) -> np.ndarray:
-    """Return comparators (i, j) that sort n values: Batcher's odd-even merge sort (Knuth, TAOCP 3, 5.2.2M)."""
-    pairs = []
-    p = 1
-    while p < n:
-        k = p
-        while k >= 1:
-            for j in range(k % p, n - k, 2 * k):
-                for i in range(min(k, n - j - k)):
-                    if (i + j) // (2 * p) == (i + j + k) // (2 * p):
-                        pairs.append((i + j, i + j + k))
-            k //= 2
-        p *= 2
-    return np.array(pairs, np.int64).reshape(-1, 2)
-
-
-@compiled
-def _order(low: Any, high: Any, size: int) -> None:
-    for c in range(size):
-        a, b = low[c], high[c]
-        low[c] = b if a > b else a
-        high[c] = a if a > b else b
-
-
-@compiled
-def _middle_integer(a: Any, b: Any) -> Any:
-    """Mean of two integers, half to the even neighbour (as numpy.rint of their float mean)."""
-    total = np.int64(a) + np.int64(b)
-    half = total >> 1
-    return half + (half & 1) if total & 1 else half
-
-
-@compiled
-def _middle_float(a: Any, b: Any) -> Any:
-    return (a + b) / 2
-
-
-@compiled
-def _take(
-    line: Any, clear: Any, nodata: Any, skip_nodata: bool, top: Any, sorted_line: Any, count: Any
-) -> None:
-    """Copy what is valid, the greatest value elsewhere, and count what is valid."""
-    for c in range(line.size):
-        value = line[c]
-        good = clear[c] and value == value and not (skip_nodata and value == nodata)
-        sorted_line[c] = value if good else top
-        count[c] += 1 if good else 0
-
-
-def _reducer(middle: Callable[[Any, Any], Any]) -> Any:
-    @compiled
-    def reduce_tile(
-        data: Any,
-        clear: Any,
-        pairs: Any,
-        nodata: Any,
-        skip_nodata: bool,
-        fill: Any,
-        top: Any,
-        kind: int,
-        out: Any,
-    ) -> None:
-        """Reduce (dates, rows, cols) of one band; ``kind`` 0 median, 1 least, 2 greatest."""
-        dates, rows, cols = data.shape
-        stack = np.empty((dates, PIECE), data.dtype)
-        count = np.empty(PIECE, np.int32)
-        for r in range(rows):
-            for start in range(0, cols, PIECE):
-                stop = min(start + PIECE, cols)
-                size = stop - start
-                count[:] = 0
-                for d in range(dates):
-                    _take(
-                        data[d, r, start:stop],
-                        clear[d, r, start:stop],
-                        nodata,
-                        skip_nodata,
-                        top,
-                        stack[d],
-                        count,
-                    )
-                for k in range(pairs.shape[0]):
-                    _order(stack[pairs[k, 0]], stack[pairs[k, 1]], size)
-                for c in range(size):
-                    n = count[c]
-                    if n == 0:
-                        out[r, start + c] = fill
-                    elif kind == 1:
-                        out[r, start + c] = stack[0, c]
-                    elif kind == 2:
-                        out[r, start + c] = stack[n - 1, c]
-                    elif n & 1:
-                        out[r, start + c] = stack[n >> 1, c]
-                    else:
-                        out[r, start + c] = middle(stack[(n >> 1) - 1, c], stack[n >> 1, c])
-
-    return reduce_tile
-
-
-_reduce_integer = _reducer(_middle_integer)
-_reduce_float = _reducer(_middle_float)
-
-
 @dataclass(frozen=True)
 class _Plan:
     """Everything that the work on one tile needs."""
@@ -325,6 +218,15 @@ class _Plan:
     nodata: float | None
     reducer: Reducer
     out: np.ndarray
+
+    def run(self, windows: list[Window], workers: int, cache: int) -> None:
+        """Work on all windows by threads; GDAL's cache holds for the process, so it is set once around them."""
+        try:
+            with rasterio.Env(GDAL_CACHEMAX=cache), ThreadPoolExecutor(workers) as pool:
+                for _ in pool.map(self.tile, windows):
+                    pass
+        finally:
+            self.sources.close()
 
     def tile(self, window: Window) -> None:
         """Read one window of all dates, reduce it, write it into the result."""
@@ -344,7 +246,7 @@ class _Plan:
                     clear[i] = ~np.isin(mask[0], self.mask_values)
             self._read_bands(date, window, data[i])
         floating = self.dtype.kind == "f"
-        reduce_tile = _reduce_float if floating else _reduce_integer
+        reduce_tile = reduce_float if floating else reduce_integer
         top = self.dtype.type(np.inf if floating else np.iinfo(self.dtype).max)
         skip = self.nodata is not None and not (floating and isnan(self.nodata))
         fill = self.dtype.type((np.nan if floating else 0) if self.nodata is None else self.nodata)
@@ -352,7 +254,7 @@ class _Plan:
         rows = slice(window.row_off, window.row_off + window.height)
         cols = slice(window.col_off, window.col_off + window.width)
         for b in range(bands):
-            reduce_tile(data[:, b], clear, _network(n), fill, skip, fill, top, kind, self.out[b, rows, cols])
+            reduce_tile(data[:, b], clear, network(n), fill, skip, fill, top, kind, self.out[b, rows, cols])
 
     def _read_bands(self, date: _Date, window: Window, out: np.ndarray) -> None:
         """Bands of one date; neighbouring bands of one file are read together."""
@@ -467,12 +369,7 @@ def composite(
     plan = _Plan(dates, sources, dtype, mask_dtype, values, nodata, reducer, out)
     log.debug("composite of %d dates in %d tiles by %d threads", len(dates), len(windows), workers)
 
-    try:  # GDAL's cache holds for the process: set once, around all threads
-        with rasterio.Env(GDAL_CACHEMAX=cache), ThreadPoolExecutor(workers) as pool:
-            for _ in pool.map(plan.tile, windows):
-                pass
-    finally:
-        sources.close()
+    plan.run(windows, workers, cache)
     coords = {"band": list(bands), **xr_coords(target)}
     attrs = {} if nodata is None else {"nodata": nodata}
     dims = ("band", *target.dimensions)

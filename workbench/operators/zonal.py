@@ -300,6 +300,20 @@ def _scan(
         reader.close()
 
 
+def _totals(
+    grid: _Grid, shapes: _Shapes, weights: _Weights, *, fraction: bool, threads: int | None
+) -> dict[int, np.ndarray]:
+    """Class -> sum in every zone, added up in the order of the rows so that threads change no digit."""
+    workers = threads or min(4, os.cpu_count() or 1)
+    sums: dict[int, np.ndarray] = {}
+    with rasterio.Env(GDAL_CACHEMAX=2 * CHUNK_BYTES):  # no block is read twice
+        for active, values, part in _scan(grid, shapes, weights, fraction=fraction, threads=workers):
+            for column in np.flatnonzero(part.any(axis=0)):
+                total = sums.setdefault(int(values[column]), np.zeros(shapes.low.size))
+                total[active] += part[:, column]
+    return sums
+
+
 def _check(grid: _Grid, zones: gpd.GeoDataFrame, zone_id: str, method: str, cell_area: str) -> None:
     if method not in ("fraction", "centre"):
         raise ParameterError(
@@ -407,15 +421,7 @@ def class_areas(
     names = zones[zone_id].to_numpy()
     shapes = _shapes(zones, grid, names=names, exact=method == "fraction")
     weights = _weights(grid, cell_area)
-    workers = threads or min(4, os.cpu_count() or 1)
-    sums: dict[int, np.ndarray] = {}
-    with rasterio.Env(GDAL_CACHEMAX=2 * CHUNK_BYTES):  # no block is read twice
-        for active, values, part in _scan(
-            grid, shapes, weights, fraction=method == "fraction", threads=workers
-        ):
-            for column in np.flatnonzero(part.any(axis=0)):
-                total = sums.setdefault(int(values[column]), np.zeros(len(zones)))
-                total[active] += part[:, column]
+    sums = _totals(grid, shapes, weights, fraction=method == "fraction", threads=threads)
     if grid.nodata is not None:
         sums.pop(int(grid.nodata) if np.isfinite(grid.nodata) else -1, None)
     wanted = sorted(sums) if classes is None else [int(value) for value in classes]

@@ -197,8 +197,9 @@ def survey_pair(data: Any, year: int) -> Change | None:
     last = earlier[-1]
 
     def day(known: int) -> pd.Timestamp:
-        stated = data.source("land_use", known).date
-        return pd.Timestamp(stated) if stated else pd.Timestamp(known, 12, 31)
+        """Day the land is surveyed for; a date in another year is that of a revision's publication."""
+        stated = pd.Timestamp(data.source("land_use", known, edition="original").date or None)
+        return stated if pd.notna(stated) and stated.year == known else pd.Timestamp(known, 12, 31)
 
     images = data.vector("change_patches", year) if data.has("change_patches", year) else None
     return Change(

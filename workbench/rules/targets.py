@@ -14,6 +14,8 @@ from workbench.rules.rule import Rule
 if TYPE_CHECKING:
     from workbench.rules.evaluate import Context
 
+KEPT_WITHIN = 0.01
+"""A constraint whose base misses the target by no more than this share was kept in the base year: it binds at once."""
 OP_OF_DIRECTION = {"higher_better": ">=", "lower_better": "<="}
 
 
@@ -76,8 +78,8 @@ def holds_now(target: Any, goal: float, base: tuple[int, float] | None, *, bound
         return True
     if base is None:
         return bound
-    kept = base[1] >= goal if target.op == ">=" else base[1] <= goal
-    return bool(kept)
+    slack = KEPT_WITHIN * abs(goal) if bound else 0.0
+    return base[1] >= goal - slack if target.op == ">=" else base[1] <= goal + slack
 
 
 def _judge_limit(
@@ -104,6 +106,9 @@ def _judge_path(
     span = float(rule.parameters.get("least_span", 0.0)) * abs(goal)
     if base is None or base[0] >= context.year or abs(goal - base[1]) <= span:
         return
+    met = base[1] >= goal if target.op == ">=" else base[1] <= goal
+    if met and not binding(context, target.indicator):
+        return  # nothing to grow into; the limit itself judges. A constraint may be used up, but not too fast.
     outcome = judge(
         rule,
         value=float(row["value"]),

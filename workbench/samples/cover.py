@@ -196,7 +196,7 @@ def _block_use(rng: np.random.Generator, ring: Array, size_ha: Array, wet: Array
     )
     edges = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
     pick = (rng.random(len(ring))[:, None] > edges[ring]).sum(axis=1).clip(0, len(uses) - 1)
-    code = np.array([OF[use] for use in uses])[pick]
+    code: Array = np.array([OF[use] for use in uses])[pick]
     code[wet & (rng.random(len(ring)) < 0.6)] = OF["0810"]
     code[(size_ha < 0.7) & (code != OF["0810"])] = OF["05H1"]
     return code

@@ -33,8 +33,8 @@ from workbench.samples.people import (
 )
 from workbench.samples.planning import Plan, make_plan
 from workbench.samples.planting import Patch, make_patches
-from workbench.samples.sensor import DATES, lasting_texture, make_image
-from workbench.samples.space import CRS, TRANSFORM, YEARS, Array, N, burn_values, sample
+from workbench.samples.sensor import DATES, Scene, lasting_texture, make_image, plot_tone
+from workbench.samples.space import CRS, TRANSFORM, YEARS, Array, N, burn, burn_values, sample
 from workbench.samples.streets import Streets, make_streets
 
 log = logging.getLogger(__name__)
@@ -195,7 +195,15 @@ def _write_land(land: Land, zones: dict[str, Any], out: Path, seed: int) -> dict
     return parcels | {-2024: revised}
 
 
-def _write_people(land: Land, zones: dict[str, Any], parcels: dict[int, Any], out: Path, seed: int) -> None:
+def standing(houses: gpd.GeoDataFrame, year: int) -> gpd.GeoDataFrame:
+    """Buildings completed by the end of a year."""
+    found: gpd.GeoDataFrame = houses[houses["completed"] < f"{year + 1}-01-01"].reset_index(drop=True)
+    return found
+
+
+def _write_people(
+    land: Land, zones: dict[str, Any], parcels: dict[int, Any], houses: gpd.GeoDataFrame, out: Path, seed: int
+) -> None:
     streets = land.streets
     for name, frame in (
         ("roads", streets.roads), ("rail_lines", streets.rail), ("rail_stations", streets.stations),
@@ -206,13 +214,8 @@ def _write_people(land: Land, zones: dict[str, Any], parcels: dict[int, Any], ou
     for year, cells in population.items():
         write_vector(cells, out, f"population_{year}")
     write_vector(make_facilities(seed, population[2025], parcels[2025]), out, "facilities")
-    buildings = make_buildings(seed, land.ground, parcels[2025], land.cover, land.patches)
     for year in IMAGE_YEARS:
-        write_vector(
-            buildings[buildings["completed"] < f"{year + 1}-01-01"].reset_index(drop=True),
-            out,
-            f"buildings_{year}",
-        )
+        write_vector(standing(houses, year), out, f"buildings_{year}")
     middle = shapely.get_coordinates(shapely.centroid(zones["units"].geometry.to_numpy()))
     for year in IMAGE_YEARS:
         xy = shapely.get_coordinates(population[year].geometry.to_numpy())
@@ -239,12 +242,17 @@ def write_revised_definition(out: Path) -> None:
     ).to_parquet(out / "definition_revisions.parquet")
 
 
-def _write_images(land: Land, codes: dict[int, Array], out: Path, seed: int, step: Step) -> None:
+def _write_images(
+    land: Land, codes: dict[int, Array], houses: gpd.GeoDataFrame, out: Path, seed: int, step: Step
+) -> None:
     texture = lasting_texture(seed)
+    cover = land.cover
     for year in IMAGE_YEARS:
+        key = np.where(cover.since <= year, cover.built_key + (1 << 42), cover.rural_key)
+        scene = Scene(codes[year], plot_tone(key), burn(standing(houses, year).geometry.to_list()))
         for number in range(1, len(DATES) + 1):
             step(f"imagery {year}-{DATES[number - 1]}", 0.5 + 0.2 * (year == 2025) + 0.06 * number)
-            image = make_image(seed, year, number, codes[year], land.ground, texture)
+            image = make_image(seed, year, number, scene, land.ground, texture)
             name = f"imagery_{year}_{number}"
             write_raster(image.bands, out / f"{name}.tif", names=("blue", "green", "red", "nir"), nodata=0)
             write_raster(image.cloud, out / f"{name}_cloud.tif", names=("cloud",))
@@ -282,9 +290,10 @@ def build(out_dir: Path, seed: int = 20250, progress: Step | None = None) -> Pat
         parcels = _write_land(land, zones, folder, seed)
         step("people", 0.5)
         codes = {year: burn_codes(parcels[year]) for year in IMAGE_YEARS}
+        houses = make_buildings(seed, land.ground, parcels[2025], land.cover, land.patches)
         with ThreadPoolExecutor(1) as images:
-            waiting = images.submit(_write_images, land, codes, folder, seed, step)
-            _write_people(land, zones, parcels, folder, seed)
+            waiting = images.submit(_write_images, land, codes, houses, folder, seed, step)
+            _write_people(land, zones, parcels, houses, folder, seed)
             write_revised_definition(folder)
             truth.write_truth(folder, land.patches, land.fabric, land.unit_district)
             waiting.result()

@@ -231,7 +231,7 @@ def _rows_of_houses(parcel: Any, size: tuple[int, int, int, int]) -> Array:
     mu, mv = (a.ravel()[:, None] for a in np.meshgrid(u, v))
     corner = [(-long, -wide), (long, -wide), (long, wide), (-long, wide)]
     rings = np.stack([(mu + a / 2) * side + (mv + b / 2) * across for a, b in corner], axis=1)
-    boxes = shapely.polygons(np.round(rings, 2)) if len(rings) else np.array([], dtype=object)
+    boxes: Any = shapely.polygons(np.round(rings, 2)) if len(rings) else np.array([], dtype=object)
     room = parcel.buffer(-2.5)
     shapely.prepare(room)
     inside: Array = boxes[shapely.contains_properly(room, boxes)]

@@ -68,7 +68,8 @@ def lines_frame(role: str, rows: list[tuple[str, str, str, str | None, Any]]) ->
             ),
         },
         geometry=shapely.intersection(
-            np.array([row[4] for row in rows], dtype=object), shapely.box(LEFT, BOTTOM, LEFT + SIDE, BOTTOM + SIDE)
+            np.array([row[4] for row in rows], dtype=object),
+            shapely.box(LEFT, BOTTOM, LEFT + SIDE, BOTTOM + SIDE),
         ),
         crs=CRS,
     )
@@ -228,4 +229,3 @@ def make_plan(seed: int, ground: Ground, streets: Streets, fabric: Fabric, unit_
         ended,
         future,
     )
-

@@ -57,7 +57,7 @@ def _spec() -> list[tuple[str, str, str, str, str]]:
 
 def _outline(rng: np.random.Generator, centre: Any, along_m: float, across_m: float) -> Any:
     """Turned rectangle, sometimes with a corner missing."""
-    shape = shapely.box(-along_m / 2, -across_m / 2, along_m / 2, across_m / 2)
+    shape: Any = shapely.box(-along_m / 2, -across_m / 2, along_m / 2, across_m / 2)
     if rng.random() < 0.5:
         shape = shape.difference(shapely.box(along_m * 0.12, across_m * 0.08, along_m, across_m))
     shape = shapely.affinity.rotate(shape, float(rng.uniform(0, 180)), origin=(0, 0))

@@ -134,7 +134,7 @@ def make_image(seed: int, year: int, number: int, scene_of: Scene, ground: Groun
 
 def _see(scene: Array, shift: Array) -> Array:
     """Blur of the optics and misregistration of up to half a cell, by one separable kernel."""
-    soft = gaussian_filter(scene, 0.62, truncate=3)
+    soft: Array = gaussian_filter(scene, 0.62, truncate=3)
     for axis in (0, 1):
         part = float(abs(shift[axis]))
         soft = (1 - part) * soft + part * np.roll(soft, int(np.sign(shift[axis])), axis=axis)

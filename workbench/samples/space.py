@@ -90,8 +90,9 @@ def polygons(labels: Array, mask: Array | None = None) -> tuple[Array, Array]:
             sizes.append(len(ring))
             owner.append(len(values))
         values.append(int(value))
-    rings = shapely.linearrings(np.array(corners), indices=np.repeat(np.arange(len(sizes)), sizes))
-    return shapely.polygons(rings, indices=np.array(owner)), np.array(values, dtype=np.int64)
+    rings: Any = shapely.linearrings(np.array(corners), indices=np.repeat(np.arange(len(sizes)), sizes))
+    shaped: Any = shapely.polygons(rings, indices=np.array(owner))
+    return shaped, np.array(values, dtype=np.int64)
 
 
 def sample(raster: Array, x: Array, y: Array) -> Array:

@@ -92,7 +92,7 @@ def walk_m(net: WalkNet, origins: Array, goals: Array) -> Array:
     graph = csr_matrix((weight[best], (low[best], high[best])), shape=(hub + 1, hub + 1))
     far = dijkstra(graph, directed=False, indices=hub)
     mine, gap_o, along_o = _join(net, origins)
-    found = gap_o + np.minimum(
+    found: Array = gap_o + np.minimum(
         far[net.first[mine]] + along_o, far[net.last[mine]] + net.length[mine] - along_o
     )
     for k in np.flatnonzero(np.isin(mine, touched)):
@@ -103,7 +103,7 @@ def walk_m(net: WalkNet, origins: Array, goals: Array) -> Array:
 
 def entrances(net: WalkNet, parks: Array) -> Array:
     """Nodes within ENTRANCE_M of a park, or the nearest node of a park that has none, as points."""
-    points = shapely.points(net.nodes)
+    points: Any = shapely.points(net.nodes)
     tree = shapely.STRtree(points)
     park, node = tree.query(parks, predicate="dwithin", distance=ENTRANCE_M)
     alone = np.setdiff1d(np.arange(len(parks)), park)
