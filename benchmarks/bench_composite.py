@@ -113,10 +113,10 @@ def peer_compiled(items: list[dict[str, Any]], chunk: int) -> np.ndarray:
     def reduce(block: np.ndarray, clouds: np.ndarray) -> np.ndarray:
         out = np.empty(block.shape[1:], np.uint16)
         zero, top, pairs = np.uint16(0), np.uint16(65535), module.network(len(block))
+        clear = np.ascontiguousarray(clouds[:, 0] == 0)
+        block = np.ascontiguousarray(block)
         for band in range(block.shape[1]):
-            module.reduce_integer(
-                block[:, band], clouds[:, 0] == 0, pairs, zero, True, zero, top, 0, out[band]
-            )
+            module.reduce_integer(block, band, clear, pairs, zero, True, zero, top, 0, out[band], 0, 0)
         return out
 
     result = da.map_blocks(reduce, data.data, cloud.data[:, None], drop_axis=0, dtype="uint16")

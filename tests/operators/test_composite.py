@@ -212,5 +212,5 @@ def test_network_sorts(n: int) -> None:
 def test_any_values_any_clouds(data: np.ndarray, cloud: np.ndarray) -> None:
     out = np.empty((1, 9), np.uint16)
     zero, top = np.uint16(0), np.uint16(65535)
-    module.reduce_integer(data[:, 0], ~cloud, module.network(5), zero, True, zero, top, 0, out)
+    module.reduce_integer(data, 0, ~cloud, module.network(5), zero, True, zero, top, 0, out, 0, 0)
     np.testing.assert_array_equal(out, numpy_median(data, cloud)[0])

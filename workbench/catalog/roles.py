@@ -86,6 +86,7 @@ ROLES: dict[str, Role] = {
         types={"walkable": "bool", "drive_kmh": "number"},
     ),
     "rail_lines": Role("line", (), ("name",), key="line_id"),
+    "metro_lines": Role("line", (), ("name",), key="line_id"),
     "rail_stations": Role("point", ("name",), ("line",), key="station_id"),
     "bus_stops": Role("point", (), ("name", "headway_min"), key="stop_id", types={"headway_min": "number"}),
     "facilities": Role(

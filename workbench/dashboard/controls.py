@@ -11,7 +11,7 @@ from workbench.views.text import plain
 
 
 def choice(
-    label: str, options: Sequence[tuple[str, Any]], on_change: Callable[[Any], None], *, width: str = "240px"
+    label: str, options: Sequence[tuple[str, Any]], on_change: Callable[[Any], None], *, value: Any = None, width: str = "240px"
 ) -> Any:
     """Drop-down with its label; ``on_change`` gets the chosen value."""
     box = widgets.Dropdown(
@@ -20,6 +20,8 @@ def choice(
         style={"description_width": "initial"},
         layout={"width": width},
     )
+    if value is not None:
+        box.value = value
     box.observe(lambda change: on_change(change["new"]), names="value")
     return box
 

@@ -51,11 +51,27 @@ def degrees(shapes: gpd.GeoDataFrame, tolerance_m: float) -> gpd.GeoDataFrame:
 
 
 def features(shapes: gpd.GeoDataFrame, columns: list[str]) -> dict[str, Any]:
-    """Shapes as GeoJSON with six decimals (0.1 m)."""
+    """Shapes as GeoJSON with five decimals (about a metre)."""
     rounded = shapes[[*columns, "geometry"]].copy()
-    rounded.geometry = rounded.geometry.set_precision(1e-6)
+    rounded.geometry = rounded.geometry.set_precision(1e-5)
     made: dict[str, Any] = json.loads(rounded.to_json(drop_id=True))
     return made
+
+
+def zoom_for(west: float, south: float, east: float, north: float, *, width: int = 700, height: int = 500) -> float:
+    """Leaflet zoom, in quarters, at which a box in degrees fits a map of so many pixels.
+
+    Examples
+    --------
+    >>> zoom_for(-180.0, -85.0, 180.0, 85.0, width=512, height=512)
+    1.0
+    """
+    def mercator(latitude: float) -> float:
+        return math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2))
+
+    across = width / 256 * 360 / max(east - west, 1e-9)
+    up = height / 256 * 2 * math.pi / max(mercator(north) - mercator(south), 1e-9)
+    return math.floor(math.log2(min(across, up)) * 4) / 4
 
 
 def land_use_overlay(checkup: CheckupView, *, cells: int = 900) -> Overlay | None:
@@ -161,24 +177,23 @@ class MapPanel:
         shown = degrees(self.zones, 15)
         west, south, east, north = shown.total_bounds
         self.map = leafmap.Map(
-            center=((south + north) / 2, (west + east) / 2), zoom=10, zoom_snap=0.25, zoom_delta=0.5,
+            center=((south + north) / 2, (west + east) / 2), zoom=zoom_for(west, south, east, north), zoom_snap=0.25, zoom_delta=0.5,
             toolbar_control=False, draw_control=False, attribution_control=False, scroll_wheel_zoom=True,
             measure_control=False, layers_control=False, scale_control=False, height="520px",
         )  # fmt: skip
         self.map.layers = ()
         self.map.layout.height = "520px"
-        self.map.fit_bounds([[south, west], [north, east]])
         self.map.add(ipyleaflet.ScaleControl(position="bottomleft", imperial=False))
         self._zones_json = features(shown, ["code", "name"])
         self.groups: dict[str, list[Any]] = {name: [] for name in self.LAYERS}
         self.legend = widgets.HTML()
         self.info = widgets.HTML()
         self._popup: Any = None
+        self._rows: dict[str, dict[str, Any]] = {}
         self._add_fill()
-        self._add_lines()
         self._add_cases()
         self._add_names()
-        self.visible = {"fill": True, "land_use": False, "lines": True, "cases": True, "names": True}
+        self.visible = {"fill": True, "land_use": False, "lines": False, "cases": True, "names": True}
         self._draw()
 
     def _add_fill(self) -> None:
@@ -202,9 +217,10 @@ class MapPanel:
         overlay = land_use_overlay(self.checkup)
         return [ipyleaflet.ImageOverlay(url=overlay.url, bounds=overlay.bounds)] if overlay else []
 
-    def _add_lines(self) -> None:
+    def _line_layers(self) -> list[Any]:
         import ipyleaflet
 
+        made = []
         looks = {
             "permanent_farmland": ("#c9a21a", "#f6e08a", 0.45),
             "ecological_red_line": ("#b03a2e", "#8fc79a", 0.45),
@@ -215,9 +231,10 @@ class MapPanel:
             if shapes is None:
                 continue
             edge, fill, strength = looks[role]
-            slim = degrees(in_force(shapes, self.checkup.year)[["geometry"]], 20)
+            slim = degrees(in_force(shapes, self.checkup.year)[["geometry"]].dissolve(), 20)
             look = {"color": edge, "weight": 1.2, "fillColor": fill, "fillOpacity": strength}
-            self.groups["lines"].append(ipyleaflet.GeoJSON(data=features(slim, []), style=look))
+            made.append(ipyleaflet.GeoJSON(data=features(slim, []), style=look))
+        return made
 
     def _add_cases(self) -> None:
         import ipyleaflet
@@ -275,6 +292,8 @@ class MapPanel:
     def _draw(self) -> None:
         if self.visible["land_use"] and not self.groups["land_use"]:
             self.groups["land_use"] = self._land_use_layer()
+        if self.visible["lines"] and not self.groups["lines"]:
+            self.groups["lines"] = self._line_layers()
         wanted = [one for name in self.LAYERS[:-1] if self.visible[name] for one in self.groups[name]]
         names = self.groups["names"] if self.visible["names"] else []
         wanted.insert(len(self.groups["fill"]) if self.visible["fill"] else 0, self._border)
@@ -337,7 +356,7 @@ class MapPanel:
     def _hover(self, feature: Mapping[str, Any] | None = None, **_: object) -> None:
         if not feature:
             return
-        row = getattr(self, "_rows", {}).get(str(feature["properties"]["code"]))
+        row = self._rows.get(str(feature["properties"]["code"]))
         value = num_of(row, lang=self.lang, unit=True) if row else Html("")
         self.info.value = Html(f"<b>{mark(feature['properties']['name'])}</b> {value}")
 

@@ -177,6 +177,16 @@ def _mappable(checkup: CheckupView, lang: str) -> list[tuple[str, str]]:
     return [(title, indicator) for indicator, title in seen.items()]
 
 
+def _first_mapped(checkup: CheckupView, indicators: list[str]) -> str:
+    """First indicator whose printed values differ between most districts, else the first."""
+    for indicator in indicators:
+        rows = [row for row in in_order(checkup, level="district") if row["indicator"] == indicator]
+        printed = {round(float(row["value"]), int(row["decimals"] or 0)) for row in rows if not pd.isna(row["value"])}
+        if len(printed) > len(rows) / 2:
+            return indicator
+    return indicators[0]
+
+
 def checkup_dashboard(checkup: CheckupView, lang: str = "zh") -> Any:
     """The whole dashboard of a checkup as one widget.
 
@@ -245,9 +255,15 @@ def _map_panel(checkup: CheckupView, lang: str) -> Any:
     row: list[Any] = []
     if options:
         row.append(
-            choice(plain("dashboard.pick_indicator", lang), options, made.show_indicator, width="330px")
+            choice(
+                plain("dashboard.pick_indicator", lang),
+                options,
+                made.show_indicator,
+                value=_first_mapped(checkup, [indicator for _, indicator in options]),
+                width="330px",
+            )
         )
-        made.show_indicator(options[0][1])
+        made.show_indicator(row[0].value)
     districts = [all_option(lang), *((name, code) for code, name in district_names(checkup).items())]
     row.append(choice(plain("dashboard.pick_district", lang), districts, made.focus, width="200px"))
     names = {name: plain(f"dashboard.layer_{name}", lang) for name in made.LAYERS}

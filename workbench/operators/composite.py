@@ -251,10 +251,9 @@ class _Plan:
         skip = self.nodata is not None and not (floating and isnan(self.nodata))
         fill = self.dtype.type((np.nan if floating else 0) if self.nodata is None else self.nodata)
         kind = {"median": 0, "min": 1, "max": 2}[self.reducer]
-        rows = slice(window.row_off, window.row_off + window.height)
-        cols = slice(window.col_off, window.col_off + window.width)
+        place = window.row_off, window.col_off
         for b in range(bands):
-            reduce_tile(data[:, b], clear, network(n), fill, skip, fill, top, kind, self.out[b, rows, cols])
+            reduce_tile(data, b, clear, network(n), fill, skip, fill, top, kind, self.out[b], *place)
 
     def _read_bands(self, date: _Date, window: Window, out: np.ndarray) -> None:
         """Bands of one date; neighbouring bands of one file are read together."""

@@ -68,6 +68,7 @@ def _reducer(middle: Callable[[Any, Any], Any]) -> Any:
     @compiled
     def reduce_tile(
         data: Any,
+        band: int,
         clear: Any,
         pairs: Any,
         nodata: Any,
@@ -76,9 +77,14 @@ def _reducer(middle: Callable[[Any, Any], Any]) -> Any:
         top: Any,
         kind: int,
         out: Any,
+        row0: int,
+        col0: int,
     ) -> None:
-        """Reduce (dates, rows, cols) of one band; ``kind`` 0 median, 1 least, 2 greatest."""
-        dates, rows, cols = data.shape
+        """Reduce one band of (dates, bands, rows, cols) into ``out`` from (row0, col0); ``kind`` 0 median, 1 least, 2 greatest.
+
+        Whole arrays and places in them, not views, so that one compiled version serves every tile.
+        """
+        dates, _, rows, cols = data.shape
         stack = np.empty((dates, PIECE), data.dtype)
         count = np.empty(PIECE, np.int32)
         for r in range(rows):
@@ -88,7 +94,7 @@ def _reducer(middle: Callable[[Any, Any], Any]) -> Any:
                 count[:] = 0
                 for d in range(dates):
                     _take(
-                        data[d, r, start:stop],
+                        data[d, band, r, start:stop],
                         clear[d, r, start:stop],
                         nodata,
                         skip_nodata,
@@ -101,15 +107,15 @@ def _reducer(middle: Callable[[Any, Any], Any]) -> Any:
                 for c in range(size):
                     n = count[c]
                     if n == 0:
-                        out[r, start + c] = fill
+                        out[row0 + r, col0 + start + c] = fill
                     elif kind == 1:
-                        out[r, start + c] = stack[0, c]
+                        out[row0 + r, col0 + start + c] = stack[0, c]
                     elif kind == 2:
-                        out[r, start + c] = stack[n - 1, c]
+                        out[row0 + r, col0 + start + c] = stack[n - 1, c]
                     elif n & 1:
-                        out[r, start + c] = stack[n >> 1, c]
+                        out[row0 + r, col0 + start + c] = stack[n >> 1, c]
                     else:
-                        out[r, start + c] = middle(stack[(n >> 1) - 1, c], stack[n >> 1, c])
+                        out[row0 + r, col0 + start + c] = middle(stack[(n >> 1) - 1, c], stack[n >> 1, c])
 
     return reduce_tile
 

@@ -112,7 +112,6 @@ def _fields(seed: int, ground: Ground) -> tuple[Array, Array, Array]:
 def _woods(seed: int, ground: Ground) -> tuple[Array, Array]:
     """Woodland pattern of the hills: code and key of the stand."""
     rng = stream(seed, "woods")
-    x, y = cell_centres()
     seeds = np.c_[rng.uniform(LEFT, LEFT + N * CELL, 1500), rng.uniform(BOTTOM, BOTTOM + N * CELL, 1500)]
     warp = (140 * smooth_noise(rng, 700), 140 * smooth_noise(rng, 700))
     row = np.clip(np.arange(N)[:, None] + (warp[0] / CELL).astype(int), 0, N - 1)

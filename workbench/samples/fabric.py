@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import geopandas as gpd
@@ -162,7 +163,7 @@ def unite(shapes: Array, group: Array) -> tuple[Array, Array]:
     starts = np.r_[0, np.flatnonzero(np.diff(group[order])) + 1, len(order)]
     united: list[Any] = []
     member: list[int] = []
-    for a, b in zip(starts[:-1], starts[1:], strict=True):
+    for a, b in pairwise(starts.tolist()):
         index = order[a:b]
         if len(index) == 1:
             united.append(shapes[index[0]])

@@ -20,7 +20,6 @@ from workbench.samples.space import (
     LEFT,
     SIDE,
     Array,
-    cell_centres,
     polygons,
     sample,
     smooth_noise,
@@ -98,7 +97,6 @@ def _red_line(ground: Ground, fabric: Fabric, boundary: Any, seed: int) -> list[
     """Parts of the ecological red line in the hills and at the reservoir."""
     rng = stream(seed, "red")
     field = gaussian_filter(ground.hills * (ground.dem > 90), 12) + 0.12 * smooth_noise(rng, 2600)
-    _, y = cell_centres()
     inner = field > 0.62
     shapes, _ = polygons(inner.astype(np.int32), inner)
     big = [_smooth(shape, 70) for shape in shapes if shape.area > 6e5]

@@ -22,7 +22,7 @@ _SPECTRA = np.array(
     ]
 )  # fmt: skip
 """Mean surface reflectance, class by band (blue, green, red, near infrared)."""
-_SPREAD = np.array([0.012, 0.009, 0.013, 0.008, 0.027, 0.018])
+_SPREAD = np.array([0.019, 0.014, 0.021, 0.012, 0.033, 0.024])
 _SEASON = np.array(
     [
         [0.80, 0.93, 0.84, 1.0, 1.0, 1.03],
@@ -101,6 +101,7 @@ def make_image(seed: int, year: int, number: int, scene_of: Scene, ground: Groun
     """
     rng = stream(seed, f"image.{year}.{number}")
     classes = class_of_codes()[scene_of.code]
+    classes = _worn(classes, scene_of, number)
     tone = np.array([_TONE.get(name, 0.0) for name in CODES], dtype=np.float32)[scene_of.code]
     tone += np.where((classes == 4) & scene_of.roof, np.float32(0.045), np.float32(0.0))
     season = _SEASON[number - 1]
@@ -124,12 +125,27 @@ def make_image(seed: int, year: int, number: int, scene_of: Scene, ground: Groun
         scene = scene + (haze * (1.0, 0.8, 0.6, 0.25)[band]).astype(np.float32)
         scene *= 1 - 0.55 * shadow * (opacity < 0.5)
         scene = scene * (1 - opacity) + opacity * (0.52 + 0.05 * patchy)
-        scene += 0.0035 * rng.standard_normal((N, N), dtype=np.float32)
+        scene += 0.0055 * rng.standard_normal((N, N), dtype=np.float32)
         bands[band] = np.clip(np.round(scene * 10_000), 1, 12_000).astype(np.uint16)
     hidden = (uniform_filter(((opacity > 0.04) | (shadow > 0.12)).astype(np.float32), 9) > 0.05).astype(
         np.uint8
     )
     return Image(bands, hidden)
+
+
+def _worn(classes: Array, scene_of: Scene, number: int) -> Array:
+    """Classes as they look on the day: some fields lie ploughed, weedy or flooded, some yards are green or bare."""
+    turn = np.mod(scene_of.plot * 7.31 + 0.37 * number, 1.0)
+    look = classes.copy()
+    field = classes == 0
+    look[field & (turn < 0.11)] = 5
+    look[field & (turn >= 0.11) & (turn < 0.19)] = 2
+    look[field & (turn >= 0.19) & (turn < (0.24 if number == 1 else 0.20))] = 3
+    yard = (classes == 4) & ~scene_of.roof
+    look[yard & (turn < 0.12)] = 5
+    look[yard & (turn > 0.90)] = 2
+    look[(classes == 1) & (turn < 0.05)] = 2
+    return look
 
 
 def _see(scene: Array, shift: Array) -> Array:

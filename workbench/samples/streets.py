@@ -107,6 +107,7 @@ def _raw_lines(seed: int, ground: Ground) -> tuple[list[tuple[Any, str]], list[A
     box = shapely.box(LEFT, BOTTOM, LEFT + SIDE, BOTTOM + SIDE)
     middle = np.array(core)
     towns = ground.towns[:, :2]
+    passed: set[int] = set()
     for k in range(8):
         angle = turn + np.pi / 4 * k + 0.12 * rng.normal()
         far = middle + 16_000 * np.array([np.cos(angle), np.sin(angle)])
@@ -114,7 +115,8 @@ def _raw_lines(seed: int, ground: Ground) -> tuple[list[tuple[Any, str]], list[A
         away = towns - middle
         turned = np.abs(np.angle(np.exp(1j * (np.arctan2(away[:, 1], away[:, 0]) - angle))))
         first = middle + 1400 * np.array([np.cos(angle), np.sin(angle)])
-        if turned.min() < 0.36:
+        if turned.min() < 0.36 and int(turned.argmin()) not in passed:
+            passed.add(int(turned.argmin()))
             via = towns[int(turned.argmin())]
             drawn += [(_meander(rng, first, via), "primary"), (_meander(rng, via, stop), "secondary")]
         else:
@@ -133,10 +135,16 @@ def _raw_lines(seed: int, ground: Ground) -> tuple[list[tuple[Any, str]], list[A
     return [(shapely.intersection(line, box), kind) for line, kind in drawn], rings
 
 
-def _link(rng: np.random.Generator, drawn: list[tuple[Any, str]], places: Array) -> list[tuple[Any, str]]:
+def _link(
+    rng: np.random.Generator, drawn: list[tuple[Any, str]], places: Array, inner: Any
+) -> list[tuple[Any, str]]:
     """A lane from each village to the nearest road so far, a little past it so that the two cross."""
     added: list[tuple[Any, str]] = []
-    lines = list(shapely.get_parts(np.array([line for line, _ in drawn], dtype=object)))
+    # street grids end a little past the outline of their town, in stubs that are cut off later
+    open_road = [
+        line for line, kind in drawn if kind in ("trunk", "primary", "secondary") and not inner.covers(line)
+    ]
+    lines = list(shapely.get_parts(np.array([*open_road, *(a for a, _ in drawn if a.is_ring)], dtype=object)))
     net = shapely.multilinestrings(lines)
     order = np.argsort(shapely.distance(shapely.points(places[:, :2]), net))
     for x, y, radius in places[order]:
@@ -211,7 +219,7 @@ def make_streets(seed: int, ground: Ground) -> Streets:
     """Road network, railway and stations for one seed."""
     rng = stream(seed, "streets.more")
     drawn, rings = _raw_lines(seed, ground)
-    drawn += _link(rng, drawn, ground.villages)
+    drawn += _link(rng, drawn, ground.villages, rings[2].buffer(20))
     core = np.array(ground.core)
     south = _meander(
         rng, np.array([LEFT, BOTTOM + 2600 + rng.uniform(-300, 300)]), np.array([LEFT + SIDE, BOTTOM + 3100])
