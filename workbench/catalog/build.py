@@ -89,7 +89,9 @@ def ensure_source(city: City) -> None:
         When the data folder of another city does not exist.
     """
     if city.city.data == "demo":
-        stamp = city.root.parent / f".{city.root.name}.generator"  # beside, so that the city's files stay as made
+        stamp = (
+            city.root.parent / f".{city.root.name}.generator"
+        )  # beside, so that the city's files stay as made
         if not (city.root.exists() and stamp.exists() and stamp.read_text("utf-8") == _generator()):
             log.info("generating the demo city in %s", city.root)
             importlib.import_module("workbench.samples.demo").build(city.root)  # above this layer: by name

@@ -75,7 +75,8 @@ class LoginHandler(VoilaLoginHandler):  # type: ignore[misc]
         if message:
             text = plain("dashboard.wait" if provider.locked() else "dashboard.login_wrong", lang)
         self.set_header(
-            "Content-Security-Policy", "default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'"
+            "Content-Security-Policy",
+            "default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'",
         )
         self.write(
             _login_template().render(

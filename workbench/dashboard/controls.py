@@ -11,7 +11,12 @@ from workbench.views.text import plain
 
 
 def choice(
-    label: str, options: Sequence[tuple[str, Any]], on_change: Callable[[Any], None], *, value: Any = None, width: str = "240px"
+    label: str,
+    options: Sequence[tuple[str, Any]],
+    on_change: Callable[[Any], None],
+    *,
+    value: Any = None,
+    width: str = "240px",
 ) -> Any:
     """Drop-down with its label; ``on_change`` gets the chosen value."""
     box = widgets.Dropdown(

@@ -58,7 +58,9 @@ def features(shapes: gpd.GeoDataFrame, columns: list[str]) -> dict[str, Any]:
     return made
 
 
-def zoom_for(west: float, south: float, east: float, north: float, *, width: int = 700, height: int = 500) -> float:
+def zoom_for(
+    west: float, south: float, east: float, north: float, *, width: int = 700, height: int = 500
+) -> float:
     """Leaflet zoom, in quarters, at which a box in degrees fits a map of so many pixels.
 
     Examples
@@ -66,6 +68,7 @@ def zoom_for(west: float, south: float, east: float, north: float, *, width: int
     >>> zoom_for(-180.0, -85.0, 180.0, 85.0, width=512, height=512)
     1.0
     """
+
     def mercator(latitude: float) -> float:
         return math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2))
 
@@ -124,7 +127,7 @@ def land_use_overlay(checkup: CheckupView, *, cells: int = 900) -> Overlay | Non
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True, transparency=0)
     west, south, east, north = rasterio.warp.transform_bounds(
-        "EPSG:3857", WGS84, *array_bounds(height, width, target), densify_pts=0
+        "EPSG:3857", WGS84, *array_bounds(height, width, target)
     )
     uri = "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
     return Overlay(uri, ((south, west), (north, east)))

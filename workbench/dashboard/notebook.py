@@ -58,6 +58,19 @@ def parameter_cell(address: Address, run_dir: str) -> Any:
     return new_code_cell(source, metadata={"tags": ["injected-parameters"]})
 
 
+PRELUDE = """import sys
+sys.modules.setdefault("rfc3987_syntax", None)"""
+"""First cell of a page. An optional format check of JSON schemas builds a grammar for one to three seconds when it is
+imported; nothing on a page uses it, and jsonschema goes without when it is absent."""
+
+
+def prelude_cell() -> Any:
+    """Code cell with :data:`PRELUDE`."""
+    from nbformat.v4 import new_code_cell
+
+    return new_code_cell(PRELUDE, metadata={"tags": ["injected-prelude"]})
+
+
 def prepare(notebook: Any, address: Address, run_dir: str = "") -> Any:
     """Copy of a notebook for one page, its parameters set after the cell tagged ``parameters``.
 
@@ -77,5 +90,5 @@ def prepare(notebook: Any, address: Address, run_dir: str = "") -> Any:
             expected=1,
         )
     cells.insert(places[0] + 1, parameter_cell(address, run_dir))
-    page["cells"] = cells
+    page["cells"] = [prelude_cell(), *cells]
     return page

@@ -181,7 +181,9 @@ def _first_mapped(checkup: CheckupView, indicators: list[str]) -> str:
     """First indicator whose printed values differ between most districts, else the first."""
     for indicator in indicators:
         rows = [row for row in in_order(checkup, level="district") if row["indicator"] == indicator]
-        printed = {round(float(row["value"]), int(row["decimals"] or 0)) for row in rows if not pd.isna(row["value"])}
+        printed = {
+            round(float(row["value"]), int(row["decimals"] or 0)) for row in rows if not pd.isna(row["value"])
+        }
         if len(printed) > len(rows) / 2:
             return indicator
     return indicators[0]

@@ -198,7 +198,7 @@ def survey_pair(data: Any, year: int) -> Change | None:
 
     def day(known: int) -> pd.Timestamp:
         """Day the land is surveyed for; a date in another year is that of a revision's publication."""
-        stated = pd.Timestamp(data.source("land_use", known, edition="original").date or None)
+        stated = pd.to_datetime(data.source("land_use", known, edition="original").date or pd.NaT)
         return stated if pd.notna(stated) and stated.year == known else pd.Timestamp(known, 12, 31)
 
     images = data.vector("change_patches", year) if data.has("change_patches", year) else None

@@ -22,7 +22,7 @@ _SPECTRA = np.array(
     ]
 )  # fmt: skip
 """Mean surface reflectance, class by band (blue, green, red, near infrared)."""
-_SPREAD = np.array([0.019, 0.014, 0.021, 0.012, 0.033, 0.024])
+_SPREAD = np.array([0.0165, 0.0125, 0.0185, 0.011, 0.030, 0.021])
 _SEASON = np.array(
     [
         [0.80, 0.93, 0.84, 1.0, 1.0, 1.03],
@@ -125,7 +125,7 @@ def make_image(seed: int, year: int, number: int, scene_of: Scene, ground: Groun
         scene = scene + (haze * (1.0, 0.8, 0.6, 0.25)[band]).astype(np.float32)
         scene *= 1 - 0.55 * shadow * (opacity < 0.5)
         scene = scene * (1 - opacity) + opacity * (0.52 + 0.05 * patchy)
-        scene += 0.0055 * rng.standard_normal((N, N), dtype=np.float32)
+        scene += 0.005 * rng.standard_normal((N, N), dtype=np.float32)
         bands[band] = np.clip(np.round(scene * 10_000), 1, 12_000).astype(np.uint16)
     hidden = (uniform_filter(((opacity > 0.04) | (shadow > 0.12)).astype(np.float32), 9) > 0.05).astype(
         np.uint8

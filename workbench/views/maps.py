@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
 THREE_LINES = ("permanent_farmland", "ecological_red_line", "development_boundary")
+RAMP = ("#f7fcc9", "#d2edb3", "#8fd3b9", "#4cb9c2", "#1d91c0")
+"""Yellow to blue, near ColorBrewer's YlGnBu; light enough for dark names on it."""
 WATER = "#b7daf2"
 ROAD_WIDTH = {"motorway": 1.5, "trunk": 1.1, "primary": 0.8, "secondary": 0.45}
 ROAD = "#a08f7c"
@@ -320,7 +322,8 @@ def _number_cases(axes: Axes, cases: pd.DataFrame) -> None:
 
 def spread(points: np.ndarray, distance: float, *, rounds: int = 60) -> np.ndarray:
     """Points moved apart until no two are closer than a distance (or the rounds are used up)."""
-    places = np.array(points, dtype=float)
+    turn = 2.4 * np.arange(len(points))  # tiny offsets all around, so that points in one place part
+    places = np.array(points, dtype=float) + 1e-3 * distance * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     for _ in range(rounds):
         gap = places[:, None] - places[None, :]
         far = np.hypot(gap[..., 0], gap[..., 1])
@@ -328,10 +331,6 @@ def spread(points: np.ndarray, distance: float, *, rounds: int = 60) -> np.ndarr
         close = far < distance
         if not close.any():
             break
-        same = far < 1e-9
-        angle = np.arange(len(places))
-        gap[same] = np.stack([np.cos(angle), np.sin(angle)], axis=1)[np.nonzero(same)[0]]
-        far[same] = 1.0
         push = np.where(
             close[..., None], gap / far[..., None] * (distance - np.minimum(far, distance))[..., None], 0
         )
@@ -449,12 +448,17 @@ def class_edges(values: np.ndarray, decimals: int, *, classes: int = 5) -> np.nd
 
 
 def class_colours(count: int) -> list[str]:
-    """Hex colours of so many classes, from light (low) to dark (high)."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
+    """Hex colours of so many classes, from light (low) to dark (high).
 
-    ramp = colormaps["YlGnBu"]
-    return [to_hex(ramp(0.1 + 0.52 * at / max(1, count - 1))) for at in range(count)]
+    Examples
+    --------
+    >>> class_colours(2)
+    ['#f7fcc9', '#1d91c0']
+    """
+    anchors = np.array([[int(c[at : at + 2], 16) for at in (1, 3, 5)] for c in RAMP])
+    places = np.linspace(0, len(anchors) - 1, count) if count > 1 else np.array([0.0])
+    parts = [np.interp(places, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
+    return ["#" + "".join(f"{round(float(value)):02x}" for value in rgb) for rgb in zip(*parts, strict=True)]
 
 
 def _choropleth(

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from pyproj import Transformer
+
+from workbench.dashboard import checkup_dashboard
+from workbench.dashboard.map_panel import MapPanel, land_use_overlay, zoom_for
+from workbench.dashboard.panel import cards, filtered_table, header, red_list
+
+
+def _find(widget: Any, kind: str) -> list[Any]:
+    found = [widget] if type(widget).__name__ == kind else []
+    for child in getattr(widget, "children", ()):
+        found += _find(child, kind)
+    return found
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_dashboard_has_header_list_map_and_table(checkup: Any, lang: str) -> None:
+    whole = checkup_dashboard(checkup, lang)
+    assert len(_find(whole, "Map")) == 1
+    labels = [box.description for box in _find(whole, "Dropdown")]
+    assert labels == (
+        ["行政区", "指标", "行政区", "维度", "预警等级"]
+        if lang == "zh"
+        else ["District", "Indicator", "District", "Dimension", "Level"]
+    )
+    assert len(_find(whole, "ToggleButton")) == 5
+
+
+def test_no_layer_of_the_map_asks_the_web(checkup: Any) -> None:
+    panel = MapPanel(checkup, "zh")
+    for name in panel.LAYERS:
+        panel.toggle(name, True)
+    kinds = {type(layer).__name__ for layer in panel.map.layers}
+    assert kinds == {"GeoJSON", "ImageOverlay", "Marker"}
+    assert all(one.url.startswith("data:") for one in panel.map.layers if hasattr(one, "url"))
+
+
+def test_choosing_an_indicator_recolours_the_map(checkup: Any) -> None:
+    panel = MapPanel(checkup, "zh")
+    panel.show_indicator("S-1")
+    fills = {
+        f["properties"]["code"]: f["properties"]["style"]["fillColor"] for f in panel._fill.data["features"]
+    }
+    assert fills["D4"] == "#e5e7eb" and len(set(fills.values())) == 4
+    panel.show_indicator("A-2")
+    assert "无分区数值" in panel.legend.value
+
+
+def test_layers_come_and_go(checkup: Any) -> None:
+    panel = MapPanel(checkup, "zh")
+    before = len(panel.map.layers)
+    panel.toggle("lines", True)
+    assert len(panel.map.layers) == before + 3
+    panel.toggle("lines", False)
+    assert len(panel.map.layers) == before
+
+
+def test_a_click_on_a_patch_tells_its_story(checkup: Any) -> None:
+    panel = MapPanel(checkup, "zh")
+    dots = panel.groups["cases"][1]
+    panel._show_case(feature=dots.data["features"][0])
+    assert "f1" in panel._popup.child.value and "1,500.00" in panel._popup.child.value
+    x, y = Transformer.from_crs("EPSG:4547", "EPSG:4326", always_xy=True).transform(484_500.0, 2_543_500.0)
+    assert panel._popup.location == pytest.approx([y, x], abs=2e-5)
+
+
+def test_the_picture_lies_where_the_city_is(checkup: Any) -> None:
+    overlay = land_use_overlay(checkup, cells=200)
+    assert overlay is not None
+    (south, west), (north, east) = overlay.bounds
+    to_city = Transformer.from_crs("EPSG:4326", "EPSG:4547", always_xy=True)
+    x0, y0 = to_city.transform(west, south)
+    x1, y1 = to_city.transform(east, north)
+    assert abs(x0 - 480_000) < 400 and abs(y0 - 2_540_000) < 400
+    assert abs(x1 - 500_000) < 400 and abs(y1 - 2_560_000) < 400
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(overlay.url.split(",")[1]))).convert("RGBA"))
+    mercator = Transformer.from_crs("EPSG:4547", "EPSG:3857", always_xy=True)
+    left, bottom = Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True).transform(west, south)
+    right, top = Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True).transform(east, north)
+    px, py = mercator.transform(484_500.0, 2_543_500.0)  # an industrial parcel
+    row, column = (
+        int((top - py) / (top - bottom) * image.shape[0]),
+        int((px - left) / (right - left) * image.shape[1]),
+    )
+    assert tuple(image[row, column]) == (0xB0, 0x8A, 0x66, 255)
+
+
+def test_the_table_narrows(checkup: Any) -> None:
+    assert "森林覆盖率" not in filtered_table(checkup, "zh", dimension="安全")
+    assert "耕地保有量" in filtered_table(checkup, "zh", level=4)
+    assert "人均年用水量" not in filtered_table(checkup, "zh", level=4)
+    assert "人均年用水量" in filtered_table(checkup, "zh", level=-1)
+    assert "森林" in filtered_table(checkup, "zh", words="森林")
+    assert "没有符合条件" in filtered_table(checkup, "zh", words="<script>")
+
+
+def test_the_red_list_is_worst_first_and_by_district(checkup: Any) -> None:
+    everything = red_list(checkup, "zh")
+    assert everything.index("level-4") < everything.index("level-3") < everything.index("level-2")
+    only = red_list(checkup, "zh", "D4")
+    assert "f2" in only and "f1" not in only
+    assert "没有符合条件" in red_list(checkup, "zh", "D3")
+
+
+def test_cards_and_header(checkup: Any) -> None:
+    made = cards(checkup, "zh")
+    assert made.count('wb-card"') == 6 and "严重 <span" in made
+    assert "小城国土空间规划城市体检" in header(checkup, "zh")
+    checkup.values = checkup.values[~checkup.values["indicator"].str.startswith("report.")]
+    assert 'wb-card"' not in cards(checkup, "zh")
+    checkup.findings = pd.DataFrame(checkup.findings).iloc[:0]
+    assert "没有符合条件" in red_list(checkup, "zh")
+
+
+def test_zoom_fits_the_map() -> None:
+    zoom = zoom_for(113.8, 22.95, 114.0, 23.15)
+    width = (114.0 - 113.8) / 360 * 256 * 2**zoom
+    assert 0.5 * 500 < width <= 700

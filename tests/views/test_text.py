@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+
+from workbench.core.errors import DefinitionError, ParameterError
+from workbench.rules.rule import LEVELS
+from workbench.views import text
+from workbench.views.html import Html
+from workbench.views.style import LEVEL_COLOURS
+from workbench.views.text import exempt, mark, plain, strings, t
+
+
+def _places(template: str) -> set[str]:
+    return {field for _, field, _, _ in string.Formatter().parse(template) if field}
+
+
+def test_both_languages_have_every_text_with_the_same_places() -> None:
+    for key, pair in strings().items():
+        assert pair["zh"].strip() and pair["en"].strip(), key
+        assert _places(pair["zh"]) == _places(pair["en"]), key
+
+
+def test_english_texts_hold_no_chinese() -> None:
+    for key, pair in strings().items():
+        assert not re.search(r"[\u4e00-\u9fff]", pair["en"]), key
+
+
+def test_levels_agree_with_the_rules() -> None:
+    for number, level in LEVELS.items():
+        name = str(number) if number >= 0 else "none"
+        assert (plain(f"level.{name}", "zh"), plain(f"level.{name}", "en")) == (level.zh, level.en)
+        assert LEVEL_COLOURS[number] == level.colour
+
+
+def test_a_missing_key_and_a_missing_language_are_errors() -> None:
+    with pytest.raises(DefinitionError, match=r"no\.such\.key"):
+        t("no.such.key", "zh")
+    with pytest.raises(ParameterError, match="unknown language"):
+        t("common.city", "fr")
+
+
+def test_values_must_fit_the_places() -> None:
+    with pytest.raises(DefinitionError, match="needs a value for 'year'"):
+        t("common.year", "zh")
+    with pytest.raises(DefinitionError, match=r"no place for \['month'\]"):
+        t("common.year", "zh", year=exempt(2025), month="x")
+
+
+def test_a_bare_number_is_refused() -> None:
+    with pytest.raises(ParameterError, match="bare number"):
+        t("common.year", "zh", year=2025)
+
+
+def test_text_is_escaped_and_digits_marked() -> None:
+    made = t("common.source", "en", sources="<b>Survey 2025</b>")
+    assert made == 'Sources: &lt;b&gt;Survey <span class="x">2025</span>&lt;/b&gt;'
+    assert mark(Html("<b>1</b>")) == "<b>1</b>"
+
+
+def test_a_text_file_without_english_names_file_and_key() -> None:
+    with pytest.raises(DefinitionError, match=r"text\.toml: text 'a\.b' lacks \['en'\]"):
+        list(text._leaves({"a": {"b": {"zh": "甲"}}}, "", "text.toml"))
