@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
 WGS84 = "EPSG:4326"
+NO_DATA = "#e5e7eb"
+"""Colour of a district without a value."""
 CASES_SHOWN = 400
 """Most patches drawn as points, the largest first; a browser stays quick with them."""
 
@@ -181,8 +183,8 @@ class MapPanel:
         west, south, east, north = shown.total_bounds
         self.map = leafmap.Map(
             center=((south + north) / 2, (west + east) / 2), zoom=zoom_for(west, south, east, north), zoom_snap=0.25, zoom_delta=0.5,
-            toolbar_control=False, draw_control=False, attribution_control=False, scroll_wheel_zoom=True,
-            measure_control=False, layers_control=False, scale_control=False, height="520px",
+            toolbar_control=False, draw_control=False, scale_control=False,
+            attribution_control=False, scroll_wheel_zoom=True,
         )  # fmt: skip
         self.map.layers = ()
         self.map.layout.height = "520px"
@@ -193,6 +195,7 @@ class MapPanel:
         self.info = widgets.HTML()
         self._popup: Any = None
         self._rows: dict[str, dict[str, Any]] = {}
+        self._fills: dict[str, str] = {}
         self._add_fill()
         self._add_cases()
         self._add_names()
@@ -204,7 +207,7 @@ class MapPanel:
 
         self._fill = ipyleaflet.GeoJSON(
             data=self._zones_json,
-            style={"color": "#4b5563", "weight": 1.2, "fillColor": "#f6f7f8", "fillOpacity": 0.75},
+            style_callback=self._district_style,
             hover_style={"weight": 3, "color": "#1f4e79"},
         )
         self._fill.on_hover(self._hover)
@@ -313,7 +316,7 @@ class MapPanel:
         self._rows = rows
         known = np.array([float(row["value"]) for row in rows.values() if not pd.isna(row["value"])])
         if not len(known):
-            self._fill.data = self._styled({})
+            self._colour({})
             self.legend.value = element("span", plain("dashboard.no_value", self.lang), css="wb-muted")
             return
         decimals = int(next(iter(rows.values()))["decimals"] or 0)
@@ -324,22 +327,20 @@ class MapPanel:
             for code, row in rows.items()
             if not pd.isna(row["value"])
         }
-        self._fill.data = self._styled(fills)
+        self._colour(fills)
         self.legend.value = legend_html(
             edges, colours, decimals, str(next(iter(rows.values()))["unit"]), self.lang
         )
         self._name_values(rows)
 
-    def _styled(self, fills: Mapping[str, str]) -> dict[str, Any]:
-        data = json.loads(json.dumps(self._zones_json))
-        for feature in data["features"]:
-            colour = fills.get(str(feature["properties"]["code"]))
-            feature["properties"]["style"] = (
-                {"fillColor": colour, "fillOpacity": 0.78}
-                if colour
-                else {"fillColor": "#e5e7eb", "fillOpacity": 0.6}
-            )
-        return dict(data)
+    def _district_style(self, feature: Mapping[str, Any]) -> dict[str, Any]:
+        colour = self._fills.get(str(feature["properties"]["code"]))
+        look = {"fillColor": colour or NO_DATA, "fillOpacity": 0.78 if colour else 0.6}
+        return {"color": "#4b5563", "weight": 1.2, **look}
+
+    def _colour(self, fills: dict[str, str]) -> None:
+        self._fills = fills
+        self._fill.data = self._zones_json  # without styles: the layer asks for them again
 
     def _name_values(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         import ipyleaflet

@@ -198,7 +198,8 @@ def survey_pair(data: Any, year: int) -> Change | None:
 
     def day(known: int) -> pd.Timestamp:
         """Day the land is surveyed for; a date in another year is that of a revision's publication."""
-        stated = pd.to_datetime(data.source("land_use", known, edition="original").date or pd.NaT)
+        text: str = data.source("land_use", known, edition="original").date or "NaT"
+        stated = pd.Timestamp(text)
         return stated if pd.notna(stated) and stated.year == known else pd.Timestamp(known, 12, 31)
 
     images = data.vector("change_patches", year) if data.has("change_patches", year) else None
