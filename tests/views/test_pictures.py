@@ -11,8 +11,9 @@ from PIL import Image
 
 from workbench.core.errors import ParameterError
 from workbench.views import charts, maps
-from workbench.views.cartography import nice_length, raster_groups, wrap
+from workbench.views.cartography import nice_length, raster_groups
 from workbench.views.figure import Figure
+from workbench.views.layout import wrap
 from workbench.views.maps import class_edges, in_force, spread
 
 

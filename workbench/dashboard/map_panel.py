@@ -371,15 +371,14 @@ class MapPanel:
         if not feature:
             return
         x, y = feature["geometry"]["coordinates"][:2]
-        if self._popup is not None and self._popup in self.map.layers:
-            self.map.remove(self._popup)
+        others = [one for one in self.map.layers if one is not self._popup]
         self._popup = ipyleaflet.Popup(
             location=(y, x),
             child=widgets.HTML(feature["properties"]["popup"]),
             close_button=True,
             auto_close=True,
         )
-        self.map.add(self._popup)
+        self.map.layers = (*others, self._popup)  # add() would bring the layer control
 
 
 def _as_point(xy: tuple[float, float]) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import numpy as np
 from workbench.core.codes import survey_codes
 from workbench.views import style
 from workbench.views.charts import new_figure
+from workbench.views.layout import wrap
 from workbench.views.numbers import date_text
 from workbench.views.text import plain
 
@@ -151,30 +150,6 @@ def north_arrow(panel: Axes, top: float, lang: str) -> None:
         fontsize=10,
         path_effects=style.heavy(),
     )
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` half-width characters; Chinese breaks anywhere, other words stay whole.
-
-    Examples
-    --------
-    >>> wrap("公共管理与公共服务用地", 14)
-    ['公共管理与公共', '服务用地']
-    >>> wrap("Public services and parks", 16)
-    ['Public services', 'and parks']
-    """
-    lines = [""]
-    for piece in re.findall(r"[^\s\u2e80-\uffef]+\s*|[\u2e80-\uffef]\s*|\s+", text):
-        if _width(lines[-1] + piece.rstrip()) > width and lines[-1]:
-            lines[-1] = lines[-1].rstrip()
-            lines.append("")
-        lines[-1] += piece
-    lines[-1] = lines[-1].rstrip()
-    return [line for line in lines if line]
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def legend(panel: Axes, top: float, entries: Sequence[tuple[Any, str]], lang: str) -> float:

@@ -13,6 +13,7 @@ from workbench.views import style
 from workbench.views.cells import titles_of
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html
+from workbench.views.layout import display_width, wrap
 from workbench.views.numbers import find, format_number
 from workbench.views.rows import DIMENSIONS, definition_of, in_order, worst_levels
 from workbench.views.text import dimension_label, plain, t, unit_label
@@ -167,10 +168,10 @@ def target_paths(checkup: CheckupView, lang: str, *, tolerance: float = 0.05) ->
         figure = new_figure(7.4, 1.2)
         figure.text(0.5, 0.5, plain("chart.target_none", lang), ha="center", va="center", color=style.MUTED)
         return render(figure, alt=plain("chart.target_none", lang), caption=t("chart.target_title", lang))
-    columns = min(3, len(items))
+    columns = min(3 if len(items) <= 9 else 4, len(items))
     rows = math.ceil(len(items) / columns)
     height = 2.35 * rows + 0.85
-    figure = new_figure(8.4 if columns == 3 else 7.4, height)
+    figure = new_figure({3: 8.4, 4: 10.4}.get(columns, 7.4), height)
     figure.suptitle(
         plain("chart.target_title", lang), x=0.03, y=1 - 0.2 / height, ha="left", va="center", path_effects=style.heavy(),
         fontsize=12.5,
@@ -196,10 +197,11 @@ def target_paths(checkup: CheckupView, lang: str, *, tolerance: float = 0.05) ->
 
 
 def _wrapped(title: str, unit: str, lang: str) -> str:
-    import textwrap
-
     bracket = (f"（{unit}）" if lang == "zh" else f" ({unit})") if unit else ""
-    return "\n".join(textwrap.wrap(title + bracket, 20 if lang == "zh" else 34)[:2])
+    lines = wrap(title, 32)[:2]
+    if display_width(lines[-1] + bracket) > 34 and len(lines) < 2:
+        return "\n".join([*lines, bracket.strip()])
+    return "\n".join(lines) + bracket
 
 
 def _target_panel(
@@ -220,10 +222,11 @@ def _target_panel(
         points.append(base)
     axes.plot([target.year], [goal], "D", color=style.ACCENT, markersize=5.5, zorder=4, clip_on=False)
     text = f"{sign}{_short(goal)}"
+    goal_side = -13 if base is not None and goal < base else 7
     axes.annotate(
         text,
         (target.year, goal),
-        (0, 7),
+        (0, goal_side),
         textcoords="offset points",
         ha="right",
         fontsize=8.5,
@@ -234,8 +237,9 @@ def _target_panel(
         if base is not None:
             axes.plot([item["base_year"], year], [base, value], "-", color=colour, linewidth=1.6, zorder=3)
         axes.plot([year], [value], "o", color=colour, markersize=7, zorder=5)
+        value_side = 8 if base is not None and value > _expected(item, year) else -13
         axes.annotate(
-            _short(value), (year, value), (0, -13), textcoords="offset points", ha="center", fontsize=8.5, color=colour, path_effects=style.heavy(colour),
+            _short(value), (year, value), (0, value_side), textcoords="offset points", ha="center", fontsize=8.5, color=colour, path_effects=style.heavy(colour),
         )  # fmt: skip
         points.append(value)
     else:
@@ -256,6 +260,13 @@ def _target_panel(
     axes.tick_params(labelsize=8, length=2)
     axes.yaxis.set_major_locator(_ticks(4))
     axes.grid(axis="y")
+
+
+def _expected(item: Mapping[str, Any], year: int) -> float:
+    """Value of the straight path from base to target in a year."""
+    base, target = float(item["base"]), item["target"]
+    part = min(1.0, (year - item["base_year"]) / max(1, target.year - item["base_year"]))
+    return float(base + (float(target.value) - base) * part)
 
 
 def _ticks(most: int, *, integer: bool = False) -> Any:
