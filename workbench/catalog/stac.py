@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pystac
-from pystac.validation import RegisteredValidator
 
 from workbench.catalog import manifest
 from workbench.catalog.manifest import Entry
@@ -149,6 +148,8 @@ def write(city: City, entries: list[Entry]) -> Path:
 
 def register_schemas() -> None:
     """Let pystac validate the extensions in use without asking the network."""
+    from pystac.validation import RegisteredValidator  # here: it costs seconds to import
+
     cache = RegisteredValidator.get_validator().schema_cache  # type: ignore[attr-defined]
     for uri, name in SCHEMAS.items():
         text = (PACKAGE / "catalog" / "schemas" / name).read_text(encoding="utf-8")

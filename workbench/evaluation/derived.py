@@ -110,9 +110,15 @@ def observed(values: pd.DataFrame, year: int, level: str = "city") -> pd.DataFra
 
 
 def indicator_levels(findings: pd.DataFrame) -> dict[str, int]:
-    """Worst level of each indicator for the whole city; indicators no rule judged are absent."""
+    """Worst level of each indicator for the whole city; indicators no rule judged are absent.
+
+    Fresh and consistent data do not make a value good: such findings count only when they warn.
+    """
+    about_data = findings["kind"].isin(["freshness", "consistency"])
     rows = findings[
-        (findings["indicator"] != "") & (findings["zone_level"] == "city") & (findings["level"] >= 0)
+        (findings["indicator"] != "")
+        & (findings["zone_level"] == "city")
+        & (findings["level"] >= about_data.astype(int))
     ]
     return {str(name): int(level) for name, level in rows.groupby("indicator")["level"].max().items()}
 

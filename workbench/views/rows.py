@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.evaluation.derived import indicator_levels
 from workbench.views.numbers import records
 
 if TYPE_CHECKING:
@@ -15,14 +16,11 @@ DIMENSIONS = ("安全", "创新", "协调", "绿色", "开放", "共享")
 
 
 def worst_levels(checkup: CheckupView) -> dict[str, int]:
-    """Warning level of each indicator for the whole city: the worst of its findings; -1 without data."""
+    """Warning level of each indicator for the whole city; indicators no rule judged are absent."""
     findings = checkup.findings
     if findings is None or len(findings) == 0:
         return {}
-    rows = findings[findings["indicator"].notna() & (findings["indicator"] != "")]
-    if "zone_level" in rows:
-        rows = rows[rows["zone_level"].isin(["city", "", None]) | rows["zone_level"].isna()]
-    return {str(name): int(level) for name, level in rows.groupby("indicator")["level"].max().items()}
+    return indicator_levels(findings)
 
 
 def definition_of(checkup: CheckupView, indicator: str) -> Any:

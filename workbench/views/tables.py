@@ -44,13 +44,14 @@ LEVELS = (4, 3, 2, 1, 0)
 def scorecard(checkup: CheckupView, lang: str) -> Html:
     """Number of indicators computed, missing and of each warning level, by dimension.
 
-    Reads the rows ``report.computed``, ``report.missing``, ``report.level_4`` … ``report.level_0`` of level
-    ``report``, zone = dimension, and zone ``all`` for the total.
+    Reads the rows ``report.computed``, ``report.missing``, ``report.level_4`` … ``report.level_0``,
+    ``report.unrated`` of level ``report``, zone = dimension, and zone ``all`` for the total.
     """
-    names = ["computed", "missing", *(f"level_{level}" for level in LEVELS)]
+    names = ["computed", "missing", *(f"level_{level}" for level in LEVELS), "unrated"]
     headers: list[tuple[object, str]] = [(t("column.dimension", lang), "row")]
     headers += [(t("column.computed", lang), "number"), (t("column.missing", lang), "number")]
     headers += [(level_chip(level, lang), "number") for level in LEVELS]
+    headers += [(t("level.unrated", lang), "number")]
     rows: list[list[object]] = []
     css: list[str] = []
     for dimension in (*DIMENSIONS, "规划约束", "SDG", "all"):
