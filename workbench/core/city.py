@@ -414,24 +414,16 @@ def _resolve_root(data: str, path: Path, root: Path | None) -> Path:
     if data == "demo":
         return built_data_dir() / DEMO_SOURCE
     root = root or data_root()
-    if Path(data).is_absolute() or root is not None:
-        folder = (root or Path()) / data
-    else:
-        folder = path.parent / data  # a profile may lie beside its data
-        if not folder.is_dir():
-            raise ProfileError(
-                "the data root is not known",
-                where=f"{path.name}: city.data",
-                found=data,
-                expected="a folder below the data root",
-                hint="set WORKBENCH_DATA or give --data-root",
-            )
+    beside = path.parent / data  # a profile may lie beside its data
+    folder = beside if root is None else root / data
+    if not folder.is_dir() and beside.is_dir():
+        folder = beside
     if not folder.is_dir():
         raise ProfileError(
-            "the data folder does not exist",
+            "the data root is not known" if root is None else "the data folder does not exist",
             where=f"{path.name}: city.data",
-            found=str(folder),
-            expected="an existing folder",
+            found=data if root is None else str(folder),
+            expected="a folder below the data root",
             hint="set WORKBENCH_DATA or give --data-root",
         )
     return folder.resolve()
