@@ -48,6 +48,14 @@ def networkx_reach(peer: nx.Graph, weights: np.ndarray, origins: np.ndarray) -> 
     )
 
 
+def best_chunk(graph: Graph) -> int:
+    """Origins a call at which scipy is fastest on this machine."""
+    rows = {c: np.arange(c) for c in (4, 16, 64, 256)}
+    calls = {str(c): (lambda r=r: dijkstra(graph.matrix(), indices=r, limit=MAX_M)) for c, r in rows.items()}
+    trial = alternate(5, **calls)
+    return min(rows, key=lambda c: min(trial[str(c)]) / c)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
@@ -64,17 +72,7 @@ def main() -> None:
     ours = reach(graph, weights, MAX_M)  # compiles
     memory = peak_memory_mib()
     print(f"{len(roads)} roads, {graph.n_nodes} nodes, {graph.n_edges} pieces, peak so far {memory:.0f} MiB")
-    chunk = options.chunk
-    if not chunk:
-        rows = {c: np.arange(c) for c in (4, 16, 64, 256)}
-        trial = alternate(
-            5,
-            **{
-                str(c): (lambda r=r: dijkstra(graph.matrix(), indices=r, limit=MAX_M))
-                for c, r in rows.items()
-            },
-        )
-        chunk = min(rows, key=lambda c: min(trial[str(c)]) / c)
+    chunk = options.chunk or best_chunk(graph)
     assert np.array_equal(scipy_reach(graph, weights, chunk), ours), "scipy gives other sums"
     assert np.array_equal(networkx_reach(peer, weights, origins), ours[origins]), "networkx gives other sums"
     seconds = alternate(

@@ -1,14 +1,30 @@
-"""Shared by all tests: a home of their own, the real data where there are some, skips counted by reason."""
+"""Shared by all tests: a home of their own, the real data where there are some, demo cities built once for all.
+
+The demo city of a seed is built once a run, whichever worker asks first; the shipped one lies in the
+workbench's own home, where ``make report`` may have left it with its values.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import secrets
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 REQUIRED = os.environ.get("WORKBENCH_REQUIRE_DATA") == "1"
+DRAWN = "WORKBENCH_PLANT_SEED"
+"""Variable with the seed of the demo city drawn for this run; given beforehand, it repeats a run."""
+FIXED_SEEDS = (20250, 7, 77, 4242)
+"""The shipped seed and three others."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the seed before any worker starts, so that all of them know the same one."""
+    os.environ.setdefault(DRAWN, str(secrets.randbelow(10**6)))
 
 
 @pytest.fixture
@@ -32,8 +48,32 @@ def real_data() -> Path:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Home with the generated city of a seed in ``city/``, the same for all workers of a run."""
+    run = tmp_path_factory.getbasetemp()
+    run = run.parent if os.environ.get("PYTEST_XDIST_WORKER") else run
+
+    def built(seed: int) -> Path:
+        from workbench.samples.demo import build
+
+        folder = run / f"demo-{seed}"
+        with (run / f".demo-{seed}.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if not (folder / "city").is_dir():
+                build(folder / "city", seed=seed)
+        return folder
+
+    return built
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """End with the number of skips by reason."""
+    """End with the seeds of the demo city that were tried and the number of skips by reason."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    if any("test_plant.py" in report.nodeid and "[drawn" in report.nodeid for report in reports):
+        drawn = os.environ[DRAWN]
+        terminalreporter.section("seeds of the demo city")
+        terminalreporter.write_line(f"drawn for this run: {drawn}   ({DRAWN}={drawn} repeats it)")
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

@@ -264,6 +264,8 @@ class City(_Strict):
     """Planned values."""
     missing: dict[str, MissingHint] = Field(default_factory=dict)
     """Roles the city has no data for, and who holds them."""
+    words: dict[Literal["zh", "en"], dict[str, str]] = Field(default_factory=dict)
+    """Language -> {text of this profile (source, licence, holder, zone name) = the same in that language}."""
     grid: Grid | None = None
     """Raster grid; when not given, that of the profile's first raster layer."""
     root: Path
@@ -308,6 +310,11 @@ class City(_Strict):
     def crs(self) -> str:
         """Working CRS with authority, projected, metres."""
         return self.city.crs
+
+    def say(self, text: str, lang: str) -> str:
+        """Text of the profile in a language, where the profile gives it; else as written."""
+        found = self.words.get("en" if lang == "en" else "zh", {})
+        return found.get(text, text)
 
     @property
     def language(self) -> str:

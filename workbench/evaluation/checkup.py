@@ -23,6 +23,7 @@ from workbench.indicators.compute import compute
 from workbench.indicators.indicator import Indicator
 from workbench.indicators.library import load_library, load_set
 from workbench.indicators.values import table, value_id
+from workbench.operators.area import area_m2
 from workbench.rules.evaluate import evaluate
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
     data = CityData(profile)
     cache = StepCache()
     inputs = input_hashes(data, profile)
-    ids = load_set(profile.indicator_set)
+    ids = indicators_of(profile)
     frames = []
     for one in years_compared(data, profile, wanted):
         chosen = ids if one in (wanted, wanted - 1) else _targeted(profile, ids)
@@ -183,12 +184,31 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
         f"findings-{profile.name}", key, lambda: evaluate(profile, wanted, values, data), use_cache=use_cache
     )
     definitions = load_library()
-    values = pd.concat(
-        [values, table(derived_rows(profile, wanted, values, findings, definitions))], ignore_index=True
-    )
+    scopes = scope_areas(data, profile)
+    derived = derived_rows(profile, wanted, values, findings, definitions, scopes)
+    values = pd.concat([values, table(derived)], ignore_index=True)
     result = Checkup(city=profile, year=wanted, values=values, findings=findings, definitions=definitions)
     result.__dict__["data"] = data
     return result
+
+
+def indicators_of(city: City) -> list[str]:
+    """Indicators of a city's checkup: its set, and those of the library the plan sets a target for."""
+    ids, library = load_set(city.indicator_set), load_library()
+    planned = (target.indicator for target in city.targets)
+    return list(dict.fromkeys([*ids, *(one for one in planned if one in library)]))
+
+
+def scope_areas(data: Any, city: City) -> dict[str, float]:
+    """Ellipsoidal area of each scope the city has delimited, square metres."""
+    found = {}
+    for name in city.scopes:
+        try:
+            shape = data.scope(name)
+        except LayerMissing:
+            continue
+        found[name] = float(area_m2([shape], city.crs)[0])
+    return found
 
 
 def input_hashes(data: Any, city: City) -> dict[str, str]:

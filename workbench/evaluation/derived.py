@@ -7,16 +7,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import shapely
 
 from workbench.core.units import convert
 from workbench.indicators.indicator import Indicator
 from workbench.indicators.values import derived, highest_sensitivity
+from workbench.operators.area import area_m2
 
 Row = dict[str, Any]
 M2_PER_MU = 10_000 / 15
 MISSING = ("base_missing", "缺少比较年份的数值", "no value of the year compared with")
 ZERO_BASE = ("zero_base", "基数为零，无法计算百分比", "the base is zero, no percentage")
+NOT_CHECKED = (
+    "not_checked",
+    "缺少控制线或前后两期国土调查，未作检查",
+    "the line or one of the two land surveys is missing, nothing was checked",
+)
+SAME_PLACE_M2 = 1.0
+"""Patches on two lines that share more than this area are one place on the ground."""
 
 
 def target_rows(city: Any) -> list[Row]:
@@ -51,14 +62,18 @@ def derived_rows(
     values: pd.DataFrame,
     findings: gpd.GeoDataFrame,
     definitions: Mapping[str, Indicator],
+    scopes_m2: Mapping[str, float] | None = None,
 ) -> list[Row]:
     """All derived rows of a checkup.
 
     - ``report.computed``, ``report.missing``, ``report.total``, ``report.level_4`` … ``report.level_0``,
-      ``report.unrated``: counts of indicators, zone = dimension or ``all``;
+      ``report.rated``, ``report.unrated``: counts of indicators, zone = dimension or ``all``;
     - ``report.rules``, ``report.findings_4`` …: counts of findings on values, zone ``all``;
-    - ``report.cases``, ``report.cases_km2``, ``report.cases_ha``: patches by line, by line and district
-      (``line/district``) and of ``all`` lines; ``report.cases_4``, ``report.cases_permitted`` by line;
+    - ``report.cases``, ``report.cases_ha``, ``report.cases_mu``, ``report.cases_open``, ``report.cases_4`` …: patches by
+      line, by line and district (``line/district``), and of ``all`` lines, where a place on several lines counts once
+      with its worst level;
+    - ``report.targets``, ``report.targets_valued``, ``report.targets_met``: counts of planned values;
+    - ``report.scope_km2``: ground area of each scope, zone = scope;
     - ``report.change.*``, ``report.change_pct.*``: change on last year;
     - ``report.expected.*``, ``report.deviation.*``, ``report.gap.*``: path and distance to the target;
     - ``case.area_m2``, ``case.mu``, ``case.share_pct``, ``case.width_m``: each case, zone = its number.
@@ -75,15 +90,19 @@ def derived_rows(
         What the rules say.
     definitions : mapping
         Indicator definitions by id.
+    scopes_m2 : mapping, optional
+        Ellipsoidal area of each scope, square metres.
     """
     make = _Maker(city, year)
     return [
+        *_scopes(make, scopes_m2 or {}),
         *_counts(make, values, findings, definitions),
         *_finding_counts(make, findings),
         *_case_sums(make, findings),
         *_cases(make, findings),
         *_changes(make, values, definitions),
         *_target_numbers(make, values, findings, definitions),
+        *_target_counts(make, values),
     ]
 
 
@@ -100,6 +119,14 @@ class _Maker:
 
     def row(self, name: str, value: float, **more: Any) -> Row:
         return derived(name, value, city=self.city.name, year=self.year, **more)
+
+
+def _scopes(make: _Maker, scopes_m2: Mapping[str, float]) -> Iterator[Row]:
+    for name, square_metres in scopes_m2.items():
+        yield make.row(
+            "report.scope_km2", square_metres / 1e6, unit="km2", decimals=2, zone=name, zone_name=name,
+            basis="ellipsoidal area of the scope",
+        )  # fmt: skip
 
 
 def observed(values: pd.DataFrame, year: int, level: str = "city") -> pd.DataFrame:
@@ -143,6 +170,7 @@ def _counts(
         numbers = {"total": len(part), "computed": len(here), "missing": len(part) - len(here)}
         numbers |= {f"level_{level}": int((here["level"] == level).sum()) for level in range(5)}
         numbers["unrated"] = int((here["level"] == -9).sum())
+        numbers["rated"] = len(here) - numbers["unrated"]
         for key, number in numbers.items():
             yield make.row(
                 f"report.{key}", number, zone=name, zone_name=name, basis="count of indicators of the set"
@@ -169,31 +197,73 @@ def _finding_counts(make: _Maker, findings: pd.DataFrame) -> Iterator[Row]:
         )
 
 
-def _case_sums(make: _Maker, findings: pd.DataFrame) -> Iterator[Row]:
-    cases = findings[(findings["kind"] == "spatial_conflict") & findings["area_m2"].notna()]
-    lines = list(
-        dict.fromkeys(
-            str(line) for line in findings.loc[findings["kind"] == "spatial_conflict", "line"] if line
+def places(cases: gpd.GeoDataFrame) -> npt.NDArray[np.intp]:
+    """Number of the place of each patch: patches on different lines that share ground are one place.
+
+    Examples
+    --------
+    >>> from shapely import box
+    >>> places(gpd.GeoDataFrame(geometry=[box(0, 0, 9, 9), box(50, 0, 59, 9), box(0, 0, 9, 5)])).tolist()
+    [0, 1, 0]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    shapes = cases.geometry.to_numpy()
+    left, right = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    shared = shapely.area(shapely.intersection(shapes[left], shapes[right])) > SAME_PLACE_M2
+    pairs = coo_array((np.ones(shared.sum()), (left[shared], right[shared])), shape=(len(shapes),) * 2)
+    found: npt.NDArray[np.intp] = connected_components(pairs, directed=False)[1]
+    return found
+
+
+def _distinct(cases: gpd.GeoDataFrame) -> pd.DataFrame:
+    """One row a place: its ground area, worst level, and whether all of it has full permits."""
+    if cases.empty:
+        return pd.DataFrame({"area_m2": [], "level": [], "permit_state": []})
+    rows = []
+    for _, part in cases.groupby(places(cases)):
+        union = shapely.union_all(part.geometry.to_numpy())
+        permitted = part["permit_state"].eq("已批").all()
+        rows.append(
+            {
+                "area_m2": float(area_m2([union], cases.crs)[0])
+                if len(part) > 1
+                else part["area_m2"].iloc[0],
+                "level": part["level"].max(),
+                "permit_state": "已批" if permitted else "",
+            }
         )
-    )
-    groups: list[tuple[str, pd.DataFrame]] = [("all", cases)]
+    return pd.DataFrame(rows)
+
+
+def _case_sums(make: _Maker, findings: gpd.GeoDataFrame) -> Iterator[Row]:
+    spatial = findings[findings["kind"] == "spatial_conflict"]
+    cases = spatial[spatial["area_m2"].notna()]
+    lines = list(dict.fromkeys(str(line) for line in spatial["line"] if line))
+    unchecked = {str(line) for line in spatial.loc[spatial["level"] == -1, "line"]}
+    groups: list[tuple[str, pd.DataFrame, bool]] = [("all", _distinct(cases), bool(set(lines) - unchecked))]
     for line in lines:
         of_line = cases[cases["line"] == line]
-        groups.append((line, of_line))
-        groups += [(f"{line}/{district}", part) for district, part in of_line.groupby("district")]
-    for zone, part in groups:
-        common = {"zone": zone, "zone_name": zone, "sensitivity": make.strictest}
-        basis = "suspected patches of the year"
-        yield make.row("report.cases", len(part), basis=basis, **common)
+        groups.append((line, of_line, line not in unchecked))
+        groups += [(f"{line}/{district}", part, True) for district, part in of_line.groupby("district")]
+    for zone, part, checked in groups:
         area = float(part["area_m2"].sum())
-        yield make.row("report.cases_ha", area / 1e4, unit="ha", decimals=2, basis=basis, **common)
-        yield make.row("report.cases_mu", area / M2_PER_MU, unit="mu", decimals=1, basis=basis, **common)
-        for level in (4, 3, 2, 1, 0):
+        numbers: dict[str, tuple[float, dict[str, Any]]] = {
+            "cases": (len(part), {}),
+            "cases_ha": (area / 1e4, {"unit": "ha", "decimals": 2}),
+            "cases_mu": (area / M2_PER_MU, {"unit": "mu", "decimals": 1}),
+            "cases_open": (int((part["permit_state"] != "已批").sum()), {}),
+        }
+        numbers |= {f"cases_{level}": (int((part["level"] == level).sum()), {}) for level in (4, 3, 2, 1, 0)}
+        for name, (number, more) in numbers.items():
             yield make.row(
-                f"report.cases_{level}", int((part["level"] == level).sum()), basis=basis, **common
-            )
-        open_ = part[part["permit_state"] != "已批"]
-        yield make.row("report.cases_open", len(open_), basis="patches without full valid permits", **common)
+                f"report.{name}", number if checked else math.nan, zone=zone, zone_name=zone,
+                reason=None if checked else NOT_CHECKED, sensitivity=make.strictest,
+                basis="patches without full valid permits" if name == "cases_open"
+                else "suspected places of the year on any line, each counted once" if zone == "all"
+                else "suspected patches of the year", **more,
+            )  # fmt: skip
 
 
 def _cases(make: _Maker, findings: pd.DataFrame) -> Iterator[Row]:
@@ -291,3 +361,24 @@ def _target_numbers(
                 f"report.gap_pct.{target.indicator}", 100 * sign * (value - goal) / abs(goal), unit="%", decimals=1,
                 basis="value against target in percent of the target, negative when short of it", **common,
             )  # fmt: skip
+
+
+def met(value: float, goal: float, op: str) -> bool:
+    """Whether a value stands to a planned value as it should."""
+    return {">=": value >= goal, "<=": value <= goal}.get(op, value == goal)
+
+
+def _target_counts(make: _Maker, values: pd.DataFrame) -> Iterator[Row]:
+    """How many planned values there are, how many can be compared, and how many are reached now."""
+    now = observed(values, make.year).dropna(subset="value").drop_duplicates("indicator")
+    known = {str(row["indicator"]): row for row in now.to_dict("records")}
+    valued = [target for target in make.city.targets if target.indicator in known]
+    reached = 0
+    for target in valued:
+        row = known[target.indicator]
+        unit = str(row["unit"])
+        goal = float(target.value) if target.unit == unit else convert(float(target.value), target.unit, unit)
+        reached += met(float(row["value"]), goal, target.op)
+    numbers = {"targets": len(make.city.targets), "targets_valued": len(valued), "targets_met": reached}
+    for name, number in numbers.items():
+        yield make.row(f"report.{name}", number, zone="all", basis="planned values of the city's profile")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from workbench.core.dimensions import dimension_words
 from workbench.evaluation.checkup import Checkup
 from workbench.evaluation.compare import year_on_year
 from workbench.evaluation.derived import indicator_levels, observed
 from workbench.indicators.indicator import DIMENSIONS
 
 _ID = re.compile(r"\{v:(v[a-z0-9]+)\}")
-DIMENSION_EN = {
-    "安全": "safety", "创新": "innovation", "协调": "coordination", "绿色": "green", "开放": "openness",
-    "共享": "sharing", "规划约束": "plan constraints", "SDG": "SDG",
-}  # fmt: skip
 LINES = {
     "permanent_farmland": ("永久基本农田内", "inside permanent basic farmland"),
     "ecological_red_line": ("生态保护红线内", "inside the ecological red line"),
@@ -32,7 +30,8 @@ class Sentence:
     """One sentence of the conclusion."""
 
     key: str
-    """What it is about: ``counts``, ``dimension``, ``targets``, ``best``, ``worst``, ``warning``, ``cases``, ``judgement``."""
+    """What it is about: ``judgement``, ``rule``, ``counts``, ``dimension``, ``targets``, ``best``, ``worst``, ``warning``,
+    ``cases``."""
     text: str
     """Text with ``{v:<value_id>}`` where a number stands; free of other digits but those of titles and years."""
     level: int = -9
@@ -83,7 +82,11 @@ class _Writer:
         return f"{{v:{self.ids[name, zone][0]}}}"
 
     def value(self, name: str, zone: str = "all") -> float:
-        return self.ids.get((name, zone), ("", 0.0))[1]
+        found = self.ids.get((name, zone), ("", 0.0))[1]
+        return 0.0 if math.isnan(found) else found
+
+    def known(self, name: str, zone: str = "all") -> bool:
+        return (name, zone) in self.ids and not math.isnan(self.ids[name, zone][1])
 
     def title(self, indicator: str) -> str:
         definition = self.checkup.definitions.get(indicator)
@@ -106,47 +109,101 @@ def sentences(checkup: Checkup, lang: str = "zh") -> list[Sentence]:
     Returns
     -------
     list of Sentence
-        A judgement, counts, one sentence a dimension, best and worst against targets, warnings, cases.
+        A judgement and the rule it follows from, counts, a sentence a dimension with warnings, targets, best and worst
+        against them, warnings, cases.
     """
     writer = _Writer(checkup, lang)
     found = [_judgement(writer), _counts(writer)]
-    found += _dimensions(writer)
-    found += _targets(writer)
     found += _warnings(writer)
+    found += _dimensions(writer)
     found += _cases(writer)
-    return found
+    found += _targets(writer)
+    return [*found, _rule(writer)]
+
+
+VERDICTS = {
+    "pressed": ("底线约束存在突出问题，须优先核查处置", "binding limits are under pressure and call for checks first"),
+    "behind": ("部分目标进度明显滞后", "some targets are far behind their path"),
+    "unknown": ("数据不足，不作总体判断", "too few data for an overall judgement"),
+    "watch": ("总体可控，个别方面需要关注", "broadly under control, some matters need attention"),
+    "steady": ("已评价的指标未触发关注及以上预警", "no warning of attention or above among the indicators assessed"),
+}  # fmt: skip
+
+
+def verdict(checkup: Checkup) -> str:
+    """Key of :data:`VERDICTS`, by the first of these rules that applies.
+
+    ``pressed``: an indicator or a suspected patch is severe; ``behind``: an indicator is serious; ``unknown``: fewer
+    than half of the indicators have a value, or no rule judged any; ``watch``: an indicator needs attention;
+    ``steady``: otherwise.
+    """
+    return _verdict(_Writer(checkup, "en"))
+
+
+def _verdict(writer: _Writer) -> str:
+    if writer.value("report.level_4") or writer.value("report.cases_4"):
+        return "pressed"
+    if writer.value("report.level_3"):
+        return "behind"
+    if _few(writer) or not writer.value("report.rated"):
+        return "unknown"
+    return "watch" if writer.value("report.level_2") else "steady"
+
+
+def _few(writer: _Writer) -> bool:
+    return writer.value("report.computed") < 0.5 * writer.value("report.total")
 
 
 def _judgement(writer: _Writer) -> Sentence:
-    """One paragraph: how the plan stands, from the levels of the indicators and the open cases."""
+    """One paragraph: how the plan stands, from the levels of the indicators and the suspected patches."""
     city = writer.checkup.city.title(writer.lang)
-    severe, serious = writer.value("report.level_4"), writer.value("report.level_3")
-    suspected = writer.value("report.cases_4")
-    if severe or suspected:
-        zh, en = (
-            "底线约束存在突出问题，须优先核查处置",
-            "binding limits are under pressure and call for checks first",
-        )
-    elif serious:
-        zh, en = "总体可控，部分目标进度滞后", "broadly under control, with some targets behind"
-    else:
-        zh, en = "总体平稳，未发现突出问题", "steady, with no outstanding problem found"
-    missing = ""
-    if writer.value("report.missing"):
-        missing = writer.say(
-            f"另有{writer.num('report.missing')}项指标缺少数据，未参与评价，不代表正常。",
-            f" {writer.num('report.missing')} indicators lack data and were not assessed; this does not mean normal.",
-        )
+    zh, en = VERDICTS[_verdict(writer)]
+    number = writer.num
     text = writer.say(
-        f"本年度{city}国土空间规划实施情况：{zh}。已评价指标中，严重{writer.num('report.level_4')}项、"
-        f"较重{writer.num('report.level_3')}项、关注{writer.num('report.level_2')}项。{missing}"
-        "本结论由规则自动给出，图斑在核实前均为疑似。",
-        f"How the territorial spatial plan of {city} is carried out this year: {en}. Of the indicators assessed, "
-        f"{writer.num('report.level_4')} are severe, {writer.num('report.level_3')} serious and "
-        f"{writer.num('report.level_2')} need attention.{missing} The conclusion is drawn by rules; patches are "
-        "suspected until verified.",
+        f"本年度{city}国土空间规划实施情况：{zh}。有判定依据的{number('report.rated')}项指标中，"
+        f"严重{number('report.level_4')}项、较重{number('report.level_3')}项、关注{number('report.level_2')}项。",
+        f"How the territorial spatial plan of {city} is carried out this year: {en}. Of the {number('report.rated')} "
+        f"indicators that a rule could judge, {number('report.level_4')} are severe, {number('report.level_3')} serious "
+        f"and {number('report.level_2')} need attention.",
     )
+    if writer.known("report.cases_4"):
+        text += writer.say(
+            f"三条控制线检查发现疑似图斑{number('report.cases')}处，其中严重{number('report.cases_4')}处。",
+            f" The check of the three control lines found {number('report.cases')} suspected places, "
+            f"{number('report.cases_4')} of them severe.",
+        )
+    else:
+        text += writer.say(
+            "三条控制线缺少数据，未作检查。", " The three control lines were not checked for want of data."
+        )
+    if writer.value("report.missing") or writer.value("report.unrated"):
+        text += writer.say(
+            f"另有{number('report.missing')}项指标缺少数据、{number('report.unrated')}项没有判定依据，均不代表正常。",
+            f" {number('report.missing')} indicators lack data and {number('report.unrated')} have nothing to be judged "
+            "by; neither means normal.",
+        )
+    if _few(writer) and _verdict(writer) != "unknown":
+        text += writer.say(
+            "已计算的指标不足一半，本结论不完整。",
+            " Fewer than half of the indicators have a value: the judgement is incomplete.",
+        )
+    text += writer.say(
+        "本结论由规则自动给出，图斑在实地核查前均为疑似。",
+        " The conclusion is drawn by rules; patches are suspected until verified on site.",
+    )  # fmt: skip
     return Sentence("judgement", text)
+
+
+def _rule(writer: _Writer) -> Sentence:
+    """How the judgement follows from the counts."""
+    text = writer.say(
+        "总体判断的规则（依次适用）：有严重指标或严重疑似图斑的，判为底线约束存在突出问题；有较重指标的，判为部分目标进度明显滞后；"
+        "有数值的指标不足一半或没有指标可以判定的，不作总体判断；有关注指标的，判为总体可控、个别方面需要关注；其余判为未触发预警。",
+        "Rules of the overall judgement, the first that applies: a severe indicator or a severe suspected patch - binding "
+        "limits under pressure; a serious indicator - targets far behind; fewer than half of the indicators with a value, "
+        "or none judged - no judgement; an indicator that needs attention - broadly under control; otherwise no warning.",
+    )
+    return Sentence("rule", text)
 
 
 def _counts(writer: _Writer) -> Sentence:
@@ -160,25 +217,30 @@ def _counts(writer: _Writer) -> Sentence:
 
 
 def _dimensions(writer: _Writer) -> list[Sentence]:
+    """Say which dimensions have warnings; the scorecard beside the sentences has the numbers of all."""
+    present = [name for name in DIMENSIONS if ("report.total", name) in writer.ids]
+    warned = [n for n in present if any(writer.value(f"report.level_{level}", n) for level in (2, 3, 4))]
     found = []
-    for name in DIMENSIONS:
-        if ("report.total", name) not in writer.ids:
-            continue
-        label = name if writer.lang == "zh" else DIMENSION_EN[name].capitalize()
-        warned = sum(writer.value(f"report.level_{level}", name) for level in (2, 3, 4))
+    for name in warned:
+        label = dimension_words(name, writer.lang)
         text = writer.say(
-            f"{label}维度：完成计算{writer.num('report.computed', name)}项、缺少数据{writer.num('report.missing', name)}项；",
-            f"{label}: {writer.num('report.computed', name)} computed, {writer.num('report.missing', name)} missing; ",
+            f"{label}维度：严重{writer.num('report.level_4', name)}项、较重{writer.num('report.level_3', name)}项、"
+            f"关注{writer.num('report.level_2', name)}项。",
+            f"{label}: {writer.num('report.level_4', name)} severe, {writer.num('report.level_3', name)} serious, "
+            f"{writer.num('report.level_2', name)} to watch.",
         )
-        if warned:
-            text += writer.say(
-                f"严重{writer.num('report.level_4', name)}项、较重{writer.num('report.level_3', name)}项、"
-                f"关注{writer.num('report.level_2', name)}项。",
-                f"{writer.num('report.level_4', name)} severe, {writer.num('report.level_3', name)} serious, "
-                f"{writer.num('report.level_2', name)} to watch.",
-            )
-        else:
-            text += writer.say("未触发关注以上预警。", "no warning of attention or above.")
+        found.append(Sentence("dimension", text))
+    quiet = [n for n in present if n not in warned and writer.value("report.rated", n)]
+    if quiet:
+        names = writer.listed([dimension_words(name, writer.lang) for name in quiet])
+        text = writer.say(
+            f"未触发关注及以上预警的维度：{names}。", f"No warning of attention or above: {names}."
+        )
+        found.append(Sentence("dimension", text))
+    blind = [n for n in present if n not in warned and not writer.value("report.rated", n)]
+    if blind:
+        names = writer.listed([dimension_words(name, writer.lang) for name in blind])
+        text = writer.say(f"没有可判定指标的维度：{names}。", f"No indicator could be judged: {names}.")
         found.append(Sentence("dimension", text))
     return found
 
@@ -219,45 +281,47 @@ def target_deviations(checkup: Checkup) -> pd.DataFrame:
 
 
 def _targets(writer: _Writer) -> list[Sentence]:
+    if not writer.checkup.city.targets:
+        none = writer.say("本市档案未录入规划目标。", "The city's profile holds no plan targets.")
+        return [Sentence("targets", none), *_past(writer)]
+    if not writer.value("report.targets_valued"):
+        text = writer.say(
+            f"规划目标{writer.num('report.targets')}项，均缺少现状值，无法比较。",
+            f"The plan sets {writer.num('report.targets')} targets; none can be compared for want of a present value.",
+        )
+        return [Sentence("targets", text), *_past(writer)]
+    text = writer.say(
+        f"规划目标{writer.num('report.targets')}项，可比较{writer.num('report.targets_valued')}项，其中现状已达到目标年目标值"
+        f"{writer.num('report.targets_met')}项；目标年未到而尚未达到的，按进度另行判定。",
+        f"The plan sets {writer.num('report.targets')} targets, {writer.num('report.targets_valued')} can be compared and "
+        f"{writer.num('report.targets_met')} are reached now; those not yet due are judged by their path.",
+    )
     ranked = target_deviations(writer.checkup)
-    if ranked.empty:
-        return _past(writer)
-    most = min(3, max(1, len(ranked) // 2))
+    good = ranked[ranked["deviation"] >= 0].head(3)
+    bad = ranked[ranked["deviation"] < 0].iloc[::-1].head(3)
 
     def item(row: Any) -> str:
-        side = "优于目标" if row["deviation"] >= 0 else "距目标"
-        side_en = "against the target"
-        return writer.say(
-            f"{writer.title(row['indicator'])}（{side}{{v:{row['value_id']}}}%）",
-            f"{writer.title(row['indicator'])} ({{v:{row['value_id']}}} % {side_en})",
-        )
-
-    best = [item(row) for _, row in ranked.head(most).iterrows()]
-    found = [
-        Sentence(
-            "best",
-            writer.say(
-                f"对照规划目标，表现较好的指标：{writer.listed(best)}。",
-                f"Best against the targets: {writer.listed(best)}.",
-            ),
-        )
-    ]
-    worst = [item(row) for _, row in ranked.iloc[most:].tail(3).iloc[::-1].iterrows()]
-    if worst:
-        found.append(
-            Sentence(
-                "worst",
-                writer.say(
-                    f"差距较大的指标：{writer.listed(worst)}。", f"Furthest behind: {writer.listed(worst)}."
-                ),
+        title, id_ = writer.title(row["indicator"]), row["value_id"]
+        if row["deviation"] >= 0:
+            return writer.say(
+                f"{title}（优于目标值{{v:{id_}}}%）", f"{title} (better than the target by {{v:{id_}}} %)"
             )
-        )
+        return writer.say(f"{title}（较目标值{{v:{id_}}}%）", f"{title} ({{v:{id_}}} % against the target)")
+
+    found = [Sentence("targets", text)]
+    for key, rows, zh, en in (
+        ("best", good, "对照目标年目标值，余量较大的指标", "Best against the value of the target year"),
+        ("worst", bad, "对照目标年目标值，差距较大的指标", "Furthest from the value of the target year"),
+    ):
+        if len(rows):
+            items = writer.listed([item(row) for _, row in rows.iterrows()])
+            found.append(Sentence(key, writer.say(f"{zh}：{items}。", f"{en}: {items}.")))
     return found
 
 
 def _past(writer: _Writer) -> list[Sentence]:
-    """Name the best and worst changes on last year, where the plan states no target to compare with."""
-    found = [Sentence("targets", writer.say("没有可比较的目标值。", "There is no target to compare with."))]
+    """Name the best and worst changes on last year, where no target can be compared with."""
+    found = []
     table = year_on_year(writer.checkup).dropna(subset="change_pct")
     for verdict, zh, en in (
         ("better", "与上年相比改善较大的指标", "Improved most on last year"),
@@ -281,13 +345,24 @@ def _past(writer: _Writer) -> list[Sentence]:
 def _warnings(writer: _Writer) -> list[Sentence]:
     levels = indicator_levels(writer.checkup.findings)
     found = []
-    for level, zh, en in ((4, "严重（红色）", "Severe (red)"), (3, "较重（橙色）", "Serious (orange)")):
+    kinds = (
+        (4, "严重（红色）", "Severe (red)"),
+        (3, "较重（橙色）", "Serious (orange)"),
+        (2, "关注（黄色）", "Attention (yellow)"),
+    )
+    for level, zh, en in kinds:
         names = [writer.title(name) for name, worst in sorted(levels.items()) if worst == level]
         if names:
             text = writer.say(f"{zh}预警指标：{writer.listed(names)}。", f"{en}: {writer.listed(names)}.")
-        else:
-            text = writer.say(f"{zh}预警指标：无。", f"{en}: none.")
-        found.append(Sentence("warning", text, level=level))
+            found.append(Sentence("warning", text, level=level))
+    if not found and writer.value("report.rated"):
+        found.append(
+            Sentence(
+                "warning",
+                writer.say("没有触发关注及以上预警的指标。", "No indicator calls for attention."),
+                level=0,
+            )
+        )
     return found
 
 
@@ -298,9 +373,7 @@ def _cases(writer: _Writer) -> list[Sentence]:
             continue
         word = "疑似新增建设" if line != "development_boundary" else "待核新增建设"
         word_en = "suspected" if line != "development_boundary" else "to be checked"
-        no_data = writer.checkup.findings
-        no_data = no_data[(no_data["line"] == line) & (no_data["level"] == -1)]
-        if len(no_data):
+        if not writer.known("report.cases", line):
             text = writer.say(
                 f"{zh}新增建设：缺少数据，无法判断。",
                 f"New construction {en}: data are missing, no judgement.",

@@ -16,6 +16,7 @@ from numbers import Number
 from pathlib import Path
 from typing import Any
 
+from workbench.core.dimensions import dimension_words
 from workbench.core.errors import DefinitionError, ParameterError
 from workbench.core.units import UNITS
 from workbench.views.html import Html, escape
@@ -196,5 +197,4 @@ def _units() -> dict[str, dict[str, str]]:
 
 def dimension_label(dimension: str, lang: str) -> str:
     """Dimension in the reader's language (``安全`` → ``Safety``)."""
-    key = f"dimension.{dimension}"
-    return plain(key, lang) if has(key) else dimension
+    return plain("dimension.all", lang) if dimension == "all" else dimension_words(dimension, lang)

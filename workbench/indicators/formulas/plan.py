@@ -1,4 +1,4 @@
-"""Measures of how a plan is kept: land for each unit of output, building outside the boundary, patches on farmland."""
+"""Measures of how a plan is kept: land for each unit of output, building outside the boundary, patches, coast."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from workbench.indicators.formulas.common import (
     NO_EARLIER,
     NOT_IN_FORCE,
     ZERO_DENOMINATOR,
+    as_table,
     inside_line_m2,
     line_parts,
     missing,
     pieces,
+    ratio,
     result,
     sum_by_zone,
     to_unit,
@@ -25,6 +27,7 @@ from workbench.indicators.formulas.common import (
 from workbench.indicators.formulas.statistics import first_reason, item_by_zone
 from workbench.indicators.indicator import reads
 from workbench.indicators.inputs import Inputs
+from workbench.operators.network import length_by_zone
 from workbench.operators.overlay import intersect
 
 
@@ -113,3 +116,13 @@ def patches_in_line(data: Inputs, zones: gpd.GeoDataFrame, *, line: str, unit: s
     rows = pieces(data, "change_patches", zones)
     built = rows[rows["tblx"].astype(str).isin(built_patch_types())].reset_index(drop=True)
     return result(zones, to_unit(sum_by_zone(zones, inside_line_m2(data, built, line), "piece_m2"), unit))
+
+
+@reads("coastline")
+def natural_coast_share(data: Inputs, zones: gpd.GeoDataFrame, *, natural: tuple[str, ...]) -> pd.DataFrame:
+    """Share of the coastline's length whose kind is natural, percent; a zone without coast has no value."""
+    coast = data.vector("coastline")
+    kept = coast[coast["kind"].isin(list(natural))].reset_index(drop=True)
+    whole = length_by_zone(coast, as_table(zones), zone_id="zone")["length_m"]
+    part = length_by_zone(kept, as_table(zones), zone_id="zone")["length_m"]
+    return ratio(zones, part, whole, scale=100.0)
