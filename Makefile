@@ -34,7 +34,7 @@ report: $(STAMP) ## Annual checkup: make report [CITY=demo] [YEAR=latest] [LANG_
 	@$(BIN)/workbench report annual_checkup --city $(CITY) $(if $(YEAR),--year $(YEAR)) --lang $(LANG_)
 
 test: $(STAMP) ## The whole test suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -n 2
 
 check: $(STAMP) ## Format, lint, types, import directions, clean notebooks
 	$(BIN)/ruff format --check .

@@ -8,23 +8,55 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 REQUIRED = os.environ.get("WORKBENCH_REQUIRE_DATA") == "1"
 DRAWN = "WORKBENCH_PLANT_SEED"
 """Variable with the seed of the demo city drawn for this run; given beforehand, it repeats a run."""
 FIXED_SEEDS = (20250, 7, 77, 4242)
 """The shipped seed and three others."""
+TOGETHER = {
+    "test_demo_report.py": f"seed {FIXED_SEEDS[0]}",
+    "test_demo.py": f"seed {FIXED_SEEDS[1]}",
+    "test_serve.py": "server",
+}
+"""Files whose tests share something dear, and its name; those of one name are one worker's."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Draw the seed before any worker starts, so that all of them know the same one."""
     os.environ.setdefault(DRAWN, str(secrets.randbelow(10**6)))
+
+
+class Together(LoadScopeScheduling):
+    """Tests that share a generated city or a server go to one worker, all others to whichever is free.
+
+    What ``--dist loadgroup`` is for; with this pytest it leaves the groups unheeded without a word.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, rest = nodeid.partition("::")
+        if Path(file).name == "test_plant.py" and (seed := re.search(r"\[(\w+)", rest)):
+            return f"seed {seed[1]}"
+        return TOGETHER.get(Path(file).name, nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | None:
+    """Distribute by what tests share, unless another way is asked for."""
+    return Together(config, log) if config.getvalue("dist") in ("load", "loadgroup") else None
 
 
 @pytest.fixture
@@ -67,6 +99,7 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]
     return built
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """End with the seeds of the demo city that were tried and the number of skips by reason."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]

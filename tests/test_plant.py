@@ -25,11 +25,16 @@ from workbench.evaluation.compare import restated
 
 SHIPPED = FIXED_SEEDS[0]
 SEEDS = [
-    pytest.param(seed, marks=pytest.mark.xdist_group(f"demo-{seed}")) for seed in (*FIXED_SEEDS, "drawn")
+    SHIPPED,
+    *(pytest.param(seed, marks=pytest.mark.slow) for seed in (*FIXED_SEEDS[1:], "drawn")),
 ]
 LINES = ("permanent_farmland", "ecological_red_line", "development_boundary")
-WITHIN = 0.005
 AREA_WITHIN = 1e-3
+WITHIN = 1e-5
+ON_FOOT = {"TJ-F06", "TJ-F10", "TJ-F13", "TJ-F14", "TJ-F15", "TJ-F17", "TJ-F18", "TJ-F21", "TJ-F22", "TJ-F26",
+           "SDG-11.2.1", "SDG-11.7.1b"}  # fmt: skip
+WITHIN_ON_FOOT = 0.005
+"""The workbench joins ends of roads half a metre apart, the plant does not: a home at the limit may change sides."""
 
 
 @dataclass
@@ -45,6 +50,7 @@ class Planted:
 def profile(folder: Path) -> City:
     """The demo's profile on a city of another seed, without the imagery, which no value is taken from."""
     text = load_city("demo").path.read_text(encoding="utf-8")
+    assert text.count('data = "demo"') == 1
     path = folder / "demo.toml"
     path.write_text(text.replace('data = "demo"', 'data = "city"'), encoding="utf-8")
     city = load_city(path, data_root=folder)
@@ -119,7 +125,8 @@ def test_every_computed_indicator_is_as_planted(city):
     assert lacking.empty, f"seed {city.seed}: computed, but without a truth\n{lacking.to_string()}"
     rows = rows[rows["truth"].notna()]
     apart = (rows["value"] - rows["truth"]).abs()
-    wrong = rows[~(apart <= (WITHIN * rows["truth"].abs()).clip(lower=1e-6))]
+    share = rows["indicator"].isin(ON_FOOT).map({True: WITHIN_ON_FOOT, False: WITHIN})
+    wrong = rows[~(apart <= (share * rows["truth"].abs()).clip(lower=1e-9))]
     assert wrong.empty, f"seed {city.seed}:\n{wrong.to_string()}"
     assert len(rows[rows["year"] == 2025]) > 400
     assert len(rows[rows["zone"] == CODE]) > 130

@@ -188,6 +188,87 @@ def demo(force: bool) -> None:
     click.echo(build(load_city("demo"), force=force))
 
 
+@main.group("fill-in")
+def fill_in() -> None:
+    """Fill-in sheets: a workbook for each department with the figures no layer holds."""
+
+
+@fill_in.command("make")
+@city_option
+@click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder; fill_in/CITY/YEAR below the home.",
+)
+@data_root_option
+def fill_in_make(city: str, year: int | None, out: Path | None) -> None:
+    """Write a workbook for each department; prints their paths."""
+    from workbench.core.paths import home
+    from workbench.evaluation.fill_in import make
+    from workbench.reporting.run import find_city
+
+    profile = find_city(city)
+    wanted = year or profile.latest_year
+    for path in make(profile, wanted, out or home() / "fill_in" / profile.name / str(wanted)):
+        click.echo(path)
+
+
+@fill_in.command("read")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@city_option
+@click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
+@click.option("--check", "only_check", is_flag=True, help="Say what is wrong; keep nothing.")
+@click.option(
+    "--note-above", type=float, default=30.0, show_default=True, help="Percent of change that needs a note."
+)
+@data_root_option
+def fill_in_read(
+    paths: tuple[Path, ...], city: str, year: int | None, only_check: bool, note_above: float
+) -> None:
+    """Read filled-in workbooks (or folders of them), say what is wrong by cell, and keep the figures without an error.
+
+    Exit code 1 when a cell has an error: that figure is not kept, the others are.
+    """
+    from workbench.evaluation.fill_in import keep, read
+    from workbench.reporting.run import find_city
+
+    profile = find_city(city)
+    wanted = year or profile.latest_year
+    found = read(profile, wanted, paths, note_above=note_above / 100)
+    table = _table("level", "file", "what")
+    for row in found.findings.to_dict("records"):
+        table.add_row(row["level"], row["file"], row[f"message_{profile.language}"])
+    _show(table)
+    click.echo(f"{len(found.table)} figures accepted, {len(found.errors)} errors")
+    if not only_check and found.departments:
+        click.echo(keep(profile, wanted, found))
+    sys.exit(1 if len(found.errors) else 0)
+
+
+@main.command()
+@city_option
+@click.option("--year", type=int, help="Year of the accounts; the profile's latest when not given.")
+@click.option("--level", help="Zone level of the rows; city and the level below it when not given.")
+@data_root_option
+def ledger(city: str, year: int | None, level: str | None) -> None:
+    """Close the accounts of the development boundary for a year and publish them in the catalogue as quota_ledger."""
+    from workbench.catalog.data import CityData
+    from workbench.evaluation.ledger import UNIT, publish, quota_ledger
+    from workbench.reporting.run import find_city
+
+    profile = find_city(city)
+    book = quota_ledger(profile, CityData(profile), year or profile.latest_year)
+    columns = ("total", "transferred_in", "transferred_out", "used", "left")
+    table = _table("zone", "name", *(f"{name} {UNIT}" for name in columns), "state")
+    wanted = {level} if level else set(book.tree.levels[:2])
+    for row in book.balances.to_dict("records"):
+        if row["level"] in wanted:
+            table.add_row(row["zone"], row["name"], *(f"{row[name]:,.2f}" for name in columns), row["state"])
+    _show(table)
+    click.echo(publish(profile, book))
+
+
 @main.command()
 @click.argument("value_id")
 @click.option(
@@ -210,65 +291,96 @@ def trace(value_id: str, run_dir: Path | None) -> None:
     sys.exit(0 if found.agrees else 1)
 
 
-@main.command()
-@click.argument("library", type=click.Choice(["indicators", "rules", "sets", "operators"]))
-def libraries(library: str) -> None:
-    """List a library: indicators, rules, sets of indicators, operators."""
-    table = {
-        "indicators": _indicator_rows,
-        "rules": _rule_rows,
-        "sets": _set_rows,
-        "operators": _operator_rows,
-    }[library]()
-    _show(table)
+@main.group()
+def libraries() -> None:
+    """Show the libraries: indicators, sets of indicators, rules, operators."""
 
 
-def _indicator_rows() -> Table:
+lang_option = click.option(
+    "--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Language of titles."
+)
+
+
+@libraries.command("indicators")
+@click.argument("ids", nargs=-1)
+@click.option("--dimension", help="Only this dimension, e.g. 安全 or Safety.")
+@click.option("--basis", type=click.Choice(["layers", "tables", "reported"]), help="Only with such a method.")
+@click.option("--holder", help="Only where the holder of the data contains this text.")
+@click.option("--confidence", help="Only where the statement of confidence contains this text.")
+@click.option("--city", help="With the changes of this city's own edition.")
+@lang_option
+@data_root_option
+def libraries_indicators(
+    ids: tuple[str, ...],
+    dimension: str | None,
+    basis: str | None,
+    holder: str | None,
+    confidence: str | None,
+    city: str | None,
+    lang: str,
+) -> None:
+    """List indicators, all or by a filter; with IDS everything about these."""
+    from workbench import libraries as shown
+    from workbench.indicators.changes import city_library
     from workbench.indicators.library import load_library
+    from workbench.reporting.run import find_city
 
-    table = _table("id", "dimension", "title_zh", "title_en", "unit", "tiers")
-    for key, one in load_library().items():
-        tiers = " ".join(method.tier for method in one.methods)
-        table.add_row(key, one.dimension, one.title_zh, one.title_en, one.unit, tiers)
-    return table
-
-
-def _rule_rows() -> Table:
-    from workbench.rules.library import load_rules
-
-    table = _table("id", "kind", "title_zh", "title_en", "clause")
-    for key, rule in load_rules().items():
-        table.add_row(key, rule.kind, rule.title_zh, rule.title_en, rule.clause)
-    return table
+    library = load_library() if city is None else city_library(find_city(city))
+    if unknown := [one for one in ids if one not in library]:
+        raise ParameterError("no such indicator in the library", where="ids", found=unknown)
+    found = shown.indicators_table(
+        lang, dimension=dimension, basis=basis, holder=holder, confidence=confidence, library=library
+    )
+    if ids:
+        _show_rows(found[found["id"].isin(ids)].set_index("id").T.reset_index(names=""))
+        return
+    columns = ["id", "dimension", "title", "unit", "basis", "methods", "holder"]
+    _show_rows(found[columns + ["confidence"] * (confidence is not None)])
 
 
-def _set_rows() -> Table:
-    from workbench.core.paths import PACKAGE
-    from workbench.indicators.library import load_set
+@libraries.command("sets")
+@click.argument("name", required=False)
+@click.option("--diff", "other", metavar="OTHER", help="What OTHER has more and less than NAME.")
+@lang_option
+def libraries_sets(name: str | None, other: str | None, lang: str) -> None:
+    """List the sets of indicators, the indicators of set NAME, or how it differs from another."""
+    from workbench import libraries as shown
 
-    table = _table("set", "indicators", "ids")
-    for path in sorted((PACKAGE / "indicators" / "sets").glob("*.toml")):
-        ids = load_set(path.stem)
-        table.add_row(path.stem, str(len(ids)), " ".join(ids))
-    return table
+    if name is None:
+        if other is not None:
+            raise click.UsageError("--diff needs the NAME of a set to compare with")
+        _show_rows(shown.sets_table(lang))
+    elif other is None:
+        _show_rows(shown.set_table(name, lang)[["id", "dimension", "title", "unit", "kind", "basis"]])
+    else:
+        _show_rows(shown.sets_diff(name, other, lang))
 
 
-def _operator_rows() -> Table:
-    import importlib
-    import inspect
-    import pkgutil
+@libraries.command("rules")
+@lang_option
+def libraries_rules(lang: str) -> None:
+    """List the rules."""
+    from workbench.libraries import rules_table
 
-    package = importlib.import_module("workbench.operators")
-    table = _table("operator", "gives")
-    for module in sorted(
-        m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")
-    ):
-        content = importlib.import_module(f"workbench.operators.{module}")
-        for name, function in inspect.getmembers(content, inspect.isfunction):
-            if function.__module__ == content.__name__ and not name.startswith("_"):
-                doc = (inspect.getdoc(function) or "").split("\n")[0]
-                table.add_row(f"{module}.{name}", doc)
-    return table
+    _show_rows(rules_table(lang)[["id", "kind", "title", "clause"]])
+
+
+@libraries.command("operators")
+def libraries_operators() -> None:
+    """List the operators."""
+    from workbench.libraries import operators_table
+
+    found = operators_table()
+    found["operator"] = found["module"] + "." + found["operator"]
+    _show_rows(found[["operator", "summary"]])
+
+
+def _show_rows(frame: Any) -> None:
+    """Print a table of the libraries."""
+    table = _table(*(str(name) for name in frame.columns))
+    for row in frame.itertuples(index=False):
+        table.add_row(*(str(value) for value in row))
+    _show(table)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -296,14 +408,34 @@ def _set_jupyter_path() -> None:
 @click.argument("notebook", default="evaluation/city_checkup")
 @city_option
 @click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
+@click.option("--lang", type=click.Choice(["zh", "en"]), help="Language; the profile's when not given.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--browser", is_flag=True, help="Open a browser on this machine.")
 @data_root_option
-def dashboard(notebook: str, city: str, year: int | None, port: int) -> None:
-    """Serve a notebook as a dashboard with a login, on this machine."""
+def dashboard(
+    notebook: str, city: str, year: int | None, lang: str | None, port: int, host: str, browser: bool
+) -> None:
+    """Serve a notebook as a dashboard with a login, on this machine.
+
+    The address and the password are printed when it is ready. $WORKBENCH_DASHBOARD_PASSWORD chooses the password; else
+    one is made once and kept in a file only you can read.
+    """
     from workbench.dashboard.serve import main as serve
+    from workbench.reporting.run import find_city
 
     _set_jupyter_path()
-    serve(notebook, city=city, year=year, port=port)
+    profile = find_city(city)
+    serve(
+        notebook,
+        city=city,
+        year=year,
+        port=port,
+        host=host,
+        open_browser=browser,
+        lang=lang or profile.language,
+        say=click.echo,
+    )
 
 
 @main.command()

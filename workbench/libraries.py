@@ -5,11 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
+from workbench.core.dimensions import dimension_words
+from workbench.core.errors import ParameterError
 from workbench.core.units import display
-from workbench.indicators.library import load_library
+from workbench.indicators.indicator import BASES, DIMENSIONS, Indicator
+from workbench.indicators.library import load_library, read_set, set_names
+from workbench.indicators.values import OBSERVED
 from workbench.rules.library import load_rules
 
 
@@ -36,14 +42,38 @@ def operators_table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["operator", "module", "signature", "summary"])
 
 
-def indicators_table(lang: str = "zh") -> pd.DataFrame:
-    """Indicators: id, title, dimension, unit, scope, methods with their tiers and inputs, source and confidence.
+def indicators_table(
+    lang: str = "zh",
+    *,
+    dimension: str | None = None,
+    basis: str | None = None,
+    holder: str | None = None,
+    confidence: str | None = None,
+    library: Mapping[str, Indicator] | None = None,
+) -> pd.DataFrame:
+    """Indicators: id, title, dimension, unit, scope, methods with their tiers, bases and inputs, source and confidence.
 
     Parameters
     ----------
     lang : {"zh", "en"}
         Language of titles, units and denominators.
+    dimension : str, optional
+        Only this dimension, by its Chinese or English name.
+    basis : {"layers", "tables", "reported"}, optional
+        Only indicators with a method of this basis.
+    holder, confidence : str, optional
+        Only indicators whose holder (in either language), or statement of confidence, contains this text.
+    library : mapping, optional
+        Definitions; the package's own when not given.
+
+    Raises
+    ------
+    ParameterError
+        No such dimension or basis.
     """
+    if basis is not None and basis not in BASES:
+        raise ParameterError("no such basis", where="basis", found=basis, expected=", ".join(BASES))
+    wanted = None if dimension is None else _dimension(dimension)
     rows = [
         {
             "id": one.id,
@@ -56,14 +86,152 @@ def indicators_table(lang: str = "zh") -> pd.DataFrame:
             "direction": one.direction,
             "denominator": one.denominator_en if lang == "en" else one.denominator_zh,
             "methods": "; ".join(f"{m.tier}: {m.formula}" for m in one.methods),
+            "basis": ", ".join(dict.fromkeys(m.basis for m in one.methods)),
             "inputs": ", ".join(dict.fromkeys(role for m in one.methods for role in m.inputs)),
             "holder": one.holder_en if lang == "en" else one.holder,
+            "unlocks": one.unlocks_en if lang == "en" else one.unlocks,
             "source": one.source,
             "confidence": one.confidence,
+            "definition_version": one.definition_version,
         }
-        for one in load_library().values()
+        for one in (load_library() if library is None else library).values()
+        if (wanted is None or one.dimension == wanted)
+        and (basis is None or any(m.basis == basis for m in one.methods))
+        and (holder is None or holder.lower() in f"{one.holder}\n{one.holder_en}".lower())
+        and (confidence is None or confidence.lower() in one.confidence.lower())
     ]
+    return pd.DataFrame(rows, columns=_INDICATOR_COLUMNS)
+
+
+_INDICATOR_COLUMNS = [
+    "id",
+    "title",
+    "dimension",
+    "second_level",
+    "unit",
+    "kind",
+    "scope",
+    "direction",
+    "denominator",
+]
+_INDICATOR_COLUMNS += ["methods", "basis", "inputs", "holder", "unlocks", "source", "confidence"]
+_INDICATOR_COLUMNS += ["definition_version"]
+
+
+def _dimension(name: str) -> str:
+    """Dimension by its Chinese or English name, whatever its case."""
+    known = {
+        word.lower(): key
+        for key in DIMENSIONS
+        for word in (key, *(dimension_words(key, x) for x in ("zh", "en")))
+    }
+    if name.lower() not in known:
+        raise ParameterError(
+            "no such dimension", where="dimension", found=name, expected=", ".join(DIMENSIONS)
+        )
+    return known[name.lower()]
+
+
+def sets_table(lang: str = "zh") -> pd.DataFrame:
+    """Sets of indicators: name, title, number of indicators, the sets each is made from, and how many of each basis."""
+    library = load_library()
+    rows = []
+    for name in set_names():
+        found = read_set(name)
+        first = [library[id_].methods[0].basis for id_ in found.ids]
+        rows.append(
+            {
+                "set": name,
+                "title": found.title_en if lang == "en" else found.title_zh,
+                "indicators": len(found.ids),
+                "extends": ", ".join(found.extends),
+                **{basis: first.count(basis) for basis in BASES},
+            }
+        )
     return pd.DataFrame(rows)
+
+
+def set_table(name: str, lang: str = "zh") -> pd.DataFrame:
+    """Indicators of one set, in its order; columns as :func:`indicators_table`."""
+    table = indicators_table(lang).set_index("id", drop=False)
+    return table.loc[list(read_set(name).ids)].reset_index(drop=True)
+
+
+def sets_diff(name: str, other: str, lang: str = "zh") -> pd.DataFrame:
+    """What another set has that this one has not, and the other way round: ``change, id, title, dimension``.
+
+    ``change`` is ``added`` where only ``other`` has the indicator, ``dropped`` where only ``name`` has it.
+
+    Examples
+    --------
+    >>> sets_diff("checkup122", "coastal", "en")[["change", "id"]].values.tolist()
+    [['added', 'TJ-X01'], ['added', 'TJ-X02']]
+    """
+    library, before, after = load_library(), read_set(name).ids, read_set(other).ids
+    rows = [("dropped", id_) for id_ in before if id_ not in after]
+    rows += [("added", id_) for id_ in after if id_ not in before]
+    found = [(change, id_, library[id_].title(lang), library[id_].dimension) for change, id_ in rows]
+    return pd.DataFrame(found, columns=["change", "id", "title", "dimension"])
+
+
+def count_by_basis(
+    values: pd.DataFrame,
+    *,
+    level: str = "city",
+    year: int | None = None,
+    library: Mapping[str, Indicator] | None = None,
+) -> pd.DataFrame:
+    """How the indicators of a value table came about: computed, substituted, reported and missing apart, by basis.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Value table.
+    level : str
+        Zone level; an indicator counts as missing when none of its zones has a value.
+    year : int, optional
+        The latest year of observed values when not given.
+    library : mapping, optional
+        Definitions; the package's own when not given.
+
+    Returns
+    -------
+    DataFrame[state, basis, count, indicators]
+        ``state``: ``computed`` (statutory), ``substituted`` (substitute or proxy), ``reported`` (filled in as it stands),
+        ``missing``. ``basis``: ``layers`` (geometry, rasters, networks), ``tables``, ``reported``; for a missing indicator
+        that of the method that was tried first. ``indicators``: their ids.
+    """
+    known = load_library() if library is None else library
+    rows = values[
+        (values["level"] == level) & values["indicator"].isin(known) & (values["scenario"] == OBSERVED)
+    ]
+    if len(rows):
+        rows = rows[rows["year"] == (int(rows["year"].max()) if year is None else year)]
+    found: dict[tuple[str, str], list[str]] = {}
+    for id_, zones in rows.groupby("indicator", sort=False):
+        held = zones[zones["value"].notna()]
+        one = (held if len(held) else zones).iloc[0]
+        method = known[str(id_)].methods[int(str(one["basis"]).partition(":")[0]) - 1]
+        found.setdefault((_state(one, method.basis), method.basis), []).append(str(id_))
+    table = [
+        {"state": state, "basis": basis, "count": len(found[state, basis]), "indicators": found[state, basis]}
+        for state in STATES
+        for basis in BASES
+        if (state, basis) in found
+    ]
+    return pd.DataFrame(table, columns=["state", "basis", "count", "indicators"])
+
+
+STATES = ("computed", "substituted", "reported", "missing")
+"""What may become of an indicator."""
+
+
+def _state(row: pd.Series[Any], basis: str) -> str:
+    if pd.isna(row["value"]):
+        return "missing"
+    if basis == "reported":
+        return "reported"
+    return "substituted" if row["tier"] in {"substitute", "proxy"} else "computed"
 
 
 def rules_table(lang: str = "zh") -> pd.DataFrame:

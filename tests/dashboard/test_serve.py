@@ -61,7 +61,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log) as server,
     ):
         url = f"http://127.0.0.1:{port}"
-        for _ in range(240):
+        for _ in range(480):
             if server.poll() is not None:
                 break
             try:

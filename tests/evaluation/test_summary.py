@@ -1,10 +1,16 @@
 """Sentences of the conclusion: every number is a value id, both languages say the same, nothing is called unlawful."""
 
+import json
 import re
+from types import SimpleNamespace
 
+import geopandas as gpd
 import pytest
+from shapely.geometry import box
 
-from workbench.evaluation.summary import sentences, target_deviations
+from workbench.evaluation.derived import _distinct
+from workbench.evaluation.summary import sentences, target_deviations, verdict
+from workbench.reporting.tracing import trace_value
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
@@ -41,3 +47,80 @@ def test_deviations_are_ranked(result):
     assert ranked["indicator"].tolist() == ["TJ-A11", "TJ-A10"]
     assert ranked["deviation"].iloc[0] == pytest.approx(100 * (0.0237 - 0.0225) / 0.0225, rel=1e-3)
     assert ranked["value_id"].isin(result.values["value_id"]).all()
+
+
+def _counted(**numbers):
+    """A checkup of nothing but derived counts."""
+    import pandas as pd
+
+    numbers = {"total": 10, "computed": 8, "rated": 6, **numbers}
+    rows = [
+        {
+            "indicator": f"report.{name}",
+            "zone": "all",
+            "level": "report",
+            "value_id": f"v{at}",
+            "value": number,
+        }
+        for at, (name, number) in enumerate(numbers.items())
+    ]
+    return SimpleNamespace(values=pd.DataFrame(rows))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ({"level_4": 1}, "pressed"),
+        ({"level_4": 0, "cases_4": 2}, "pressed"),
+        ({"cases_4": float("nan"), "level_3": 1, "level_2": 4}, "behind"),
+        ({"computed": 4, "level_2": 1}, "unknown"),
+        ({"rated": 0}, "unknown"),
+        ({"level_2": 1}, "watch"),
+        ({}, "steady"),
+    ],
+)
+def test_the_judgement_follows_the_stated_rules(numbers, expected):
+    assert verdict(_counted(**numbers)) == expected
+
+
+def test_a_place_on_two_lines_counts_once():
+    square = box(500_000, 2_500_000, 500_100, 2_500_100)
+    cases = gpd.GeoDataFrame(
+        {"area_m2": [1e4, 1e4, 2500.0], "level": [4, 2, 1], "permit_state": ["无", "无", "已批"]},
+        geometry=[square, square, box(500_500, 2_500_000, 500_550, 2_500_050)],
+        crs="EPSG:4547",
+    )
+    one = _distinct(cases)
+    assert one["level"].tolist() == [4, 1]
+    assert one["area_m2"].tolist() == pytest.approx([1e4, 2500.0], rel=1e-3)
+    assert (one["permit_state"] == "已批").tolist() == [False, True]
+
+
+def test_lines_not_checked_have_no_count(result):
+    assert result.get("report.cases", "report", "permanent_farmland")["value"] == 1
+    unchecked = result.get("report.cases", "report", "ecological_red_line")
+    assert unchecked["value"] != unchecked["value"] and unchecked["reason"] == "not_checked"
+    assert result.get("report.cases", "report", "all")["value"] == 1
+    assert result.get("report.scope_km2", "report", "市域")["value"] == pytest.approx(0.16, rel=1e-3)
+
+
+def test_values_of_a_report_are_traced_and_made_again(result, home_of_result, tmp_path):
+    run = result.save(tmp_path / "run")
+    record = {
+        "city": "fields",
+        "profile": str(result.city.path),
+        "year": 2025,
+        "run_id": "r",
+        "started": "now",
+    }
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    for row in (
+        result.get("TJ-A11"),
+        result.get("TJ-A11", "district", "01"),
+        result.get("report.cases_ha", "report", "all"),
+        result.get("report.deviation.TJ-A11", "report", "2035"),
+        result.values[result.values["tier"] == "target"].iloc[0],
+    ):
+        found = trace_value(row["value_id"], run)
+        assert found.agrees and found.recomputed == pytest.approx(row["value"])
+        assert row["value_id"] in found.text and "recomputed" in found.text

@@ -59,6 +59,7 @@ def city(scopes=("城区",)):
         scopes={name: name for name in scopes},
         levels={"district": SimpleNamespace(role="districts")},
         layers={},
+        say=lambda text, lang: text,
     )
 
 

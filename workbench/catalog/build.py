@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +16,7 @@ import numpy as np
 import pyproj
 from odc.geo.geobox import GeoBox
 
-from workbench.catalog import manifest, quality, rasters, stac
+from workbench.catalog import manifest, published, quality, rasters, stac
 from workbench.catalog.ingest import Ingested, ingest_table, ingest_vector
 from workbench.catalog.manifest import Entry
 from workbench.catalog.quality import Finding
@@ -51,16 +49,6 @@ class _Job:
     def date(self) -> str:
         later = "" if self.edition == "original" else self.spec.editions[self.edition].date
         return (later or self.spec.date).replace("{year}", str(self.year))
-
-
-@contextmanager
-def _lock(city: str) -> Iterator[None]:
-    """Let one process at a time build a city; the others wait and find it built."""
-    folder = manifest.folder(city)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 @lru_cache(maxsize=1)
@@ -184,7 +172,7 @@ def build(city: City | str, *, force: bool = False, progress: Progress | None = 
         When the profile does not fit the files.
     """
     city = load_city(city) if isinstance(city, str) else city
-    with _lock(city.name):
+    with manifest.lock(city.name):
         ensure_source(city)
         jobs, grid = _jobs(city), city_grid(city)
         old = {} if force else {(e.role, e.year, e.edition): e for e in manifest.read(city.name)}
@@ -223,7 +211,7 @@ def _publish(city: City, entries: list[Entry]) -> None:
     findings = quality.table([(e.role, e.year, finding) for e in entries for finding in e.findings])
     with atomic_write(folder / "quality.parquet") as path:
         findings.to_parquet(path)
-    stac.write(city, entries)
+    stac.write(published.with_published(city), [*entries, *published.read(city.name)])
     manifest.write(city.name, entries)
     wanted = {folder / file for entry in entries for file in entry.files.values()}
     for path in [*folder.glob("*/*.parquet"), *folder.glob("*/*.tif")]:

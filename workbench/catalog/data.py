@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import geopandas as gpd
@@ -12,7 +13,7 @@ import shapely
 import xarray as xr
 from shapely.geometry.base import BaseGeometry
 
-from workbench.catalog import manifest, quality
+from workbench.catalog import fill_ins, manifest, published, quality
 from workbench.catalog.build import build as build_catalog
 from workbench.catalog.manifest import Entry
 from workbench.core.city import City, LayerSpec, load_city
@@ -55,22 +56,26 @@ class CityData:
         self.city = load_city(city) if isinstance(city, str) else city
         if build:
             build_catalog(self.city)
-        self._entries = {(e.role, e.year, e.edition): e for e in manifest.read(self.city.name)}
+        self._specs = published.with_published(self.city).layers
+        entries = [*published.read(self.city.name), *manifest.read(self.city.name)]
+        self._entries = {(e.role, e.year, e.edition): e for e in entries if e.role in self._specs}
+        self._filled, self._filled_hash = fill_ins.read(self.city.name), fill_ins.digest(self.city.name)
         self._frames: dict[tuple[str, int | None, str], pd.DataFrame] = {}
         self._zones: dict[str, gpd.GeoDataFrame] = {}
         self._scopes: dict[str, BaseGeometry] = {}
 
     def years(self, role: str) -> list[int]:
         """Years with usable data, ascending; empty when the role is absent or not dated by year."""
-        return sorted(
-            {e.year for e in self._entries.values() if e.role == role and e.year is not None and e.files}
-        )
+        held = {e.year for e in self._entries.values() if e.role == role and e.year is not None and e.files}
+        if held and self._filled_in(role):
+            held |= {int(year) for year in self._filled["year"]}
+        return sorted(held)
 
     def editions(self, role: str, year: int | None = None) -> list[str]:
         """Usable editions of a layer for a year, oldest first."""
-        if role not in self.city.layers:
+        if role not in self._specs:
             return []
-        spec = self.city.layers[role]
+        spec = self._specs[role]
         wanted = year if self._dated(spec) else None
         found = [self._entries.get((role, wanted, name)) for name in spec.editions_of(wanted)]
         return [entry.edition for entry in found if entry is not None and entry.files]
@@ -81,9 +86,13 @@ class CityData:
 
     def why_missing(self, role: str, year: int | None = None) -> str | None:
         """Code of the reason there are no usable data (see ``REASONS``), or None when there are."""
-        if role not in self.city.layers:
+        return None if self._filled_in(role) else self._lacking(role, year)
+
+    def _lacking(self, role: str, year: int | None) -> str | None:
+        """Code of the reason the layer itself has no usable data, or None when it has."""
+        if role not in self._specs:
             return "no_layer"
-        spec = self.city.layers[role]
+        spec = self._specs[role]
         if self._dated(spec) and year is None:
             return None if self.years(role) else self._first_reason(role)
         wanted = year if self._dated(spec) else None
@@ -98,22 +107,26 @@ class CityData:
 
     def holder(self, role: str) -> str | None:
         """Who usually holds the data of a role, as far as the profile says."""
-        if role in self.city.layers:
-            return self.city.layers[role].holder or None
+        if role in self._specs:
+            return self._specs[role].holder or None
         hint = self.city.missing.get(role)
         return hint.holder if hint else None
+
+    def _filled_in(self, role: str) -> bool:
+        """Whether departments filled in figures of the role by hand."""
+        return role == "statistics" and not self._filled.empty
 
     @staticmethod
     def _dated(spec: LayerSpec) -> bool:
         return bool(spec.years) or any(edition.years for edition in spec.editions.values())
 
     def _entry(self, role: str, year: int | None, edition: str) -> Entry:
-        spec = self.city.layers.get(role)
+        spec = self._specs.get(role)
         if spec is not None and year is None and self._dated(spec):
             raise ParameterError(
                 "the layer is dated, name a year", where=role, expected=f"one of {self.years(role)}"
             )
-        if (reason := self.why_missing(role, year)) is not None:
+        if (reason := self._lacking(role, year)) is not None:
             raise LayerMissing(role, year, reason=reason, holder=self.holder(role))
         assert spec is not None
         wanted = year if self._dated(spec) else None
@@ -151,7 +164,25 @@ class CityData:
 
         Of a table not dated by year but with a column ``year``, a year asks for that year's rows.
         """
-        spec = self.city.layers.get(role)
+        if self._filled_in(role):
+            return self._with_filled_in(role, year, edition)
+        return self._table(role, year, edition)
+
+    def _with_filled_in(self, role: str, year: int | None, edition: str) -> pd.DataFrame:
+        """Rows of the layer, where there is one, and what departments filled in beside them."""
+        filled = self._filled if year is None else self._filled[self._filled["year"] == year]
+        if edition == fill_ins.EDITION:
+            return filled.reset_index(drop=True)
+        try:
+            frame = self._table(role, year, edition)
+        except LayerMissing:
+            if filled.empty:
+                raise
+            frame = fill_ins.empty()
+        return fill_ins.extend(frame, filled)
+
+    def _table(self, role: str, year: int | None, edition: str) -> pd.DataFrame:
+        spec = self._specs.get(role)
         inside = spec is not None and not self._dated(spec)
         in_rows = edition != "latest" and spec is not None and edition not in self.editions(role, year)
         frame = self._frame(role, year, "latest" if in_rows else edition, "table")
@@ -203,8 +234,10 @@ class CityData:
         """Where a layer comes from."""
         if edition != "latest" and edition not in self.editions(role, year):
             edition = "latest"  # an edition told apart by rows of one table
-        entry, spec = self._entry(role, year, edition), self.city.layer(role)
-        return Source(
+        if self._filled_in(role) and self._lacking(role, year) is not None:
+            return self._filled_source(None)
+        entry, spec = self._entry(role, year, edition), self._specs[role]
+        found = Source(
             role=role,
             year=entry.year,
             edition=entry.edition,
@@ -220,13 +253,31 @@ class CityData:
             note_zh=spec.note_zh,
             note_en=spec.note_en,
         )
+        return self._filled_source(found) if self._filled_in(role) else found
+
+    def _filled_source(self, layer: Source | None) -> Source:
+        """Where the statistics come from when departments filled in some: the layer, where there is one, and they."""
+        departments = "、".join(sorted(set(self._filled["department"])))
+        years = sorted({int(year) for year in self._filled["year"]})
+        text = f"填报表（{departments}）"
+        if layer is not None:
+            return replace(
+                layer, source=f"{layer.source}；{text}", sha256=stable_hash([layer.sha256, self._filled_hash])
+            )
+        files = fill_ins.files(self.city.name)
+        return Source(
+            "statistics", None, fill_ins.EDITION, self._filled_hash, f"{years[-1]}-12-31", "", text, "statutory",
+            "内部", files[-1], holder=departments,
+        )  # fmt: skip
 
     def inputs_hash(self, roles: Sequence[str], year: int | None = None, *, edition: str = "latest") -> str:
         """Hash of the editions the roles have for a year; of layers not available, of the reason."""
         parts: dict[str, Any] = {}
         for role in sorted(roles):
-            reason = self.why_missing(role, year)
+            reason = self._lacking(role, year)
             parts[role] = reason or self._entry(role, year, edition).key
+            if self._filled_in(role):
+                parts[role] = [parts[role], self._filled_hash]
         return stable_hash(parts)
 
     @property

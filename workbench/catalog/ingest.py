@@ -56,10 +56,12 @@ def read_vector_file(path: Path, spec: LayerSpec, where: str) -> tuple[gpd.GeoDa
         return gpd.read_parquet(path), []
     encoding = spec.encoding
     findings: list[Finding] = []
-    if encoding is None and path.suffix.lower() in {".shp", ".zip"}:
-        encoding, findings = _shapefile_encoding(path, where)
     try:
-        frame = pyogrio.read_dataframe(path, layer=spec.layer, encoding=encoding)
+        opened = _opened(path)
+        layer = _layer(path, opened, spec, where)
+        if encoding is None and path.suffix.lower() in {".shp", ".zip"}:
+            encoding, findings = _shapefile_encoding(path, layer, where)
+        frame = pyogrio.read_dataframe(opened, layer=layer, encoding=encoding)
     except UnicodeDecodeError as error:
         raise ProfileError(
             "the text is not in the encoding the file states",
@@ -70,7 +72,7 @@ def read_vector_file(path: Path, spec: LayerSpec, where: str) -> tuple[gpd.GeoDa
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         layers = ""
         if path.exists() and path.suffix.lower() in {".gpkg", ".gdb"}:
-            layers = ", ".join(str(name) for name in pyogrio.list_layers(path)[:, 0])
+            layers = ", ".join(sorted(str(name) for name in pyogrio.list_layers(path)[:, 0]))
         raise ProfileError(
             f"the file cannot be read: {error}", where=where, found=spec.layer, expected=layers or None
         ) from error
@@ -81,11 +83,36 @@ def read_vector_file(path: Path, spec: LayerSpec, where: str) -> tuple[gpd.GeoDa
     return frame, findings
 
 
-def _shapefile_encoding(path: Path, where: str) -> tuple[str | None, list[Finding]]:
+def _opened(path: Path) -> Path | str:
+    """What to open: the file, or the one folder of a zip in which its Shapefiles lie."""
+    if path.suffix.lower() != ".zip":
+        return path
+    with zipfile.ZipFile(path) as archive:
+        folders = {Path(n).parent.as_posix() for n in archive.namelist() if n.lower().endswith(".shp")}
+    return f"/vsizip/{path}/{folders.pop()}" if len(folders) == 1 and folders != {"."} else path
+
+
+def _layer(path: Path, opened: Path | str, spec: LayerSpec, where: str) -> str | None:
+    """Layer to read: the profile's, or the only one with shapes; where there are several, one must be named."""
+    if spec.layer is not None:
+        return spec.layer
+    names = [str(name) for name, kind in pyogrio.list_layers(opened) if kind is not None]
+    if len(names) > 1:
+        raise ProfileError(
+            "the file has several layers",
+            where=f"{where}.layer",
+            found=path.name,
+            expected=f"one of {', '.join(sorted(names))}",
+        )
+    return names[0] if names else None
+
+
+def _shapefile_encoding(path: Path, layer: str | None, where: str) -> tuple[str | None, list[Finding]]:
     """Tell the encoding of a Shapefile that carries no .cpg: UTF-8 or GB 18030 by its bytes, else an error."""
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
-            names = {Path(name).suffix.lower(): name for name in archive.namelist()}
+            parts = [Path(name) for name in archive.namelist()]
+            names = {part.suffix.lower(): part.as_posix() for part in parts if layer in (None, part.stem)}
             if ".dbf" not in names or ".cpg" in names:
                 return None, []
             raw = archive.read(names[".dbf"])

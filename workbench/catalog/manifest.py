@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,16 @@ class Entry:
 def folder(city_name: str) -> Path:
     """Folder of a city's built data."""
     return built_data_dir() / city_name
+
+
+@contextmanager
+def lock(city_name: str) -> Iterator[None]:
+    """Let one process at a time build or publish for a city; the others wait."""
+    place = folder(city_name)
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def read(city_name: str) -> list[Entry]:

@@ -119,6 +119,12 @@ ROLES: dict[str, Role] = {
         ("zone", "unit", "edition"),
         types={"year": "number", "value": "number"},
     ),
+    "quotas": Role(
+        None,
+        ("indicator", "zone", "year", "value"),
+        ("kind", "counterpart", "unit", "op", "rigid", "tolerance", "source"),
+        types={"year": "number", "value": "number", "rigid": "bool", "tolerance": "number"},
+    ),
 }
 """Roles with a fixed standard form; other roles keep the fields of their file."""
 EMPTY: dict[str, object] = {"text": "", "number": float("nan"), "date": "NaT", "bool": True}

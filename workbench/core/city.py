@@ -216,6 +216,7 @@ class _Header(_Strict):
     base_year: int
     years: tuple[int, ...] = Field(min_length=1)
     indicator_set: str = "checkup_first"
+    indicator_changes: str | None = None
     rule_packs: tuple[str, ...] = ()
     report_book: str = "annual_checkup"
     data: str

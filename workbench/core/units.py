@@ -53,6 +53,7 @@ _ROWS = [
     ("m2/1e4 CNY", "area per money", 1e-4, "平方米/万元", "m²/10,000 CNY"),
     ("count", "count", 1.0, "个", ""),
     ("min", "time", 60.0, "分钟", "min"),
+    ("day", "time", 86400.0, "天", "days"),
     ("year", "years", 1.0, "年", "years"),
 ]
 UNITS: dict[str, Unit] = {row[0]: Unit(*row) for row in _ROWS}

@@ -11,6 +11,7 @@ from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.identity import PasswordIdentityProvider, User
+from jupyter_server.base.handlers import JupyterHandler
 from traitlets import Unicode
 from voila.voila_identity_provider import VoilaLoginHandler
 
@@ -103,6 +104,16 @@ class LoginHandler(VoilaLoginHandler):  # type: ignore[misc]
         super().post()
 
 
+class LogoutHandler(JupyterHandler):  # type: ignore[misc]
+    """Forget the visitor and show the login page."""
+
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
+    def get(self) -> None:
+        """Clear the session's cookie."""
+        self.identity_provider.clear_login_cookie(self)
+        self.redirect(f"{self.base_url}login")
+
+
 class OnePassword(PasswordIdentityProvider):  # type: ignore[misc]
     """Everybody who knows the password may look; nobody can change it from a browser."""
 
@@ -110,6 +121,7 @@ class OnePassword(PasswordIdentityProvider):  # type: ignore[misc]
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["login_handler_class"] = LoginHandler
+        kwargs["logout_handler_class"] = LogoutHandler
         super().__init__(**kwargs)
         self.allow_password_change = False
         self._wrong: list[float] = []

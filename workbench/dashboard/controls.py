@@ -9,6 +9,9 @@ import ipywidgets as widgets
 
 from workbench.views.text import plain
 
+ALL = "*"
+"""Value of the entry that does not narrow; None would leave the drop-down blank."""
+
 
 def choice(
     label: str,
@@ -18,7 +21,7 @@ def choice(
     value: Any = None,
     width: str = "240px",
 ) -> Any:
-    """Drop-down with its label; ``on_change`` gets the chosen value."""
+    """Drop-down with its label; ``on_change`` gets the chosen value, None for :data:`ALL`."""
     box = widgets.Dropdown(
         options=list(options),
         description=label,
@@ -27,13 +30,13 @@ def choice(
     )
     if value is not None:
         box.value = value
-    box.observe(lambda change: on_change(change["new"]), names="value")
+    box.observe(lambda change: on_change(None if change["new"] == ALL else change["new"]), names="value")
     return box
 
 
 def switch(label: str, value: bool, on_change: Callable[[bool], None]) -> Any:
     """Toggle for a map layer."""
-    box = widgets.ToggleButton(value=value, description=label, layout={"width": "auto", "height": "28px"})
+    box = widgets.ToggleButton(value=value, description=label, layout={"width": "auto"})
     box.add_class("wb-switch")
     box.observe(lambda change: on_change(bool(change["new"])), names="value")
     return box
@@ -41,13 +44,15 @@ def switch(label: str, value: bool, on_change: Callable[[bool], None]) -> Any:
 
 def switches(
     names: Mapping[str, str], values: Mapping[str, bool], on_change: Callable[[str, bool], None]
-) -> Any:
-    """Row of layer switches, name → words."""
-    made = [
-        switch(words, values[name], lambda on, name=name: on_change(name, on))  # type: ignore[misc]
+) -> tuple[Any, dict[str, Any]]:
+    """Row of layer switches, name → words; and the switches by name."""
+    made = {
+        name: switch(words, values[name], lambda on, name=name: on_change(name, on))  # type: ignore[misc]
         for name, words in names.items()
-    ]
-    return widgets.HBox(made, layout={"flex_flow": "row wrap"})
+    }
+    row = widgets.HBox(list(made.values()))
+    row.add_class("wb-switches")
+    return row, made
 
 
 def search(lang: str, on_change: Callable[[str], None]) -> Any:
@@ -59,6 +64,6 @@ def search(lang: str, on_change: Callable[[str], None]) -> Any:
     return box
 
 
-def all_option(lang: str) -> tuple[str, None]:
+def all_option(lang: str) -> tuple[str, str]:
     """First entry of a drop-down that does not narrow the selection."""
-    return plain("dashboard.all", lang), None
+    return plain("dashboard.all", lang), ALL

@@ -9,6 +9,9 @@ from typing import Any
 from workbench.core.errors import ParameterError
 from workbench.dashboard.address import Address
 
+TAG = "dashboard"
+"""Tag of the cells that are the page."""
+
 
 def tags(cell: Any) -> list[str]:
     """Tags of a cell."""
@@ -27,26 +30,67 @@ def only_prepares(source: str) -> bool:
     return not body or not isinstance(body[-1], ast.Expr)
 
 
-def dashboard_cells(notebook: Any) -> list[Any]:
-    """Cells of the page, in order.
+def check(notebook: Any, where: str = "notebook") -> None:
+    """Make sure a notebook can be a dashboard.
 
-    Cells tagged ``report`` are dropped. Where the notebook has cells tagged ``dashboard``, they are the page: of the
-    others only those stay that prepare (imports and assignments), so that nothing is drawn twice.
+    Raises
+    ------
+    ParameterError
+        It has not exactly one cell tagged ``parameters``, or no cell tagged ``dashboard``.
+    """
+    found = [tag for cell in notebook["cells"] for tag in tags(cell)]
+    if found.count("parameters") != 1:
+        raise ParameterError(
+            "a dashboard notebook has one cell tagged 'parameters'",
+            where=where,
+            found=found.count("parameters"),
+            expected=1,
+        )
+    if TAG not in found:
+        raise ParameterError(
+            "no cell of this notebook is tagged 'dashboard', so it has nothing to show as a dashboard",
+            where=where,
+            hint="tag the cell that makes the page, or choose another notebook (docs/add_a_notebook.md)",
+        )
+
+
+def dashboard_cells(notebook: Any) -> list[Any]:
+    """Cells of the page, in order: those tagged ``dashboard``, and before them what only prepares.
+
+    Imports, assignments and the parameters stay; what would show something of its own goes, so that nothing is drawn
+    twice.
     """
     cells = [cell for cell in notebook["cells"] if "report" not in tags(cell)]
-    if not any("dashboard" in tags(cell) for cell in cells):
-        return cells
-    last = max(at for at, cell in enumerate(cells) if "dashboard" in tags(cell))
+    last = max(at for at, cell in enumerate(cells) if TAG in tags(cell))
     return [
         cell
         for at, cell in enumerate(cells)
-        if "dashboard" in tags(cell)
+        if TAG in tags(cell)
         or (
             at < last
             and cell["cell_type"] == "code"
             and ("parameters" in tags(cell) or only_prepares(cell["source"]))
         )
     ]
+
+
+def imports(notebook: Any) -> str:
+    r"""Import statements of the page's cells: what a kernel can do before anybody asks for the page.
+
+    Examples
+    --------
+    >>> page = {"cells": [{"cell_type": "code", "metadata": {"tags": ["dashboard"]}, "source": "import math\n1"}]}
+    >>> imports(page)
+    'import math'
+    """
+    lines = [
+        ast.unparse(statement)
+        for cell in dashboard_cells(notebook)
+        if cell["cell_type"] == "code"
+        for statement in ast.parse(cell["source"]).body
+        if isinstance(statement, ast.Import | ast.ImportFrom)
+    ]
+    return "\n".join(dict.fromkeys(lines))
 
 
 def parameter_cell(address: Address, run_dir: str) -> Any:
@@ -77,18 +121,12 @@ def prepare(notebook: Any, address: Address, run_dir: str = "") -> Any:
     Raises
     ------
     ParameterError
-        The notebook has not exactly one cell tagged ``parameters``.
+        The notebook cannot be a dashboard; see :func:`check`.
     """
+    check(notebook)
     page = copy.deepcopy(notebook)
     cells = dashboard_cells(page)
-    places = [at for at, cell in enumerate(cells) if "parameters" in tags(cell)]
-    if len(places) != 1:
-        raise ParameterError(
-            "a dashboard notebook has one cell tagged 'parameters'",
-            where="notebook",
-            found=len(places),
-            expected=1,
-        )
-    cells.insert(places[0] + 1, parameter_cell(address, run_dir))
+    place = next(at for at, cell in enumerate(cells) if "parameters" in tags(cell))
+    cells.insert(place + 1, parameter_cell(address, run_dir))
     page["cells"] = [prelude_cell(), *cells]
     return page

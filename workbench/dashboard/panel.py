@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from workbench.views import style
-from workbench.views.cells import level_chip, role_label, titles_of, word
+from workbench.views.cartography import sources_note
+from workbench.views.cells import change_text, level_chip, role_label, titles_of, word
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import find, num_of, records
 from workbench.views.rows import (
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 DEMO = "demo"
 """Name of the generated city; its dashboard says so."""
-LISTED = 40
+LISTED = 300
 """Most entries of the red list; the report has them all."""
 
 
@@ -76,7 +78,7 @@ def card(checkup: CheckupView, dimension: str, lang: str) -> Html:
     body = element("div", dimension_label(dimension, lang), css="name")
     body += element("div", computed + element("small", plain("dashboard.computed", lang)), css="big")
     body += element("div", Html(f"{plain('dashboard.missing', lang)} {missing}"), css="rest")
-    body += element("div", join(chips))
+    body += element("div", join(chips), css="chips")
     return element("div", body, {"style": f"border-top-color:{colour}"}, css="wb-card")
 
 
@@ -88,9 +90,25 @@ def cards(checkup: CheckupView, lang: str) -> Html:
     return element("div", join([card(checkup, name, lang) for name in names]), css="wb-cards")
 
 
-def red_list(checkup: CheckupView, lang: str, district: str | None = None) -> Html:
-    """Warnings on indicators and suspected patches, worst first; of one district where its code is given."""
-    items = [*_warning_items(checkup, lang, district), *_case_items(checkup, lang, district)]
+def red_list(checkup: CheckupView, lang: str, district: str | None = None, kind: str | None = None) -> Html:
+    """Warnings on indicators and suspected patches, worst first.
+
+    Parameters
+    ----------
+    checkup : Checkup
+        Values and findings.
+    lang : {"zh", "en"}
+        Language.
+    district : str, optional
+        Code of a district, to narrow the list to it.
+    kind : {"indicator", "case"}, optional
+        Only warnings on indicators, or only patches.
+    """
+    items: list[tuple[int, Html]] = []
+    if kind != "case":
+        items += _warning_items(checkup, lang, district)
+    if kind != "indicator":
+        items += _case_items(checkup, lang, district)
     items.sort(key=lambda item: -item[0])
     if not items:
         return element("div", plain("dashboard.empty", lang), css="wb-muted")
@@ -100,11 +118,15 @@ def red_list(checkup: CheckupView, lang: str, district: str | None = None) -> Ht
     return element("div", join(shown), css="wb-list")
 
 
-def _item(level: int, what: Html, more: list[Html], lang: str) -> tuple[int, Html]:
-    line = element("div", Html(f"{level_chip(level, lang)} {element('span', what, css='what')}"))
-    return level, element(
-        "div", line + element("div", join([m for m in more if m], " · "), css="more"), css="wb-item"
-    )
+def _item(
+    level: int, what: Html, amount: Html, more: list[Html], *, pick: str, hint: str, lang: str
+) -> tuple[int, Html]:
+    """One entry; ``pick`` names what a click on it chooses."""
+    head = element("span", what, css="what") + element("span", amount, css="amount")
+    below = element("div", join([m for m in more if m], " · "), css="more")
+    body = element("div", element("div", head, css="head") + below, css="body")
+    about = {"data-pick": pick, "tabindex": 0, "role": "button", "title": hint or None}
+    return level, element("div", level_chip(level, lang) + body, about, css="wb-item")
 
 
 def _warning_items(checkup: CheckupView, lang: str, district: str | None) -> list[tuple[int, Html]]:
@@ -117,30 +139,42 @@ def _warning_items(checkup: CheckupView, lang: str, district: str | None) -> lis
         indicator = str(row["indicator"] or "")
         value = by_id.get(row.get("value_id"))
         place = plain("common.city", lang) if city_wide else str(row.get("zone_name") or "")
-        more = [mark(place), num_of(value, lang=lang, unit=True) if value else Html("")]
-        more.append(exempt(row["clause"]) if row.get("clause") and not pd.isna(row["clause"]) else Html(""))
+        message = row.get(f"message_{lang}")
+        more = [
+            mark(place),
+            mark(str(message).rstrip("。.")) if message and not pd.isna(message) else Html(""),
+        ]
+        amount = num_of(value, lang=lang, unit=True) if value else Html("")
         what = mark(titles_of(definition_of(checkup, indicator), lang, indicator))
-        items.append(_item(int(row["level"]), what, more, lang))
+        clause = row.get("clause")
+        hint = str(clause) if clause and not pd.isna(clause) else ""
+        items.append(
+            _item(int(row["level"]), what, amount, more, pick=f"indicator:{indicator}", hint=hint, lang=lang)
+        )
     return items
 
 
 def _case_items(checkup: CheckupView, lang: str, district: str | None) -> list[tuple[int, Html]]:
-    cases = cases_of(checkup)
     values = checkup.values
     areas = {str(row["zone"]): row for row in records(values[values["indicator"] == "case.mu"])}
     names = district_names(checkup)
     items = []
-    for row in records(cases):
+    for row in records(cases_of(checkup)):
         if int(row["level"]) < 2 or (district is not None and str(row.get("district")) != district):
             continue
         area = areas.get(str(row["finding_id"]))
-        what = mark(f"{role_label(str(row['line']), lang)} · {plain('dashboard.pick_cases', lang)}")
+        line, change = role_label(str(row["line"]), lang), change_text(row, lang)
         more = [
             mark(names.get(str(row.get("district")), "")),
-            num_of(area, lang=lang, unit=True) if area else Html(""),
+            mark(change),
+            mark(word("permit", row.get("permit_state"), lang)),
+            exempt(row["finding_id"]),
         ]
-        more += [mark(word("permit", row.get("permit_state"), lang)), exempt(row["finding_id"])]
-        items.append(_item(int(row["level"]), what, more, lang))
+        what = mark(f"{line} · {plain('dashboard.pick_cases', lang)}")
+        amount = num_of(area, lang=lang, unit=True) if area else Html("")
+        pick = f"case:{row['finding_id']}"
+        hint = plain("dashboard.list_hint", lang)
+        items.append(_item(int(row["level"]), what, amount, more, pick=pick, hint=hint, lang=lang))
     return items
 
 
@@ -178,15 +212,44 @@ def _mappable(checkup: CheckupView, lang: str) -> list[tuple[str, str]]:
 
 
 def _first_mapped(checkup: CheckupView, indicators: list[str]) -> str:
-    """First indicator whose printed values differ between most districts, else the first."""
-    for indicator in indicators:
-        rows = [row for row in in_order(checkup, level="district") if row["indicator"] == indicator]
+    """The indicator a page opens with: the worst whose printed values differ between most districts, else the first."""
+    levels = worst_levels(checkup)
+    by_id: dict[str, list[dict[str, Any]]] = {}
+    for row in in_order(checkup, level="district"):
+        by_id.setdefault(row["indicator"], []).append(row)
+    for indicator in sorted(indicators, key=lambda one: -levels.get(one, -1)):
+        rows = by_id[indicator]
         printed = {
             round(float(row["value"]), int(row["decimals"] or 0)) for row in rows if not pd.isna(row["value"])
         }
         if len(printed) > len(rows) / 2:
             return indicator
     return indicators[0]
+
+
+def first_view(checkup: CheckupView, lang: str) -> Html:
+    """What a visitor reads while the map is being made: the same header, cards, list and table, without controls."""
+    red = _section("dashboard.red_list", lang, red_list(checkup, lang), css="wb-left")
+    waiting = element("div", plain("dashboard.preparing", lang), css="wb-map wb-waiting")
+    pictured = _section("dashboard.map", lang, waiting, css="wb-right")
+    rows = element("div", filtered_table(checkup, lang), css="wb-table-box")
+    below = _section("dashboard.indicators", lang, rows, css="wb-below")
+    two = element("div", red + pictured, css="wb-two")
+    return element("div", css() + header(checkup, lang) + cards(checkup, lang) + two + below, css="wb-dash")
+
+
+def _section(key: str, lang: str, content: Html, *, css: str) -> Html:
+    return element("div", element("h2", plain(key, lang)) + content, css=f"wb-panel {css}")
+
+
+def rehearse(folder: str, lang: str) -> None:
+    """Make a dashboard of a saved checkup once and drop it, so that the next one is made quickly."""
+    import ipywidgets as widgets
+
+    from workbench.evaluation.checkup import Checkup
+
+    checkup_dashboard(Checkup.read(folder), lang)
+    widgets.Widget.close_all()
 
 
 def checkup_dashboard(checkup: CheckupView, lang: str = "zh") -> Any:
@@ -206,27 +269,51 @@ def checkup_dashboard(checkup: CheckupView, lang: str = "zh") -> Any:
     import ipywidgets as widgets
 
     top = widgets.HTML(css() + header(checkup, lang) + cards(checkup, lang))
-    two = widgets.HBox([_list_panel(checkup, lang), _map_panel(checkup, lang)])
+    pick = widgets.Text(continuous_update=True, layout={"display": "none"})
+    pick.add_class("wb-pick")
+    right, show = _map_panel(checkup, lang)
+    pick.observe(lambda change: show(str(change["new"])), names="value")
+    two = widgets.HBox([_list_panel(checkup, lang), right])
     two.add_class("wb-two")
-    two.layout = widgets.Layout(align_items="stretch", margin="0 0 16px 0", overflow="visible")
-    whole = widgets.VBox([top, two, _table_panel(checkup, lang)])
-    whole.layout = widgets.Layout(overflow="visible")
+    whole = widgets.VBox([top, two, _table_panel(checkup, lang), pick])
     whole.add_class("wb-dash")
     return whole
 
 
-def _boxed(children: list[Any], width: str) -> Any:
+def _boxed(children: list[Any], css: str) -> Any:
     import ipywidgets as widgets
 
-    box = widgets.VBox(children, layout=widgets.Layout(width=width, overflow="visible"))
+    box = widgets.VBox(children)
     box.add_class("wb-panel")
+    box.add_class(css)
     return box
 
 
-def _title(key: str, lang: str) -> Any:
+def _title(key: str, lang: str, hint: str = "") -> Any:
     import ipywidgets as widgets
 
-    return widgets.HTML(element("h2", plain(key, lang)))
+    note = element("small", plain(hint, lang)) if hint else Html("")
+    return widgets.HTML(element("h2", Html(f"{plain(key, lang)} {note}")))
+
+
+def _row(children: list[Any]) -> Any:
+    import ipywidgets as widgets
+
+    row = widgets.HBox(children)
+    row.add_class("wb-controls")
+    return row
+
+
+def _district_options(checkup: CheckupView, lang: str) -> list[tuple[str, Any]]:
+    from workbench.dashboard.controls import all_option
+
+    names = district_names(checkup)
+    english = lang == "en" and checkup.data.has("districts")
+    if english:
+        layer = checkup.data.vector("districts")
+        if "name_en" in layer and layer["name_en"].notna().all():
+            names = dict(zip(layer["code"].astype(str), layer["name_en"].astype(str), strict=True))
+    return [all_option(lang), *((name, code) for code, name in names.items())]
 
 
 def _list_panel(checkup: CheckupView, lang: str) -> Any:
@@ -235,44 +322,70 @@ def _list_panel(checkup: CheckupView, lang: str) -> Any:
     from workbench.dashboard.controls import all_option, choice
 
     shown = widgets.HTML(red_list(checkup, lang))
+    shown.add_class("wb-scroll")
+    state: dict[str, str | None] = {"district": None, "kind": None}
 
-    def narrow(code: str | None) -> None:
-        shown.value = red_list(checkup, lang, code)
+    def narrow(name: str, value: str | None) -> None:
+        state[name] = value
+        shown.value = red_list(checkup, lang, state["district"], state["kind"])
 
-    options = [all_option(lang), *((name, code) for code, name in district_names(checkup).items())]
-    pick = choice(plain("dashboard.pick_district", lang), options, narrow, width="98%")
-    panel = _boxed([_title("dashboard.red_list", lang), pick, shown], "34%")
-    panel.layout.margin = "0 16px 0 0"
-    return panel
+    kinds = [
+        all_option(lang),
+        (plain("dashboard.kind_indicator", lang), "indicator"),
+        (plain("dashboard.cases", lang), "case"),
+    ]
+    where = choice(
+        plain("dashboard.pick_district", lang),
+        _district_options(checkup, lang),
+        lambda code: narrow("district", code),
+        width="50%",
+    )
+    kind = choice(plain("dashboard.kind", lang), kinds, lambda chosen: narrow("kind", chosen), width="50%")
+    title = _title("dashboard.red_list", lang, "dashboard.list_hint")
+    return _boxed([title, _row([where, kind]), shown], "wb-left")
 
 
-def _map_panel(checkup: CheckupView, lang: str) -> Any:
+def _map_panel(checkup: CheckupView, lang: str) -> tuple[Any, Callable[[str], None]]:
+    """The map with its controls, and the function that answers a pick (``case:…#n`` or ``indicator:…#n``)."""
     import ipywidgets as widgets
 
-    from workbench.dashboard.controls import all_option, choice, switches
+    from workbench.dashboard.controls import choice, switches
     from workbench.dashboard.map_panel import MapPanel
 
     made = MapPanel(checkup, lang)
     options = _mappable(checkup, lang)
     row: list[Any] = []
+    known = {indicator for _, indicator in options}
     if options:
-        row.append(
-            choice(
-                plain("dashboard.pick_indicator", lang),
-                options,
-                made.show_indicator,
-                value=_first_mapped(checkup, [indicator for _, indicator in options]),
-                width="330px",
-            )
-        )
-        made.show_indicator(row[0].value)
-    districts = [all_option(lang), *((name, code) for code, name in district_names(checkup).items())]
-    row.append(choice(plain("dashboard.pick_district", lang), districts, made.focus, width="200px"))
+        first = _first_mapped(checkup, [indicator for _, indicator in options])
+        label = plain("dashboard.pick_indicator", lang)
+        row.append(choice(label, options, made.show_indicator, value=first, width="360px"))
+        made.show_indicator(first)
+    label = plain("dashboard.pick_district", lang)
+    row.append(choice(label, _district_options(checkup, lang), made.focus, width="190px"))
     names = {name: plain(f"dashboard.layer_{name}", lang) for name in made.LAYERS}
-    layers = switches(names, made.visible, made.toggle)
-    top = widgets.HBox(row, layout=widgets.Layout(flex_flow="row wrap"))
-    below = widgets.HBox([made.legend, made.info], layout=widgets.Layout(justify_content="space-between"))
-    return _boxed([_title("dashboard.map", lang), top, layers, made.map, below], "66%")
+    hides = {"fill": "land_use", "land_use": "fill"}
+
+    def toggle(name: str, on: bool) -> None:
+        made.toggle(name, on)
+        if on and name in hides:  # one would cover the other
+            buttons[hides[name]].value = False
+
+    layers, buttons = switches(names, made.visible, toggle)
+
+    def show(picked: str) -> None:
+        kind, _, rest = picked.partition(":")
+        name = rest.rpartition("#")[0]
+        if kind == "case" and made.show_case(name):
+            buttons["cases"].value = True
+        elif kind == "indicator" and name in known:
+            buttons["fill"].value = True
+            row[0].value = name
+
+    notes = sources_note(checkup, [("districts", None), ("land_use", checkup.year)], lang)
+    foot = widgets.HTML(element("div", mark((". " if lang == "en" else "；").join(notes)), css="wb-foot"))
+    title = _title("dashboard.map", lang)
+    return _boxed([title, _row([*row, layers]), made.map, foot], "wb-right"), show
 
 
 def _table_panel(checkup: CheckupView, lang: str) -> Any:
@@ -294,17 +407,15 @@ def _table_panel(checkup: CheckupView, lang: str) -> Any:
         all_option(lang),
         *((plain(f"level.{n if n >= 0 else 'none'}", lang), n) for n in (4, 3, 2, 1, 0, -1)),
     ]
-    controls = widgets.HBox(
-        [
-            choice(
-                plain("dashboard.pick_dimension", lang),
-                dimensions,
-                lambda v: change("dimension", v),
-                width="200px",
-            ),
-            choice(plain("dashboard.pick_level", lang), levels, lambda v: change("level", v), width="200px"),
-            search(lang, lambda v: change("words", v)),
-        ],
-        layout=widgets.Layout(flex_flow="row wrap"),
-    )
-    return _boxed([_title("dashboard.indicators", lang), controls, shown], "auto")
+    controls = [
+        choice(
+            plain("dashboard.pick_dimension", lang),
+            dimensions,
+            lambda v: change("dimension", v),
+            width="200px",
+        ),
+        choice(plain("dashboard.pick_level", lang), levels, lambda v: change("level", v), width="200px"),
+        search(lang, lambda v: change("words", v)),
+    ]
+    title = _title("dashboard.indicators", lang, "dashboard.table_hint")
+    return _boxed([title, _row(controls), shown], "wb-below")

@@ -19,9 +19,10 @@ from workbench.core.errors import LayerMissing, RunError
 from workbench.core.paths import atomic_write
 from workbench.core.provenance import code_version
 from workbench.evaluation.derived import derived_rows, target_rows
+from workbench.indicators.changes import changes_text, city_indicators, city_library
 from workbench.indicators.compute import compute
 from workbench.indicators.indicator import Indicator
-from workbench.indicators.library import load_library, load_set
+from workbench.indicators.library import load_library
 from workbench.indicators.values import table, value_id
 from workbench.operators.area import area_m2
 from workbench.rules.evaluate import evaluate
@@ -127,6 +128,7 @@ class Checkup:
             year=int(record["year"]),
             values=pd.read_parquet(folder / "values.parquet"),
             findings=gpd.read_parquet(folder / "findings.parquet"),
+            definitions=city_library(city),
         )
 
 
@@ -180,10 +182,13 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
     key = step_key(
         "findings", inputs=inputs, parameters={"city": profile.name, "year": wanted}, code=code_version()
     )
+    definitions = city_library(profile)
     findings = cache.step(
-        f"findings-{profile.name}", key, lambda: evaluate(profile, wanted, values, data), use_cache=use_cache
+        f"findings-{profile.name}",
+        key,
+        lambda: evaluate(profile, wanted, values, data, definitions=definitions),
+        use_cache=use_cache,
     )
-    definitions = load_library()
     scopes = scope_areas(data, profile)
     derived = derived_rows(profile, wanted, values, findings, definitions, scopes)
     values = pd.concat([values, table(derived)], ignore_index=True)
@@ -194,7 +199,7 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
 
 def indicators_of(city: City) -> list[str]:
     """Indicators of a city's checkup: its set, and those of the library the plan sets a target for."""
-    ids, library = load_set(city.indicator_set), load_library()
+    ids, library = city_indicators(city), city_library(city)
     planned = (target.indicator for target in city.targets)
     return list(dict.fromkeys([*ids, *(one for one in planned if one in library)]))
 
@@ -213,7 +218,7 @@ def scope_areas(data: Any, city: City) -> dict[str, float]:
 
 def input_hashes(data: Any, city: City) -> dict[str, str]:
     """Hash of every layer edition and of the profile: what a checkup's cached results depend on."""
-    found = {"profile": city.profile_text}
+    found = {"profile": city.profile_text, "indicator_changes": changes_text(city)}
     for role in city.layers:
         for year in data.years(role) or [None]:
             if data.has(role, year):

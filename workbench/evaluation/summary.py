@@ -159,17 +159,26 @@ def _judgement(writer: _Writer) -> Sentence:
     city = writer.checkup.city.title(writer.lang)
     zh, en = VERDICTS[_verdict(writer)]
     number = writer.num
+    judged = writer.value("report.rated")
     text = writer.say(
-        f"本年度{city}国土空间规划实施情况：{zh}。有判定依据的{number('report.rated')}项指标中，"
-        f"严重{number('report.level_4')}项、较重{number('report.level_3')}项、关注{number('report.level_2')}项。",
-        f"How the territorial spatial plan of {city} is carried out this year: {en}. Of the {number('report.rated')} "
-        f"indicators that a rule could judge, {number('report.level_4')} are severe, {number('report.level_3')} serious "
-        f"and {number('report.level_2')} need attention.",
+        f"本年度{city}国土空间规划实施情况：{zh}。",
+        f"How the territorial spatial plan of {city} is carried out this year: {en}.",
+    )
+    text += (
+        writer.say("没有指标可以判定等级。", " No indicator could be judged.")
+        if not judged
+        else writer.say(
+            f"有判定依据的{number('report.rated')}项指标中，"
+            f"严重{number('report.level_4')}项、较重{number('report.level_3')}项、关注{number('report.level_2')}项。",
+            f" Of the {number('report.rated')} "
+            f"indicators that a rule could judge, {number('report.level_4')} are severe, {number('report.level_3')} serious "
+            f"and {number('report.level_2')} need attention.",
+        )
     )
     if writer.known("report.cases_4"):
         text += writer.say(
-            f"三条控制线检查发现疑似图斑{number('report.cases')}处，其中严重{number('report.cases_4')}处。",
-            f" The check of the three control lines found {number('report.cases')} suspected places, "
+            f"控制线检查发现疑似图斑{number('report.cases')}处，其中严重{number('report.cases_4')}处。",
+            f" The check of the control lines found {number('report.cases')} suspected places, "
             f"{number('report.cases_4')} of them severe.",
         )
     else:

@@ -21,9 +21,9 @@ from workbench.core.errors import LayerMissing, ParameterError
 from workbench.core.paths import PACKAGE
 from workbench.core.provenance import Source, stable_hash
 from workbench.indicators import reasons
+from workbench.indicators.changes import city_library
 from workbench.indicators.indicator import TIERS, WHOLE, Indicator
 from workbench.indicators.inputs import Inputs, Memo, Store
-from workbench.indicators.library import load_library
 from workbench.indicators.values import OBSERVED, highest_sensitivity, table, value_id
 from workbench.operators.area import area_m2
 
@@ -148,7 +148,7 @@ def _absent(run: Run, indicator: Indicator, method: int) -> tuple[str, str, str]
 
 
 def _gap(run: Run, role: str, year: int | None) -> reasons.Gap:
-    holder = getattr(run.store, "holder", lambda _: None)(role) or ""
+    holder = run.city.say(getattr(run.store, "holder", lambda _: None)(role) or "", "zh")
     years = tuple(run.store.years(role))
     return reasons.Gap(role, year, years, holder=holder, fault=_fault(run, role, year))
 
@@ -281,14 +281,14 @@ def _rows(run: Run, indicator: Indicator, level: str, run_id: str) -> list[dict[
             "run_id": run_id,
             **shared,
         }
-        row.update(_result(outcome, code))
+        row.update(_result(outcome, code, indicator))
         if row["value"] != row["value"]:
             row["tier"] = ""
         found.append(row)
     return found
 
 
-def _result(outcome: _Outcome, code: str) -> dict[str, Any]:
+def _result(outcome: _Outcome, code: str, indicator: Indicator) -> dict[str, Any]:
     """Value of one zone, or why it has none."""
     if outcome.frame is None:
         return dict(zip(("reason", "reason_zh", "reason_en"), outcome.reason, strict=True))
@@ -299,7 +299,8 @@ def _result(outcome: _Outcome, code: str) -> dict[str, Any]:
         if pd.notna(line["value"]):
             return {"value": line["value"], "denominator_value": line.get("denominator", float("nan"))}
         reason = str(line["reason"]) or "not_finite"
-    zh, en = reasons.explain(reason)
+    words = (indicator.title_zh, indicator.title_en, indicator.holder, indicator.holder_en)
+    zh, en = reasons.explain(reason, (indicator.id, words))
     return {"reason": reason, "reason_zh": zh, "reason_en": en}
 
 
@@ -331,7 +332,7 @@ def compute(
     store : Store, optional
         Where layers come from; the city's catalogue when not given.
     library : mapping, optional
-        Definitions; the package's own when not given.
+        Definitions; the package's own with the city's changes when not given.
     run_id : str
         Written into every row.
 
@@ -346,7 +347,7 @@ def compute(
         An unknown indicator or edition of the call.
     """
     run = open_run(city, year, edition=edition, store=store)
-    definitions = load_library() if library is None else library
+    definitions = city_library(run.city) if library is None else library
     if unknown := [id_ for id_ in ids if id_ not in definitions]:
         raise ParameterError("no such indicator in the library", where="ids", found=unknown)
     present = [level for level in levels if level == "city" or level in run.city.levels]

@@ -7,8 +7,12 @@ key of ``inputs``          value
 ========================= ======================================================================================
 ``land_use``               rows of survey codes from north to south, e.g. ``["0101 0701/201", "0301 ."]``
 ``population``             rows of numbers of people, one cell each
-``statistics``             ``"item year zone value"``
+``statistics``             ``"item year zone value"``, and the unit where it is stated
 ``od_flows``               ``"origin destination people minutes"``
+``land_use_raster``        rows of survey codes, one cell of 100 m each
+``impervious``             rows of class numbers, one cell each
+``imagery``                rows of vegetation indices, one cell each; ``.`` is clouded
+``subsidence``, ``pm25``   rows of measured values, one cell each; ``.`` is not measured
 any other role             tables with ``box = [left, top, right, bottom]``, ``at = [column, row]`` or
                            ``line = [[column, row], …]``, and the fields of the role
 ``role@year``              the same for another year than that of the example
@@ -17,23 +21,29 @@ any other role             tables with ``box = [left, top, right, bottom]``, ``a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import shapely
 import xarray as xr
 
-from workbench.core.errors import DefinitionError, LayerMissing
+from workbench.core import codes
+from workbench.core.errors import DefinitionError, LayerMissing, ParameterError
 from workbench.core.provenance import Source, stable_hash
 from workbench.indicators.indicator import Indicator
 from workbench.indicators.inputs import Inputs
 from workbench.samples import town
 
 CELL_M = 100.0
-DATED = frozenset({"land_use", "population", "buildings", "change_patches", "od_flows"})
+DATED = frozenset(
+    {"land_use", "population", "buildings", "change_patches", "od_flows"}
+    | {"land_use_raster", "imagery", "subsidence", "pm25"}
+)
 """Roles that have an edition for each year."""
 YEAR, BASE_YEAR, CITY = 2025, 2020, "demo"
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -74,7 +84,30 @@ def _features(role: str, entries: Sequence[Mapping[str, Any]]) -> gpd.GeoDataFra
     return gpd.GeoDataFrame(frame, geometry=[_shape(entry) for entry in entries], crs=town.CRS)
 
 
-def layer(role: str, drawn: Sequence[Any]) -> gpd.GeoDataFrame | pd.DataFrame:
+def _raster(role: str, drawn: Sequence[str]) -> xr.DataArray:
+    """Cells of 100 m from rows of text."""
+    cells = [row.split() for row in drawn]
+    if role == "land_use_raster":
+        numbers = [[codes.NODATA if c == "." else codes.raster_code(c) for c in row] for row in cells]
+        return town.land_cover(numbers, CELL_M)
+    if role == "impervious":
+        return town.land_cover([[int(c) for c in row] for row in cells], CELL_M)
+    grid = town.land_cover([[0] * len(row) for row in cells], CELL_M)
+    values = np.array([[np.nan if c == "." else float(c) for c in row] for row in cells])
+    if role != "imagery":
+        return grid.copy(data=values.astype("float64"))
+    red = np.full(values.shape, 1000.0)
+    near = np.where(np.isnan(values), red, red * (1 + values) / (1 - np.nan_to_num(values)))
+    bands = {"red": red, "nir": near, "cloud": np.isnan(values)}
+    layers = [grid.copy(data=np.round(band).astype("uint16")) for band in bands.values()]
+    return xr.concat(layers, pd.Index(list(bands), name="band"))
+
+
+RASTERS = frozenset({"land_use_raster", "impervious", "imagery", "subsidence", "pm25"})
+"""Roles drawn as rows of cells."""
+
+
+def layer(role: str, drawn: Sequence[Any]) -> gpd.GeoDataFrame | pd.DataFrame | xr.DataArray:
     """One layer of an example, in the standard form of its role.
 
     Examples
@@ -82,15 +115,17 @@ def layer(role: str, drawn: Sequence[Any]) -> gpd.GeoDataFrame | pd.DataFrame:
     >>> layer("land_use", ["0101 0301"])["dlbm"].tolist()
     ['0101', '0301']
     """
+    if role in RASTERS:
+        return _raster(role, drawn)
     if role == "land_use":
         return town.parcels([["" if code == "." else code for code in row.split()] for row in drawn], CELL_M)
     if role == "population":
         cells = [(c + 0.5, r + 0.5, float(n)) for r, row in enumerate(drawn) for c, n in enumerate(row)]
         return town.points([cell[:2] for cell in cells], CELL_M, population=[cell[2] for cell in cells])
     if role == "statistics":
-        rows = [text.split() for text in drawn]
-        frame = pd.DataFrame(rows, columns=["item", "year", "zone", "value"])
-        return frame.astype({"year": int, "value": float}).assign(unit="", edition="")
+        rows = [[*text.split(), ""][:5] for text in drawn]
+        frame = pd.DataFrame(rows, columns=["item", "year", "zone", "value", "unit"])
+        return frame.astype({"year": int, "value": float}).assign(edition="")
     if role == "od_flows":
         frame = pd.DataFrame(
             [text.split() for text in drawn], columns=["origin", "destination", "people", "minutes"]
@@ -115,7 +150,8 @@ class DrawnStore:
         for key, value in drawn.items():
             role, _, text = key.partition("@")
             at = int(text) if text else (year if role in DATED else None)
-            self._layers[role, at] = value if isinstance(value, pd.DataFrame) else layer(role, value)
+            ready = isinstance(value, pd.DataFrame | xr.DataArray)
+            self._layers[role, at] = value if ready else layer(role, value)
 
     def _get(self, role: str, year: int | None) -> Any:
         if (role, year) not in self._layers:
@@ -131,10 +167,22 @@ class DrawnStore:
         found: pd.DataFrame = self._get(role, year)
         return found
 
-    def raster(self, role: str, year: int | None = None, *, edition: str = "latest") -> xr.DataArray:
+    def raster(
+        self,
+        role: str,
+        year: int | None = None,
+        *,
+        edition: str = "latest",
+        bands: Sequence[str] | None = None,
+    ) -> xr.DataArray:
         """Raster layer."""
         found: xr.DataArray = self._get(role, year)
-        return found
+        if bands is None:
+            return found
+        if "band" not in found.dims or not set(bands) <= set(found["band"].to_numpy()):
+            raise ParameterError("no such band", where=role, found=list(bands))
+        chosen: xr.DataArray = found.sel(band=list(bands)).squeeze("band", drop=True)
+        return chosen
 
     def years(self, role: str) -> list[int]:
         """Years the role was drawn for."""
@@ -146,7 +194,9 @@ class DrawnStore:
 
     def source(self, role: str, year: int | None = None, *, edition: str = "latest") -> Source:
         """A source that says it was drawn."""
-        frame = pd.DataFrame(self._get(role, year)).astype(str)
+        drawn = self._get(role, year)
+        cells = drawn.to_numpy().reshape(-1, 1) if isinstance(drawn, xr.DataArray) else drawn
+        frame = pd.DataFrame(cells).astype(str)
         return Source(
             role=role,
             year=year,
@@ -159,6 +209,18 @@ class DrawnStore:
             sensitivity="公开",
             path=Path(f"{role}.parquet"),
         )
+
+
+TOLERANCE = 2e-6
+"""Relative difference between a worked value and the computed one, where the example states none."""
+
+
+def check_example(indicator: Indicator, method: int = 0) -> tuple[float, float, bool]:
+    """Value that a method gives for its worked example, the value worked out by hand, and whether they agree."""
+    inputs, zones, expected = worked_example(indicator, method)
+    found = float(indicator.compute(inputs, zones, method=method)["value"].iloc[0])
+    tolerance = float(indicator.methods[method].example.get("tolerance", TOLERANCE))
+    return found, expected, math.isclose(found, expected, rel_tol=tolerance, abs_tol=1e-12)
 
 
 def worked_example(indicator: Indicator, method: int = 0) -> tuple[Inputs, gpd.GeoDataFrame, float]:

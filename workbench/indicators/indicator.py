@@ -23,8 +23,15 @@ SCOPES = ("市域", "城区", "中心城区")
 WHOLE = "市域"
 EXTRA_UNITS = frozenset(
     {"1e8 m2", "1e4 CNY/person", "bed", "1e4 person-trip", "ratio", "count/1e4", "tce/1e4 CNY", "m3/1e4 CNY"}
+    | {"per mille", "mm", "CNY/m2", "1e4 t", "1e8 USD", "day", "set", "class", "m/person", "ug/m3"}
 )
 """Units of the indicator tables that stand for themselves and convert into nothing."""
+TABLE_ROLES = frozenset({"statistics", "od_flows"})
+"""Roles that hold figures without a place on the ground; every other role is drawn: geometry, raster or network."""
+REPORTED = "statistics.reported"
+"""The formula of a value that a department fills in as it stands."""
+BASES = ("layers", "tables", "reported")
+"""What a value is made of: geometry, rasters or networks; figures of tables; a figure filled in as the value itself."""
 
 
 def reads(*roles: str) -> Callable[[F], F]:
@@ -88,6 +95,13 @@ class Method:
     function: Formula | None = field(default=None, compare=False, repr=False)
     """The formula itself, bound by the loader."""
 
+    @property
+    def basis(self) -> str:
+        """One of :data:`BASES`: ``layers`` when a role it reads is drawn on the ground."""
+        if self.formula == REPORTED:
+            return "reported"
+        return "layers" if set(self.inputs) - TABLE_ROLES else "tables"
+
 
 @dataclass(frozen=True)
 class Indicator:
@@ -139,6 +153,8 @@ class Indicator:
     """In order of preference."""
     file: str
     """Definition file."""
+    changed: str = ""
+    """Hash of what a city's own edition changed; empty for the library's definition."""
 
     def title(self, lang: str = "zh") -> str:
         """Name in ``zh`` or ``en``."""
@@ -165,6 +181,8 @@ class Indicator:
                 for m in self.methods
             ],
         }
+        if self.changed:
+            content["changed"] = self.changed
         return f"{self.version}+{stable_hash(content)[:10]}"
 
     def compute(self, data: Any, zones: gpd.GeoDataFrame, *, method: int = 0) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -25,8 +25,15 @@ class Store(Protocol):
         """Vector layer."""
         ...
 
-    def raster(self, role: str, year: int | None = None, *, edition: str = "latest") -> xr.DataArray:
-        """Raster layer."""
+    def raster(
+        self,
+        role: str,
+        year: int | None = None,
+        *,
+        edition: str = "latest",
+        bands: Sequence[str] | None = None,
+    ) -> xr.DataArray:
+        """Raster layer, not read before it is used; ``bands`` asks for files beside it, e.g. ``["cloud"]``."""
         ...
 
     def table(self, role: str, year: int | None = None, *, edition: str = "latest") -> pd.DataFrame:
@@ -147,6 +154,19 @@ class Inputs:
             ("table", role, wanted, self.edition), lambda: self._note_and_read("table", role, wanted)
         )
         return found
+
+    def raster(
+        self, role: str, year: int | None = None, *, bands: Sequence[str] | None = None
+    ) -> xr.DataArray:
+        """Raster layer, not read before it is used."""
+        wanted = self._edition_year(role, year)
+
+        def read() -> xr.DataArray:
+            self.memo.note((role, wanted))
+            return self.store.raster(role, wanted, edition=self.edition, bands=bands)
+
+        key = ("raster", role, wanted, self.edition, None if bands is None else tuple(bands))
+        return self.memo.get(key, read)
 
     def _note_and_read(self, kind: str, role: str, year: int | None) -> Any:
         self.memo.note((role, year))

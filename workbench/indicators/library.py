@@ -6,6 +6,7 @@ import importlib
 import inspect
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,7 @@ def _method(where: str, entry: Any) -> Method:
     )
 
 
-def parse_indicator(id_: str, entry: Mapping[str, Any], file: str) -> Indicator:
+def parse_indicator(id_: str, entry: Mapping[str, Any], file: str, *, changed: str = "") -> Indicator:
     """One definition, checked and bound to its formulas.
 
     Parameters
@@ -143,6 +144,8 @@ def parse_indicator(id_: str, entry: Mapping[str, Any], file: str) -> Indicator:
         Its table in the TOML file.
     file : str
         File name, for messages.
+    changed : str
+        Hash of what a city's own edition changed.
 
     Raises
     ------
@@ -171,7 +174,28 @@ def parse_indicator(id_: str, entry: Mapping[str, Any], file: str) -> Indicator:
         raise _fail(where, "an indicator has at least one method")
     texts = {key: entry[key] for key in _TEXT}
     bound = tuple(_method(f"{where} method {number + 1}", method) for number, method in enumerate(methods))
-    return Indicator(id=id_, decimals=entry["decimals"], methods=bound, file=file, **texts)
+    return Indicator(id=id_, decimals=entry["decimals"], methods=bound, file=file, changed=changed, **texts)
+
+
+def read_tables(folder: Path) -> dict[str, tuple[dict[str, Any], str]]:
+    """Tables of a folder of TOML files as written, in file order, each with its file's name.
+
+    Raises
+    ------
+    DefinitionError
+        A file is not TOML, or an id comes twice.
+    """
+    found: dict[str, tuple[dict[str, Any], str]] = {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            content = tomllib.loads(path.read_text("utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise DefinitionError("not valid TOML", where=path.name, found=str(error)) from error
+        for id_, entry in content.items():
+            if id_ in found:
+                raise _fail(f"{path.name} [{id_}]", "the id is defined twice", found=found[id_][1])
+            found[id_] = (entry, path.name)
+    return found
 
 
 def read_definitions(folder: Path) -> dict[str, Indicator]:
@@ -182,26 +206,18 @@ def read_definitions(folder: Path) -> dict[str, Indicator]:
     DefinitionError
         A file is not TOML, an id comes twice, or a definition is wrong.
     """
-    found: dict[str, Indicator] = {}
-    for path in sorted(folder.glob("*.toml")):
-        try:
-            content = tomllib.loads(path.read_text("utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise DefinitionError("not valid TOML", where=path.name, found=str(error)) from error
-        for id_, entry in content.items():
-            if id_ in found:
-                raise _fail(f"{path.name} [{id_}]", "the id is defined twice", found=found[id_].file)
-            found[id_] = parse_indicator(id_, entry, path.name)
-    return found
+    return {id_: parse_indicator(id_, entry, file) for id_, (entry, file) in read_tables(folder).items()}
 
 
 @lru_cache(maxsize=1)
 def _library() -> dict[str, Indicator]:
-    return dict(sorted(read_definitions(DEFINITIONS).items(), key=lambda pair: _order(pair[1])))
+    return in_order(read_definitions(DEFINITIONS))
 
 
-def _order(indicator: Indicator) -> tuple[int, str]:
-    return DIMENSIONS.index(indicator.dimension), indicator.id
+def in_order(definitions: Mapping[str, Indicator]) -> dict[str, Indicator]:
+    """Definitions by dimension, in the order of the standard, then by id."""
+    ordered = sorted(definitions.values(), key=lambda one: (DIMENSIONS.index(one.dimension), one.id))
+    return {one.id: one for one in ordered}
 
 
 def load_library() -> dict[str, Indicator]:
@@ -233,26 +249,99 @@ def load_former() -> dict[str, Indicator]:
     return dict(_former())
 
 
-def load_set(name: str) -> list[str]:
-    """Ids of a named set of indicators.
+@dataclass(frozen=True)
+class IndicatorSet:
+    """A named list of indicators."""
+
+    name: str
+    """File name without suffix."""
+    title_zh: str
+    """Title in Chinese."""
+    title_en: str
+    """Title in English."""
+    ids: tuple[str, ...]
+    """Indicators in order."""
+    extends: tuple[str, ...] = ()
+    """Sets it is made from."""
+
+
+_SET_KEYS = {"title_zh", "title_en", "ids", "extend", "add", "drop"}
+
+
+def set_names() -> list[str]:
+    """Names of the sets there are."""
+    return sorted(path.stem for path in SETS.glob("*.toml"))
+
+
+def _set_file(name: str) -> dict[str, Any]:
+    path = SETS / f"{name}.toml"
+    if not name.isidentifier() or not path.is_file():
+        raise DefinitionError(
+            "no such indicator set", where="sets", found=name, expected=", ".join(set_names())
+        )
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError("not valid TOML", where=path.name, found=str(error)) from error
+    if unknown := sorted(set(content) - _SET_KEYS):
+        raise DefinitionError("unknown keys", where=path.name, found=unknown, expected=sorted(_SET_KEYS))
+    return content
+
+
+def read_set(
+    name: str, library: Mapping[str, Indicator] | None = None, *, _above: tuple[str, ...] = ()
+) -> IndicatorSet:
+    """A named set: its own ``ids``, or another set (or several) with ids added and dropped.
+
+    Parameters
+    ----------
+    name : str
+        File in ``sets`` without suffix.
+    library : mapping, optional
+        Definitions the ids must be in; the package's own when not given.
 
     Raises
     ------
     DefinitionError
-        There is no such set, or it names an indicator the library does not have.
+        No such set, a set that extends itself, an unknown key, an id the library does not have, one that comes twice, or
+        one dropped that is not there.
+
+    Examples
+    --------
+    >>> coastal = read_set("coastal")
+    >>> len(coastal.ids), coastal.extends
+    (124, ('checkup122',))
+    """
+    if name in _above:
+        raise DefinitionError(
+            "the set extends itself", where=f"{name}.toml", found=" > ".join([*_above, name])
+        )
+    content, file = _set_file(name), f"{name}.toml"
+    extend = content.get("extend", [])
+    extends = (extend,) if isinstance(extend, str) else tuple(extend)
+    ids = [id_ for other in extends for id_ in read_set(other, library, _above=(*_above, name)).ids]
+    dropped = list(content.get("drop", []))
+    if absent := [id_ for id_ in dropped if id_ not in ids]:
+        raise DefinitionError("the set drops indicators it does not have", where=file, found=absent)
+    own = [*content.get("ids", []), *content.get("add", [])]
+    ids = [id_ for id_ in dict.fromkeys(ids) if id_ not in dropped] + own
+    known = _library() if library is None else library
+    if unknown := [id_ for id_ in ids if id_ not in known]:
+        raise DefinitionError(
+            "the set names indicators that are not in the library", where=file, found=unknown
+        )
+    if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
+        raise DefinitionError("the set names indicators twice", where=file, found=twice)
+    titles = (str(content.get("title_zh", name)), str(content.get("title_en", name)))
+    return IndicatorSet(name, *titles, tuple(ids), extends)
+
+
+def load_set(name: str, library: Mapping[str, Indicator] | None = None) -> list[str]:
+    """Ids of a named set of indicators; see :func:`read_set`.
 
     Examples
     --------
     >>> len(load_set("basic33"))
     33
     """
-    path = SETS / f"{name}.toml"
-    if not name.isidentifier() or not path.is_file():
-        available = ", ".join(sorted(p.stem for p in SETS.glob("*.toml")))
-        raise DefinitionError("no such indicator set", where="sets", found=name, expected=available)
-    ids: list[str] = tomllib.loads(path.read_text("utf-8"))["indicators"]
-    if unknown := [id_ for id_ in ids if id_ not in _library()]:
-        raise DefinitionError(
-            "the set names indicators that are not in the library", where=path.name, found=unknown
-        )
-    return ids
+    return list(read_set(name, library).ids)

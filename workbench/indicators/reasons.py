@@ -30,6 +30,18 @@ _SIMPLE: dict[str, tuple[str, str]] = {
         "人流数据中没有市内出行或没有时间",
         "the flow table has no timed trips inside the city",
     ),
+    "no_homes": ("建筑物没有标明住宅用途", "no building is marked as housing"),
+    "no_change_seen": (
+        "两期变更调查未反映此类变化，不能据此认定为零",
+        "the two land surveys show no such change, which does not prove that there was none",
+    ),
+    "no_cells": ("该分区内没有有效像元", "the zone holds no valid cell of the raster"),
+    "grids_differ": ("两幅栅格的格网不一致", "the rasters do not lie on one grid"),
+    "too_cloudy": ("影像在该分区内云量过大", "too much of the zone is clouded in the imagery"),
+    "population_unchanged": (
+        "人口几乎没有变化，比值无意义",
+        "the population hardly changed: the quotient says nothing",
+    ),
     "city_level_only": ("该指标只计算到全市", "the indicator is computed for the whole city only"),
     "not_finite": ("计算结果无意义", "the calculation gives no finite number"),
 }
@@ -120,8 +132,15 @@ def gaps_reason(gaps: Sequence[Gap], title: tuple[str, str]) -> tuple[str, str, 
     return gaps[0].code, f"缺少{zh}；补齐后可得“{title[0]}”", f"lacks {en}; would unlock '{title[1]}'"
 
 
-def explain(code: str) -> tuple[str, str]:
+def explain(code: str, own: tuple[str, Words] | None = None) -> tuple[str, str]:
     """Chinese and English of a reason code a formula gave.
+
+    Parameters
+    ----------
+    code : str
+        Code, with what it is about after colons.
+    own : (id, words), optional
+        The indicator that is explained: its code stands for its title and holder where it is the item that is missing.
 
     Examples
     --------
@@ -132,7 +151,30 @@ def explain(code: str) -> tuple[str, str]:
         return _SIMPLE[code]
     kind, _sep, rest = code.partition(":")
     item, _sep, year = rest.partition(":")
-    zh, en, holder_zh, holder_en = item_words(item)
+    zh, en, holder_zh, holder_en = own[1] if own is not None and own[0] == item else item_words(item)
+    if kind == "not_reported":
+        return (
+            f"“{zh}”尚未填报；由{holder_zh}掌握，填报后即可得",
+            f"'{en}' has not been filled in; held by {holder_en}, who can report it",
+        )
+    if kind == "wrong_unit":
+        return (
+            f"“{zh}”填报的单位“{year}”与指标单位不符，未采用；由{holder_zh}核改",
+            f"'{en}' was filled in as '{year}', which is not its unit, and is not used; to be put right by {holder_en}",
+        )
+    if kind == "no_field":
+        layer_zh, layer_en = role_words(item)[:2]
+        return (
+            f"{layer_zh}缺少字段 {year}；由{role_words(item)[2]}补充",
+            f"{layer_en} without the field {year}; to be added by {role_words(item)[3]}",
+        )
+    if kind == "no_scope":
+        return f"尚未划定{item}范围", f"the range {item} has not been delimited"
+    if kind == "no_last_year":
+        return (
+            f"缺少上一年度（{rest}年）国土变更调查，不以更长时段代替",
+            f"no land survey of the year before ({rest}); a longer interval is not used instead",
+        )
     if kind == "stale":
         return (
             f"{zh}最近一期为{year}年，不以旧值代替；由{holder_zh}发布",

@@ -12,9 +12,9 @@ import pandas as pd
 
 from workbench.core.errors import ParameterError
 from workbench.core.provenance import Source
+from workbench.indicators.changes import city_library
 from workbench.indicators.compute import Run, code_location, compute, layers_used, open_run
 from workbench.indicators.indicator import Indicator
-from workbench.indicators.library import load_library
 
 RELATIVE = 1e-9
 """Values that differ less are the same."""
@@ -124,15 +124,16 @@ def trace(value_id: str, run_dir: Path | str) -> Trace:
     row = {str(key): value for key, value in rows.iloc[0].items()}
     record = folder / "run.json"
     document = json.loads(record.read_text("utf-8")) if record.is_file() else {}
-    if row["indicator"] not in load_library() or row["tier"] in {"target", "derived"}:
-        return Trace(row, None, 0, "", (), None, None, None)
+    nothing = Trace(row, None, 0, "", (), None, None, None)
+    if row["tier"] in {"target", "derived"}:
+        return nothing
     run = open_run(document.get("profile") or str(row["city"]), int(row["year"]), edition=str(row["edition"]))
-    return explain(row, run)
+    return explain(row, run) if row["indicator"] in city_library(run.city) else nothing
 
 
 def explain(row: dict[str, Any], run: Run) -> Trace:
     """Trace of a row of the value table on a city's layers."""
-    indicator = load_library()[str(row["indicator"])]
+    indicator = city_library(run.city)[str(row["indicator"])]
     method = int(str(row["basis"]).partition(":")[0] or 1) - 1
     level = str(row["level"])
     again = compute(

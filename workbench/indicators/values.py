@@ -45,7 +45,7 @@ COLUMNS: dict[str, str] = {
 }
 """Columns and their types. ``basis`` says how the number came about: method and formula of an indicator, what a
 derived row counts, the document of a target."""
-LEVELS = ("city", "district", "unit", "case", "report", "target")
+LEVELS = ("city", "district", "unit", "plot", "case", "report", "target")
 TIERS = ("statutory", "substitute", "proxy", "derived", "target", "")
 SENSITIVITY = ("公开", "内部", "敏感")
 OBSERVED = "observed"

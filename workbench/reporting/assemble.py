@@ -47,7 +47,13 @@ WORDS: dict[str, dict[str, str]] = {
         "made": "编制日期",
         "failed": "本章未能生成",
         "failed_note": "其余各章不受影响。本章已执行的部分和日志随报告保存：",
-        "generated": "本报告由规划实施监测分析工作台自动生成。报告中每个数值均可凭编号追溯。",
+        "status_failed": "执行出错",
+        "status_timeout": "超出时限",
+        "status_memory": "超出内存限制",
+        "status_killed": "进程中断",
+        "back": "回到目录",
+        "approximate": "（未划定，以市域代替）",
+        "generated": "本报告由规划实施监测分析工作台自动生成。报告中每个数值均可凭编号追溯：网页上将指针停在数值上显示编号，印本见附表和随附工作簿。",
         "none": "未注明",
         "to": "至",
     },
@@ -66,7 +72,13 @@ WORDS: dict[str, dict[str, str]] = {
         "made": "Made on",
         "failed": "This chapter could not be made",
         "failed_note": "The other chapters stand. What was executed of it and its log are kept with the report:",
-        "generated": "Made by the plan monitoring workbench. Every number in this report can be traced by its id.",
+        "status_failed": "an error",
+        "status_timeout": "time limit",
+        "status_memory": "memory limit",
+        "status_killed": "ended from outside",
+        "back": "Contents",
+        "approximate": " (not delimited, the municipal area stands in)",
+        "generated": "Made by the plan monitoring workbench. Every number can be traced by its id: on the page it shows when the pointer rests on the number; in print see the annex and the workbook.",
         "none": "not stated",
         "to": "to",
     },
@@ -173,7 +185,7 @@ def library_version(folder: str) -> str:
     return f"{__version__}+{total.hexdigest()[:8]}"
 
 
-def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, str]]:
+def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, object]]:
     """Facts of the cover: what, when, where, from data of which dates, with which libraries."""
     import pandas as pd
 
@@ -188,20 +200,40 @@ def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, str]]:
         if len(dates) == 1
         else f"{dates[0]} {words['to']} {dates[-1]}"
     )
-    between = "、" if plan.lang == "zh" else ", "
-    from workbench.views.text import has, plain
-
-    scopes = [plain(f"scope.{s}", plan.lang) if has(f"scope.{s}") else s for s in plan.city.scopes]
-    return [
+    rows: list[tuple[str, object]] = [
         (words["city"], plan.city.title(plan.lang)),
         (words["year"], str(plan.year)),
-        (words["scopes"], between.join(scopes) or words["none"]),
+    ]
+    return [
+        *rows,
+        (words["scopes"], _scopes(plan, folder)),
         (words["vintage"], span),
         (words["indicators"], library_version("indicators")),
         (words["rules"], library_version("rules")),
         (words["run"], plan.run_id),
         (words["made"], _today(plan.lang)),
     ]
+
+
+def _scopes(plan: Plan, folder: Path) -> object:
+    """Scopes with their areas from the value table, and which of them the territory stands in for."""
+    import pandas as pd
+    from markupsafe import Markup
+
+    from workbench.views.annex import scopes_replaced
+    from workbench.views.numbers import find, num_of
+    from workbench.views.text import has, mark, plain
+
+    words, lang = WORDS[plan.lang], plan.lang
+    values = pd.read_parquet(folder / "values.parquet")
+    replaced = scopes_replaced(plan.city)
+    shown = []
+    for name in plan.city.scopes:
+        text = mark(plain(f"scope.{name}", lang) if has(f"scope.{name}") else name)
+        if row := find(values, "report.scope_km2", level="report", zone=name) if "zone" in values else None:
+            text = mark("") + text + mark(" ") + num_of(row, lang=lang, unit=True)
+        shown.append(text + mark(words["approximate"] if name in replaced else ""))
+    return Markup("<br>".join(shown)) if shown else words["none"]
 
 
 def _today(lang: str) -> str:

@@ -53,6 +53,20 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "area_m2": ("面积（平方米）", "Area (m2)"),
     "share": ("占比", "Share"),
     "width_m": ("宽度（米）", "Width (m)"),
+    "city": ("城市", "City"),
+    "decimals": ("小数位", "Decimals"),
+    "low": ("下限", "Low"),
+    "high": ("上限", "High"),
+    "denominator_en": ("分母（英）", "Denominator (English)"),
+    "denominator_value": ("分母值", "Value of the denominator"),
+    "reason": ("缺失代码", "Reason code"),
+    "sensitivity": ("密级", "Sensitivity"),
+    "definition_version": ("释义版本", "Definition version"),
+    "inputs_hash": ("输入散列值", "Hash of the inputs"),
+    "code_version": ("程序版本", "Code version"),
+    "run_id": ("运行编号", "Run"),
+    "basis": ("方法/来由", "Method or origin"),
+    "zone_level": ("分区层级", "Zone level"),
 }
 """Columns a reader meets, in Chinese and English; others keep their name."""
 

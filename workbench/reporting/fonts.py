@@ -35,10 +35,10 @@ def _subset(letters: str) -> bytes:
 
     logging.getLogger("fontTools").setLevel(logging.ERROR)
     options = subset.Options(flavor="woff", layout_features=["kern"], hinting=False, notdef_outline=True)
-    font = subset.load_font(str(font_path()), options)
     cutter = subset.Subsetter(options)
     cutter.populate(text=letters)
-    cutter.subset(font)
     target = io.BytesIO()
-    subset.save_font(font, target, options)
+    with subset.load_font(str(font_path()), options) as font:
+        cutter.subset(font)
+        subset.save_font(font, target, options)
     return target.getvalue()

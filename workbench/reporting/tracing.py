@@ -1,4 +1,4 @@
-"""From one number of a report back to its definition, its data and the code, and the number computed again."""
+"""From one number of a report back to its origin: finds the run, has the value explained and computed again."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import ParameterError
 from workbench.core.paths import reports_dir
+from workbench.indicators.trace import RELATIVE, Trace, trace
 from workbench.reporting.book import suggestion
-
-if TYPE_CHECKING:
-    from workbench.core.city import City
-
-RELATIVE = 1e-9
-"""Relative difference below which two values are the same."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,9 @@ def find_run(value_id: str, root: Path | None = None) -> Path:
 def trace_value(value_id: str, run: Path) -> Traced:
     """Explain a value of a run and compute it again from the layers as they are now.
 
+    An indicator's value is traced to its definition, method, layers and code. A count, a sum, a case or a target is
+    traced to what it was derived from, and comes from a new checkup without the cache.
+
     Parameters
     ----------
     value_id : str
@@ -70,125 +67,38 @@ def trace_value(value_id: str, run: Path) -> Traced:
     ParameterError
         The run has no such value.
     """
-    import pandas as pd
-
-    from workbench.core.city import load_city
-
-    values = pd.read_parquet(run / "values.parquet")
-    rows = values[values["value_id"] == value_id]
-    if rows.empty:
-        raise ParameterError(
-            f"the run has no value '{value_id}'", where=str(run), hint="see tables/values.xlsx"
-        )
-    row = {str(key): value for key, value in rows.iloc[0].items()}
+    found = trace(value_id, run)
     document = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    city = load_city(document.get("profile") or document["city"])
-    year = int(document["year"])
-    lines = _identity(row, document)
-    indicator = str(row["indicator"])
-    computed = row["tier"] != "target" and not indicator.startswith(("report.", "case."))
-    lines += _definition(indicator, row, city) if computed else [_derived(indicator, str(row["tier"]))]
-    again = _again(city, year, row, computed=computed)
-    stated = _number(row["value"])
-    agrees = _same(stated, again)
-    lines.append(
-        f"recomputed      {_shown(again)}  ({'agrees' if agrees else f'differs from {_shown(stated)}'})"
+    lines = [found.to_text(), *_filled_in(found, document)]
+    lines.append(f"{'run':<14}{document['run_id']}, {document['started']}")
+    if found.again is not None:
+        return Traced("\n".join(lines), bool(found.equal), found.again)
+    again = _derived_again(found, document)
+    stated = float(found.row["value"])
+    agrees = (math.isnan(again) and math.isnan(stated)) or math.isclose(
+        again, stated, rel_tol=RELATIVE, abs_tol=1e-12
     )
+    shown = "no data" if math.isnan(again) else f"{again:.12g}"
+    lines.append(f"{'recomputed':<14}{shown}, {'equal' if agrees else 'not equal'}")
     return Traced("\n".join(lines), agrees, again)
 
 
-def _identity(row: dict[str, Any], document: dict[str, Any]) -> list[str]:
-    """Say what the value is and which run it stands in."""
-    lines = [
-        f"value           {row['value_id']}",
-        f"indicator       {row['indicator']}",
-        f"of              {row['level']} {row['zone']}, {row['year']}, {row['scenario']}, edition {row['edition']}",
-        f"stated          {_shown(_number(row['value']))} {row['unit']}",
-        f"tier            {row['tier']}",
-    ]
-    if math.isnan(_number(row["value"])):
-        lines.append(f"missing because {row['reason_zh']} / {row['reason_en']}")
-    lines += [
-        f"data of         {row['data_date']}",
-        f"inputs hash     {row['inputs_hash']}",
-        f"definition      version {row['definition_version']}",
-        f"code            {row['code_version']}",
-        f"run             {document['run_id']}, {document['started']}",
-    ]
-    return lines
-
-
-def _definition(indicator: str, row: dict[str, Any], city: City) -> list[str]:
-    """Definition, method and layers behind a computed value."""
+def _filled_in(found: Trace, document: dict[str, object]) -> list[str]:
+    """Say which department filled in a figure behind the value, in which file and cell."""
+    if all(source.role != "statistics" for source in found.sources):
+        return []
     from workbench.catalog.data import CityData
-    from workbench.indicators.library import load_library
+    from workbench.evaluation.fill_in import provenance
 
-    definition = load_library().get(indicator)
-    if definition is None:
-        return [f"definition      '{indicator}' is no longer in the library"]
-    lines = [
-        f"title           {definition.title_zh} / {definition.title_en}",
-        f"source          {definition.source} ({definition.confidence})",
-        f"denominator     {definition.denominator_zh}",
-    ]
-    data = CityData(city)
-    for method in definition.methods:
-        if method.tier != row["tier"]:
-            continue
-        lines += [
-            f"formula         {method.formula}({json.dumps(dict(method.parameters), ensure_ascii=False, default=str)})"
-        ]
-        for role in method.inputs:
-            years = [y for y in data.years(role) if y <= int(row["year"])]
-            year = years[-1] if years else None
-            if data.has(role, year):
-                one = data.source(role, year)
-                at = "" if year is None else f" {year}"
-                lines.append(
-                    f"input           {role}{at}: {one.sha256[:16]}, {one.date}, {one.licence}, {one.source}"
-                )
-    return lines
+    data = CityData(str(document.get("profile") or document["city"]))
+    return [f"{'filled in':<14}{fact}" for fact in provenance(data, found.row)]
 
 
-def _derived(indicator: str, tier: str) -> str:
-    """Where a value comes from that no formula computes."""
-    if tier == "target":
-        return "definition      a target of the city's profile"
-    kind = (
-        "a count or sum over the run's values and findings" if indicator.startswith("report.") else "a case"
-    )
-    return f"definition      {kind}, derived by the checkup"
+def _derived_again(found: Trace, document: dict[str, object]) -> float:
+    """Value of the same derived row in a checkup made anew; NaN when it is missing or gone."""
+    from workbench.evaluation.checkup import checkup
 
-
-def _again(city: City, year: int, row: dict[str, Any], *, computed: bool) -> float:
-    """Value of the same row computed without the cache; NaN when missing or gone."""
-    if computed:
-        from workbench.indicators.compute import compute
-
-        table = compute(
-            city,
-            int(row["year"]),
-            [str(row["indicator"])],
-            levels=[str(row["level"])],
-            edition=str(row["edition"]),
-        )
-    else:
-        from workbench.evaluation.checkup import checkup
-
-        table = checkup(city, year, use_cache=False).values
-    found = table[table["value_id"] == row["value_id"]]["value"]
-    return _number(found.iloc[0]) if len(found) else math.nan
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _same(one: float, other: float) -> bool:
-    if math.isnan(one) or math.isnan(other):
-        return math.isnan(one) and math.isnan(other)
-    return math.isclose(one, other, rel_tol=RELATIVE, abs_tol=1e-12)
-
-
-def _shown(value: float) -> str:
-    return "no data" if math.isnan(value) else f"{value:.12g}"
+    city = str(document.get("profile") or document["city"])
+    values = checkup(city, int(str(document["year"])), use_cache=False).values
+    same = values.loc[values["value_id"] == found.row["value_id"], "value"]
+    return float(same.iloc[0]) if len(same) else math.nan

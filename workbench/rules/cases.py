@@ -1,4 +1,4 @@
-"""Cases: land newly built on the wrong side of a planning line, as shapes with all a case sheet needs.
+"""Cases: changed land on the wrong side of a planning line, as shapes with all a case sheet needs.
 
 The same builder serves changes read from land surveys and changes read from imagery. Wording stays 疑似 until a
 person has verified; nothing here calls a case unlawful.
@@ -6,9 +6,8 @@ person has verified; nothing here calls a case unlawful.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import geopandas as gpd
@@ -16,39 +15,40 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from workbench.core.codes import group, match
-from workbench.core.errors import DataQualityError
+from workbench.core.codes import group, groups
 from workbench.operators.area import area_m2
-from workbench.operators.change import change_parcels
+from workbench.operators.guards import has_columns, metric_crs, same_crs, valid_polygons
 from workbench.rules.kinds import judge
-from workbench.rules.permits import match_permits, mean_width_m, thick_parts
+from workbench.rules.patches import BUILT, Change, changed_land, merged_change, narrowed, seen_between
+from workbench.rules.permits import AUTHORISING, MATCH_COLUMNS, match_many
 from workbench.rules.rule import Rule
+from workbench.rules.shapes import (
+    SPECK_M2,
+    Geoms,
+    common,
+    largest_zone,
+    mean_widths,
+    parts_of,
+    regroup,
+    thick,
+    united,
+    without,
+)
+from workbench.rules.space_code import space_code
+
+__all__ = ["CASE_COLUMNS", "STATUS_FOUND", "Change", "build_cases", "in_force", "new_construction"]
 
 STATUS_FOUND = "发现"
 """First status of a case: 发现 → 核查 → 整改 → 销号."""
+QUIET = ("small", "sliver")
+"""Outcomes that are counted but not reported."""
 CASE_COLUMNS = [
     "finding_id", "rule", "kind", "level", "outcome", "line", "district", "unit_code", "before", "after",
     "date_before", "date_after", "area_m2", "patch_area_m2", "share", "width_m", "threshold", "margin", "permit_state",
-    "permit_ids", "permit_share", "status", "geometry",
+    "permit_ids", "permit_share", "permit_kinds", "permit_end", "status", "space_code", "project_code", "unit_no",
+    "supervision_no", "activity_type", "source", "patch_id", "tblx", "rank", "geometry",
 ]  # fmt: skip
 """Columns of :func:`build_cases`."""
-_SNAP_M = 1e-3
-
-
-@dataclass(frozen=True)
-class Change:
-    """Two land surveys and the days they describe."""
-
-    before: gpd.GeoDataFrame
-    """Parcels with ``dlbm``."""
-    after: gpd.GeoDataFrame
-    """Parcels with ``dlbm``."""
-    date_before: pd.Timestamp
-    """Day of the earlier survey."""
-    date_after: pd.Timestamp
-    """Day of the later survey."""
-    images: gpd.GeoDataFrame | None = None
-    """Change patches read from imagery (``date_before, date_after``); they narrow the days of a change they cover."""
 
 
 def in_force(lines: gpd.GeoDataFrame, on_date: pd.Timestamp) -> gpd.GeoDataFrame:
@@ -78,230 +78,376 @@ def new_construction(before: gpd.GeoDataFrame, after: gpd.GeoDataFrame) -> gpd.G
     GeoDataFrame[before, after, area_m2, geometry]
         ``before`` is the class with the largest part of the patch; ellipsoidal m²; index = 0 … n-1.
     """
-    construction = group("construction")
-    codes = before["dlbm"].astype(str)
-    start = before[~codes.isin(construction) & (codes != "")]
-    end = after[match(after["dlbm"].astype(str), "construction")]
-    pieces = change_parcels(start, end)
-    rows: list[dict[str, Any]] = []
-    for code, same in pieces.groupby("after_dlbm", sort=True):
-        merged = shapely.get_parts(
-            shapely.union_all(shapely.set_precision(same.geometry.to_numpy(), _SNAP_M), grid_size=_SNAP_M)
-        )
-        merged = merged[shapely.get_type_id(merged) == 3]
-        inner = shapely.point_on_surface(same.geometry.to_numpy())
-        of, piece = shapely.STRtree(inner).query(merged, predicate="intersects"), None
-        owner, piece = of[0], of[1]
-        main = (
-            pd.DataFrame(
-                {
-                    "patch": owner,
-                    "before": same["before_dlbm"].to_numpy()[piece],
-                    "area": same["area_m2"].to_numpy()[piece],
-                }
-            )
-            .groupby(["patch", "before"], sort=True)["area"]
-            .sum()
-        )
-        for number, patch in enumerate(merged):
-            known = main.xs(number, level="patch") if number in main.index.get_level_values(0) else None
-            name = str(known.idxmax()) if known is not None else ""
-            rows.append({"before": name, "after": str(code), "geometry": patch})
-    frame = gpd.GeoDataFrame(
-        rows, columns=["before", "after", "geometry"], geometry="geometry", crs=before.crs
-    )
-    frame.insert(2, "area_m2", area_m2(frame.geometry, before.crs))
-    return frame
+    return merged_change(before, after, *BUILT)
+
+
+@dataclass
+class _World:
+    """What all rules of one run have in common, and what was worked out for them already."""
+
+    change: Change | None
+    images: gpd.GeoDataFrame | None
+    lines: Mapping[str, gpd.GeoDataFrame]
+    permits: gpd.GeoDataFrame | None
+    projects: gpd.GeoDataFrame | None
+    activities: Mapping[str, str]
+    land: dict[tuple[str, str], gpd.GeoDataFrame] = field(default_factory=dict)
+    parts: dict[tuple[Any, ...], gpd.GeoDataFrame] = field(default_factory=dict)
+
+    def patches(self, rule: Rule) -> gpd.GeoDataFrame:
+        """Changed land a rule looks at."""
+        key = (str(rule.applies.get("from", BUILT[0])), str(rule.applies.get("to", BUILT[1])))
+        if key not in self.land:
+            self.land[key] = changed_land(self.change, self.images, *key)
+        return self.land[key]
 
 
 def build_cases(
-    change: Change,
+    change: Change | None,
     lines: Mapping[str, gpd.GeoDataFrame],
     rules: Sequence[Rule],
     *,
     permits: gpd.GeoDataFrame | None,
     districts: gpd.GeoDataFrame,
     units: gpd.GeoDataFrame | None,
+    patches: gpd.GeoDataFrame | None = None,
+    projects: gpd.GeoDataFrame | None = None,
+    activities: Mapping[str, str] | None = None,
 ) -> gpd.GeoDataFrame:
-    """Suspected conflicts of new construction with planning lines, one row a patch and line.
+    """Suspected conflicts of changed land with planning lines, one row a patch, line and kind of change.
 
     Parameters
     ----------
-    change : Change
-        Two surveys with their days.
+    change : Change or None
+        Two surveys with their days; None where only ``patches`` are known.
     lines : mapping of role to GeoDataFrame
-        Lines with ``approved`` and ``ended``; the geometry in force on ``change.date_after`` is used. A role that is
-        not given, or has nothing in force, gives no case.
+        Lines with ``approved`` and ``ended`` (and ``kind``); the geometry in force on the later day of each change is
+        used. A role that is not given, or has nothing in force, gives no case.
     rules : sequence of Rule
-        Rules of kind ``spatial_conflict``; others are passed over.
+        Rules of kind ``spatial_conflict``; others are passed over. A rule judges changes of the time it is in force.
     permits : GeoDataFrame or None
-        ``permit_id, kind, approved, ended``; None: the state is 不确定.
+        ``permit_id, kind, approved, ended``; None: the state is 不确定. Its ``project_code, unit_no, supervision_no``
+        and ``activity_type`` are handed on where it has them.
     districts, units : GeoDataFrame
         Zones with ``code``; ``units`` may be None.
+    patches : GeoDataFrame, optional
+        Change patches from imagery: ``patch_id, tblx, date_before, date_after``, ``before_dlbm`` where known.
+    projects : GeoDataFrame, optional
+        ``project_code`` and shape: the project of a case no permit names.
+    activities : mapping of space code to activity, optional
+        What a person has found a case to be, see :mod:`workbench.rules.activities`.
 
     Returns
     -------
     GeoDataFrame
         Columns :data:`CASE_COLUMNS`; the geometry is the part of the patch on the wrong side, slivers left out, and
         ``area_m2`` its ellipsoidal area. Small ones and slivers are rows too, of level 0 and outcome ``small`` or
-        ``sliver``; a caller who reports keeps the others. Ordered by rule, district and number.
+        ``sliver``, without space code and rank; a caller who reports keeps the others. ``rank`` counts the reported
+        ones from the worst level and the largest share downward.
 
     Raises
     ------
-    CRSError
-        When a layer has another CRS.
+    CRSError, DataQualityError, ParameterError
+        Another CRS, invalid or mixed geometries, missing columns, dates in the wrong order, zones that share a code.
     """
-    if change.date_after <= change.date_before:
-        raise DataQualityError(
-            "the later survey is not later", found=f"{change.date_before} … {change.date_after}"
-        )
-    patches = new_construction(change.before, change.after)
+    crs = _crs(change, patches, districts)
+    world = _World(
+        change if change is None else narrowed(change, patches), patches, lines, permits, projects,
+        activities or {},
+    )  # fmt: skip
     frames = []
     for rule in rules:
-        if rule.kind != "spatial_conflict" or rule.line not in lines:
+        if rule.kind != "spatial_conflict" or (rule.side != "anywhere" and rule.line not in lines):
             continue
-        valid = in_force(lines[rule.line], change.date_after)
-        if len(valid) and len(patches):
-            frames.append(_cases_of_rule(rule, patches, valid, change, permits, districts, units))
-    filled = [frame for frame in frames if len(frame)]
-    if not filled:
-        return gpd.GeoDataFrame(columns=CASE_COLUMNS, geometry="geometry", crs=change.before.crs)
-    return gpd.GeoDataFrame(pd.concat(filled, ignore_index=True), geometry="geometry", crs=change.before.crs)
+        parts = _parts(world, rule, crs)
+        if len(judged := _judged(rule, parts)):
+            frames.append(judged)
+    if not frames:
+        return gpd.GeoDataFrame(columns=CASE_COLUMNS, geometry="geometry", crs=crs)
+    found = _unrefined(pd.concat(frames, ignore_index=True), rules)
+    return _number(gpd.GeoDataFrame(found, geometry="geometry", crs=crs), rules, districts, units)
 
 
-def _wrong_side(rule: Rule, patches: gpd.GeoDataFrame, line: gpd.GeoDataFrame) -> pd.Series[Any]:
-    """Part of each patch on the wrong side of a line; patches with none are left out."""
-    shapes = line.geometry.to_numpy()
-    found: dict[Any, Any] = {}
-    tree = shapely.STRtree(shapes)
-    for index, patch in zip(patches.index, patches.geometry, strict=True):
-        near = shapes[np.sort(tree.query(patch))]
-        union = shapely.union_all(near) if len(near) else shapely.Polygon()
-        part = (
-            shapely.intersection(patch, union) if rule.side == "inside" else shapely.difference(patch, union)
-        )
-        pieces = shapely.get_parts(part)
-        pieces = pieces[(shapely.get_type_id(pieces) == 3) & (shapely.area(pieces) > _SNAP_M)]
-        if len(pieces):
-            found[index] = pieces[0] if len(pieces) == 1 else shapely.MultiPolygon(list(pieces))
-    return pd.Series(found, dtype=object)
+def _crs(change: Change | None, patches: gpd.GeoDataFrame | None, districts: gpd.GeoDataFrame) -> Any:
+    """Reference system of all that is given."""
+    metric_crs(districts.crs, where="districts")
+    if change is not None:
+        change.check()
+        same_crs(change.before, districts)
+    if patches is not None:
+        same_crs(patches, districts)
+    return districts.crs
 
 
-def _cases_of_rule(
-    rule: Rule,
-    patches: gpd.GeoDataFrame,
-    line: gpd.GeoDataFrame,
-    change: Change,
-    permits: gpd.GeoDataFrame | None,
-    districts: gpd.GeoDataFrame,
-    units: gpd.GeoDataFrame | None,
-) -> gpd.GeoDataFrame:
+def _parts(world: _World, rule: Rule, crs: Any) -> gpd.GeoDataFrame:
+    """Parts of the patches on the wrong side of a rule's line, with area, width, days and permits.
+
+    Rules that ask the same share the answer.
+    """
     least, thin = float(rule.parameters["min_area_m2"]), float(rule.parameters["min_width_m"])
-    crs = patches.crs
-    rows = []
-    for index, part in _wrong_side(rule, patches, line).items():
-        solid = thick_parts(part, min_width_m=thin)
-        shape = part if shapely.is_empty(solid) else solid
-        area, width = float(area_m2([shape], crs)[0]), mean_width_m(shape)
-        state = "无"
-        first, last = _days(shape, change)
-        if area >= least and width >= thin:
-            matched = match_permits(
-                shape,
-                permits,
-                crs=crs,
-                date_after=last,
-                min_area_m2=least,
-                min_width_m=thin,
-            )
-            state, ids, covered = matched.state, " ".join(matched.permit_ids), matched.covered_share
-        else:
-            ids, covered = "", math.nan
-        outcome = judge(rule, area_m2=area, width_m=width, permit_state=state)
-        patch = patches.loc[index]
-        rows.append(
-            {
-                "rule": rule.id,
-                "kind": rule.kind,
-                "level": outcome.level,
-                "outcome": outcome.outcome,
-                "line": rule.line,
-                "before": patch["before"],
-                "after": patch["after"],
-                "date_before": first,
-                "date_after": last,
-                "area_m2": area,
-                "patch_area_m2": float(patch["area_m2"]),
-                "share": area / float(patch["area_m2"]),
-                "width_m": width,
-                "threshold": outcome.threshold,
-                "margin": outcome.margin,
-                "permit_state": state,
-                "permit_ids": ids,
-                "permit_share": covered,
-                "status": STATUS_FOUND,
-                "geometry": shape,
-            }
-        )
-    frame = gpd.GeoDataFrame(rows, geometry="geometry", crs=crs) if rows else gpd.GeoDataFrame()
-    return _number(frame, rule, change, districts, units) if len(frame) else frame
-
-
-def _days(shape: Any, change: Change) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """Days between which a piece changed: those of the change patch that covers most of it, else of the surveys."""
-    first, last = change.date_before, change.date_after
-    images = change.images
-    if images is None or images.empty:
-        return first, last
-    near = np.sort(images.sindex.query(shape, predicate="intersects"))
-    if not len(near):
-        return first, last
-    overlap = shapely.area(shapely.intersection(images.geometry.to_numpy()[near], shape))
-    if overlap.max() < 0.5 * shapely.area(shape):
-        return first, last
-    image = images.iloc[near[int(overlap.argmax())]]
-    seen_first, seen_last = pd.Timestamp(image["date_before"]), pd.Timestamp(image["date_after"])
-    return (
-        max(first, seen_first) if pd.notna(seen_first) and seen_first < last else first,
-        min(last, seen_last) if pd.notna(seen_last) and seen_last > first else last,
+    applies = rule.applies
+    key = (
+        applies.get("from"), applies.get("to"), rule.line, rule.side, least, thin, rule.permit_kinds,
+        tuple(applies.get("line_kind", ())), tuple(applies.get("line_kind_not", ())),
+    )  # fmt: skip
+    if key in world.parts:
+        return world.parts[key]
+    patches = world.patches(rule)
+    shapes = patches.geometry.to_numpy()
+    wrong = shapes.copy() if rule.side == "anywhere" else _wrong_side(rule, patches, world)
+    at = np.flatnonzero(~shapely.is_missing(wrong))
+    solid = thick(wrong[at], thin)
+    shape = np.where(shapely.is_missing(solid), wrong[at], solid)
+    rows = patches.iloc[at]
+    images = world.change.images if world.change is not None else None
+    days = _days(shape, rows, images)
+    frame = gpd.GeoDataFrame(
+        {
+            "patch": at,
+            "line": rule.line,
+            "before": rows["before"].to_numpy(),
+            "after": rows["after"].to_numpy(),
+            "tblx": rows["tblx"].to_numpy(),
+            "source": rows["source"].to_numpy(),
+            "date_before": days["first"].to_numpy(),
+            "date_after": days["last"].to_numpy(),
+            "patch_id": days["patch_id"].to_numpy(),
+            "activity_type": days["activity_type"].to_numpy(),
+            "year": pd.DatetimeIndex(rows["last"]).year,
+            "area_m2": area_m2(shape, crs),
+            "patch_area_m2": rows["area_m2"].to_numpy(),
+            "width_m": mean_widths(shape),
+        },
+        geometry=shape,
+        crs=crs,
     )
+    frame["share"] = frame["area_m2"] / frame["patch_area_m2"]
+    world.parts[key] = _with_papers(frame, rule, world, crs)
+    return world.parts[key]
+
+
+def _days(shape: Geoms, rows: gpd.GeoDataFrame, images: gpd.GeoDataFrame | None) -> pd.DataFrame:
+    """Days, image patch and activity of the parts; those of image patches are their own."""
+    first, last = pd.DatetimeIndex(rows["first"]), pd.DatetimeIndex(rows["last"])
+    days = seen_between(shape, first, last, images)
+    own = (rows["source"] == "image").to_numpy()
+    if own.any():
+        days.loc[own, "first"], days.loc[own, "last"] = first[own], last[own]
+        days.loc[own, "patch_id"] = rows.loc[own, "patch_id"].to_numpy()
+        days.loc[own, "activity_type"] = rows.loc[own, "activity_type"].to_numpy()
+    return days
+
+
+def _with_papers(frame: gpd.GeoDataFrame, rule: Rule, world: _World, crs: Any) -> gpd.GeoDataFrame:
+    """Add permits, project, space code and activity to the parts that are large and wide enough."""
+    least, thin = float(rule.parameters["min_area_m2"]), float(rule.parameters["min_width_m"])
+    solid = ((frame["area_m2"] >= least) & (frame["width_m"] >= thin)).to_numpy()
+    for name in MATCH_COLUMNS:
+        frame["permit_state" if name == "state" else name] = frame.get(name, "")
+    frame["permit_state"], frame["permit_share"], frame["permit_end"] = "无", np.nan, pd.NaT
+    frame["space_code"] = ""
+    at = np.flatnonzero(solid)
+    if not len(at):
+        return frame
+    shapes = frame.geometry.to_numpy()[at]
+    match = match_many(
+        shapes, world.permits, crs=crs, days=pd.DatetimeIndex(frame["date_after"].to_numpy()[at]),
+        min_area_m2=least, min_width_m=thin, kinds=rule.permit_kinds or AUTHORISING,
+    )  # fmt: skip
+    told = frame["activity_type"].to_numpy()[at]
+    match["activity_type"] = np.where(told != "", told, match["activity_type"])
+    for name in MATCH_COLUMNS:
+        column = frame["permit_state" if name == "state" else name].to_numpy(copy=True)
+        column[at] = match[name].to_numpy()
+        frame["permit_state" if name == "state" else name] = column
+    _add_projects(frame, at, world.projects)
+    frame["space_code"] = _codes(frame, at, rule.line, crs)
+    if world.activities:
+        known = frame["space_code"].map(world.activities).fillna("")
+        frame["activity_type"] = np.where(known != "", known, frame["activity_type"])
+    return frame
+
+
+def _add_projects(frame: gpd.GeoDataFrame, at: Any, projects: gpd.GeoDataFrame | None) -> None:
+    """Give parts without a permit's project the project that holds most of them."""
+    if projects is None or projects.empty:
+        return
+    blank = at[frame["project_code"].to_numpy()[at] == ""]
+    zones = projects.rename(columns={"project_code": "code"})
+    zones = zones[zones["code"].fillna("") != ""].dissolve("code", as_index=False)
+    column = frame["project_code"].to_numpy(copy=True)
+    column[blank] = largest_zone(frame.geometry.to_numpy()[blank], zones, where="projects")
+    frame["project_code"] = column
+
+
+def _codes(frame: gpd.GeoDataFrame, at: Any, kind: str, crs: Any) -> list[str]:
+    """Space codes of the parts at some positions; of places in one cell the larger is counted first."""
+    codes = [""] * len(frame)
+    seen: dict[str, int] = {}
+    shapes, years = frame.geometry.to_numpy(), frame["year"].to_numpy()
+    for k in sorted(at, key=lambda k: -float(frame["area_m2"].iloc[k])):
+        first = space_code(shapes[k], crs, kind, int(years[k]))
+        seen[first] = seen.get(first, -1) + 1
+        codes[k] = space_code(shapes[k], crs, kind, int(years[k]), serial=seen[first])
+    return codes
+
+
+def _wrong_side(rule: Rule, patches: gpd.GeoDataFrame, world: _World) -> Geoms:
+    """Part of each patch on the wrong side of a line in force when it changed; None where there is none."""
+    line = world.lines[rule.line]
+    has_columns(line, ["approved", "ended"], where=rule.line)
+    if len(patches):
+        same_crs(patches, line)
+    areas = valid_polygons(line, where=rule.line)
+    line = line[_of_kind(rule, line) & ~shapely.is_empty(areas)]
+    shapes = patches.geometry.to_numpy()
+    inside = _inside(shapes, patches, line, world)
+    if rule.side == "outside":
+        drawn = {day: len(in_force(line, day)) > 0 for day in pd.DatetimeIndex(patches["last"]).unique()}
+        # no line, no outside: a boundary that was not drawn yet questions nothing
+        rest = without(shapes, inside)
+        rest[~patches["last"].map(drawn).to_numpy(dtype=bool)] = None
+        return rest
+    parts, owner = parts_of(inside)
+    keep = shapely.area(parts) > SPECK_M2
+    return regroup(parts[keep], owner[keep], len(shapes))
+
+
+def _inside(shapes: Geoms, patches: gpd.GeoDataFrame, line: gpd.GeoDataFrame, world: _World) -> Geoms:
+    """Part of each patch inside a line that was in force on the later day of its change."""
+    approved = pd.to_datetime(line["approved"]).to_numpy("datetime64[ns]")
+    ended = pd.to_datetime(line["ended"]).to_numpy("datetime64[ns]")
+    first = pd.DatetimeIndex(patches["first"]).to_numpy("datetime64[ns]")
+    last = pd.DatetimeIndex(patches["last"]).to_numpy("datetime64[ns]")
+    images = world.change.images if world.change is not None else None
+    pieces: list[Geoms] = []
+    owners: list[Any] = []
+    for i, j, found, _ in common(shapes, np.asarray(line.geometry.array, dtype=object)):
+        day = last[i].copy()
+        moved = ~np.isnat(approved[j]) & (approved[j] > first[i]) | ~np.isnat(ended[j]) & (
+            ended[j] > first[i]
+        )
+        moved &= (patches["source"] == "survey").to_numpy()[i]
+        if moved.any():  # the line was approved or ended while the land changed: the image's day decides
+            few = seen_between(
+                found[moved], pd.DatetimeIndex(first[i[moved]]), pd.DatetimeIndex(last[i[moved]]), images
+            )
+            day[moved] = few["last"].to_numpy("datetime64[ns]")
+        valid = (np.isnat(approved[j]) | (approved[j] <= day)) & (np.isnat(ended[j]) | (ended[j] > day))
+        pieces.append(found[valid])
+        owners.append(i[valid])
+    if not pieces:
+        return np.full(len(shapes), None, dtype=object)
+    return united(np.concatenate(pieces), np.concatenate(owners), len(shapes))
+
+
+def _of_kind(rule: Rule, line: gpd.GeoDataFrame) -> Any:
+    """Whether the ``kind`` of each line polygon is one the rule is about."""
+    keep = np.ones(len(line), dtype=bool)
+    if "line_kind" not in rule.applies and "line_kind_not" not in rule.applies:
+        return keep
+    kinds = (line["kind"] if "kind" in line else pd.Series("", index=line.index)).fillna("").astype(str)
+    for key, wanted in (("line_kind", True), ("line_kind_not", False)):
+        if key in rule.applies:
+            words = list(rule.applies[key])
+            hit = np.array([any(word in kind for word in words) for kind in kinds], dtype=bool)
+            keep &= hit == wanted
+    return keep
+
+
+def classes_of(listed: Sequence[str]) -> frozenset[str]:
+    """Survey classes meant by a list of classes and names of groups."""
+    table = set(groups().index)
+    return frozenset().union(*(group(one) if one in table else {one} for one in listed))
+
+
+def _judged(rule: Rule, parts: gpd.GeoDataFrame) -> pd.DataFrame:
+    """Rows of the parts that a rule judges, with its judgement."""
+    applies = rule.applies
+    after = parts["after"].astype(str)
+    keep = np.ones(len(parts), dtype=bool)
+    if "after" in applies:
+        keep &= after.isin(classes_of(applies["after"])).to_numpy()
+    if "after_not" in applies:
+        keep &= ~after.isin(classes_of(applies["after_not"])).to_numpy()
+    if "activity" in applies:
+        keep &= (parts["activity_type"] == applies["activity"]).to_numpy()
+    day = pd.DatetimeIndex(parts["date_after"])
+    if rule.valid_from is not None:
+        keep &= np.asarray(day >= pd.Timestamp(rule.valid_from))
+    if rule.valid_to is not None:
+        keep &= np.asarray(day < pd.Timestamp(rule.valid_to) + pd.Timedelta(days=1))
+    frame = pd.DataFrame(parts.loc[keep]).reset_index(drop=True)
+    plausible = classes_of(applies.get("plausible", ()))
+    fits = [not plausible or code in plausible or code == "" for code in frame["after"]]
+    done = [
+        judge(rule, area_m2=float(area), width_m=float(width), permit_state=state, fits=fit)
+        for area, width, state, fit in zip(
+            frame["area_m2"], frame["width_m"], frame["permit_state"], fits, strict=True
+        )
+    ]
+    return frame.assign(
+        rule=rule.id,
+        kind=rule.kind,
+        change=f"{applies.get('from', BUILT[0])}>{applies.get('to', BUILT[1])}",
+        side=rule.side,
+        level=[one.level for one in done],
+        outcome=[one.outcome for one in done],
+        threshold=[one.threshold for one in done],
+        margin=[one.margin for one in done],
+        status=STATUS_FOUND,
+    )
+
+
+def _unrefined(found: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
+    """Drop what a rule says of a patch that a rule refining it judges as well."""
+    place = ["change", "line", "side", "patch"]
+    drop = np.zeros(len(found), dtype=bool)
+    for rule in rules:
+        if not rule.refines:
+            continue
+        mine = found.loc[found["rule"] == rule.id, place]
+        seen = pd.MultiIndex.from_frame(found[place]).isin(pd.MultiIndex.from_frame(mine))
+        drop |= found["rule"].isin(rule.refines).to_numpy() & seen
+    return found[~drop].reset_index(drop=True)
 
 
 def _number(
     frame: gpd.GeoDataFrame,
-    rule: Rule,
-    change: Change,
+    rules: Sequence[Rule],
     districts: gpd.GeoDataFrame,
     units: gpd.GeoDataFrame | None,
 ) -> gpd.GeoDataFrame:
-    """Give each case its zones and its number: by district, from north to south, then from west to east."""
+    """Give each case its zones, its number (by district, from north to south, then west to east) and its rank."""
+    shapes = frame.geometry.to_numpy()
+    by_id = {rule.id: rule.line_code or rule.line for rule in rules}
+    order = {code: at for at, code in reversed(list(enumerate(by_id.values())))}
+    points = shapely.get_coordinates(shapely.point_on_surface(shapes))
     frame = frame.assign(
-        district=_largest_zone(frame, districts),
-        unit_code=_largest_zone(frame, units) if units is not None and len(units) else "",
-        reported=~frame["outcome"].isin(["small", "sliver"]),
+        district=largest_zone(shapes, districts, where="districts"),
+        unit_code=largest_zone(shapes, units, where="units") if units is not None and len(units) else "",
+        reported=~frame["outcome"].isin(QUIET),
+        code=frame["rule"].map(by_id),
+        east=points[:, 0].round(2),
+        north=points[:, 1].round(2),
     )
-    points = shapely.get_coordinates(shapely.point_on_surface(frame.geometry.to_numpy()))
-    frame = frame.assign(east=points[:, 0].round(2), north=points[:, 1].round(2))
+    frame["turn"] = frame["code"].map(order)
     frame = frame.sort_values(
-        ["reported", "district", "north", "east"], ascending=[False, True, False, True], kind="stable"
-    )
-    count = frame.groupby(["reported", "district"]).cumcount() + 1
-    year = change.date_after.year
-    code = rule.line_code or rule.line
+        ["turn", "reported", "district", "north", "east"],
+        ascending=[True, False, True, False, True],
+        kind="stable",
+    ).reset_index(drop=True)
+    count = frame.groupby(["code", "reported", "district", "year"]).cumcount() + 1
     frame["finding_id"] = [
         f"{code}-{district or '0'}-{year}-{'' if reported else 'S'}{n:03d}"
-        for district, reported, n in zip(frame["district"], frame["reported"], count, strict=True)
+        for code, district, year, reported, n in zip(
+            frame["code"], frame["district"], frame["year"], frame["reported"], count, strict=True
+        )
     ]
-    return frame[CASE_COLUMNS].reset_index(drop=True)
-
-
-def _largest_zone(frame: gpd.GeoDataFrame, zones: gpd.GeoDataFrame) -> list[str]:
-    """Code of the zone that holds the largest part of each shape; empty when none does."""
-    shapes, areas = frame.geometry.to_numpy(), zones.geometry.to_numpy()
-    codes = zones["code"].astype(str).to_numpy()
-    row, zone = shapely.STRtree(areas).query(shapes, predicate="intersects")
-    size = shapely.area(shapely.intersection(shapes[row], areas[zone]))
-    found = [""] * len(frame)
-    for at in np.lexsort((codes[zone], size)):  # ascending: the largest is written last
-        found[row[at]] = str(codes[zone[at]])
-    return found
+    ranked = frame[frame["reported"]].sort_values(
+        ["level", "share", "area_m2", "finding_id"], ascending=[False, False, False, True], kind="stable"
+    )
+    frame["rank"] = 0
+    frame.loc[ranked.index, "rank"] = np.arange(1, len(ranked) + 1)
+    frame.loc[~frame["reported"], "space_code"] = ""
+    return frame[CASE_COLUMNS]

@@ -7,14 +7,17 @@ normal. Levels come from the rule's own map of outcomes, so a planner changes th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from workbench.rules.rule import Rule
 
 NO_DATA = -1
+MISFIT = "不符"
+"""Outcome of an activity rule: what was built does not fit the activity stated for it."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def path(
     target_year: int,
     year: int,
     op: str,
+    last: float | None = None,
 ) -> Outcome:
     """Judge a value against the straight path from the base year to the target.
 
@@ -115,13 +119,17 @@ def path(
     ----------
     rule : Rule
         ``parameters["behind"]`` and ``["far_behind"]`` are the deviations (shares of the whole way) that call for
-        attention and for measures. Outcomes: ``on_path``, ``behind``, ``far_behind``.
+        attention and for measures. With ``parameters["running"] = true`` a value that is behind is far behind
+        when last year's was behind too, and only then; without last year's value there is no judgement.
+        Outcomes: ``on_path``, ``behind``, ``far_behind``.
     value, base, target : float
         Value of ``year``, of ``base_year`` and of ``target_year`` in one unit.
     base_year, target_year, year : int
         Calendar years; after the target year the target itself is expected.
     op : str
         ``>=`` when more is better, ``<=`` when less is better.
+    last : float, optional
+        Value of the year before ``year``.
 
     Returns
     -------
@@ -130,27 +138,40 @@ def path(
     """
     if value is None or base is None or _missing(value, base, target) or target == base:
         return Outcome(NO_DATA, "no_data")
-    part = min(1.0, (year - base_year) / (target_year - base_year))
-    expected = base + (target - base) * part
     sign = 1.0 if op in (">=", ">") else -1.0
-    deviation = sign * (value - expected) / abs(target - base)
-    if deviation < float(rule.parameters.get("far_behind", -0.15)):
+    limit = float(rule.parameters.get("behind", -0.05))
+
+    def held(number: float, when: int) -> tuple[float, float]:
+        """Value expected for a year, and the deviation from it."""
+        part = min(1.0, (when - base_year) / (target_year - base_year))
+        expected = base + (target - base) * part
+        return expected, sign * (number - expected) / abs(target - base)
+
+    expected, deviation = held(value, year)
+    if rule.parameters.get("running"):
+        if last is None or _missing(last):
+            return Outcome(NO_DATA, "no_data", margin=deviation, threshold=expected)
+        twice = deviation < limit and held(last, year - 1)[1] < limit
+        name = "far_behind" if twice else "behind" if deviation < limit else "on_path"
+    elif deviation < float(rule.parameters.get("far_behind", -0.15)):
         name = "far_behind"
     else:
-        name = "behind" if deviation < float(rule.parameters.get("behind", -0.05)) else "on_path"
+        name = "behind" if deviation < limit else "on_path"
     return _outcome(rule, name, margin=deviation, threshold=expected)
 
 
 def trend(
     rule: Rule, *, value: float | None, earlier: Mapping[int, float] | None, year: int, op: str
 ) -> Outcome:
-    """Judge the change on the latest earlier year; the slope over five or more points is Theil-Sen's.
+    """Judge the change on the latest earlier year, on the mean of three years, or the Theil-Sen slope.
 
     Parameters
     ----------
     rule : Rule
-        ``parameters["steady"]`` is the relative change that still counts as steady.
-        Outcomes: ``better``, ``steady``, ``worse``.
+        ``parameters["steady"]`` is the relative change that still counts as steady (a year, for slopes).
+        ``parameters["method"]``: ``last_year`` (when left out), ``mean3`` (the three years before, all known) or
+        ``theil_sen`` (five points or more; at least ``parameters["agreement"]`` of the slopes between pairs of
+        years must have the sign of the median one, else it is steady). Outcomes: ``better``, ``steady``, ``worse``.
     value : float
         Value of ``year``.
     earlier : mapping of year to value
@@ -163,24 +184,56 @@ def trend(
     Returns
     -------
     Outcome
-        ``margin`` is the signed relative change on the latest earlier year, positive when better (NaN from a
-        base of 0);
+        ``margin`` is the signed relative change on what it is compared with, positive when better (NaN from a
+        base of 0); for slopes the change a year as share of the median value, which is the ``threshold``;
         ``words["slope"]`` the median slope per year where there are five points or more.
     """
     known = {int(when): number for when, number in (earlier or {}).items() if not _missing(number)}
     known = {when: number for when, number in known.items() if when < year}
     if value is None or _missing(value) or not known:
         return Outcome(NO_DATA, "no_data")
-    last = known[max(known)]
     sign = 1.0 if op in (">=", ">") else -1.0
-    gain = sign * (value - last)
-    steady = float(rule.parameters.get("steady", 0.0)) * abs(last)
-    name = "worse" if gain < -steady else "better" if gain > steady else "steady"
-    change = gain / abs(last) if last else 0.0 if gain == 0 else math.nan
+    steady = float(rule.parameters.get("steady", 0.0))
     words: dict[str, float | str] = {"last_year": float(max(known))}
     if len(known) >= 4:
         words["slope"] = theil_sen({**known, year: value})
+    method = rule.parameters.get("method", "last_year")
+    if method == "theil_sen":
+        if "slope" not in words:
+            return Outcome(NO_DATA, "no_data")
+        return _slope(rule, {**known, year: value}, sign, words)
+    if method == "mean3":
+        three = [known.get(year - back) for back in (1, 2, 3)]
+        if any(number is None for number in three):
+            return Outcome(NO_DATA, "no_data")
+        last = sum(number for number in three if number is not None) / 3
+    else:
+        last = known[max(known)]
+    gain = sign * (value - last)
+    name = "worse" if gain < -steady * abs(last) else "better" if gain > steady * abs(last) else "steady"
+    change = gain / abs(last) if last else 0.0 if gain == 0 else math.nan
     return _outcome(rule, name, margin=change, threshold=last, words=words)
+
+
+def _slope(rule: Rule, series: Mapping[int, float], sign: float, words: Mapping[str, float | str]) -> Outcome:
+    """Judge the median slope of a series of five points or more."""
+    slopes = pair_slopes(series)
+    slope, middle = float(np.median(slopes)), float(np.median(list(series.values())))
+    agree = float((np.sign(slopes) == np.sign(slope)).mean()) if slope else 1.0
+    gain = sign * slope
+    flat = abs(slope) <= float(rule.parameters.get("steady", 0.0)) * abs(middle)
+    flat |= agree < float(rule.parameters.get("agreement", 0.0))
+    name = "steady" if flat else "worse" if gain < 0 else "better"
+    change = gain / abs(middle) if middle else 0.0 if gain == 0 else math.nan
+    return _outcome(rule, name, margin=change, threshold=middle, words=words)
+
+
+def pair_slopes(series: Mapping[int, float]) -> npt.NDArray[np.float64]:
+    """Slopes between all pairs of points of a series, per year."""
+    years = np.array(sorted(series), dtype=float)
+    values = np.array([series[int(year)] for year in years])
+    first, second = np.triu_indices(len(years), k=1)
+    return np.asarray((values[second] - values[first]) / (years[second] - years[first]))
 
 
 def theil_sen(series: Mapping[int, float]) -> float:
@@ -189,27 +242,29 @@ def theil_sen(series: Mapping[int, float]) -> float:
     >>> theil_sen({2015: 1.0, 2016: 2.0, 2017: 30.0, 2018: 4.0, 2019: 5.0})
     1.0
     """
-    years = np.array(sorted(series), dtype=float)
-    values = np.array([series[int(year)] for year in years])
-    first, second = np.triu_indices(len(years), k=1)
-    return float(np.median((values[second] - values[first]) / (years[second] - years[first])))
+    return float(np.median(pair_slopes(series)))
 
 
-def spatial_conflict(rule: Rule, *, area_m2: float, width_m: float, permit_state: str) -> Outcome:
-    """Judge land newly built on the wrong side of a line.
+def spatial_conflict(
+    rule: Rule, *, area_m2: float, width_m: float, permit_state: str, fits: bool = True
+) -> Outcome:
+    """Judge a change of land on the wrong side of a line.
 
     Parameters
     ----------
     rule : Rule
         ``parameters["min_area_m2"]``: reported from this area on the line upward, whatever its share of the patch;
         ``parameters["min_width_m"]``: thinner pieces are slivers of boundary mismatch.
-        Outcomes: ``small``, ``sliver``, and the permit states 已批, 批少占多, 未批先建, 过期, 无, 不确定.
+        Outcomes: ``small``, ``sliver``, and the permit states 已批, 批少占多, 未批先建, 过期, 无, 不确定; rules of an
+        activity also 不符.
     area_m2 : float
         Ellipsoidal area on the wrong side, m².
     width_m : float
         Mean width of that piece, m.
     permit_state : str
         How the piece is covered by permits.
+    fits : bool
+        Whether what stands there fits the activity stated for it; asked by rules of an activity only.
 
     Returns
     -------
@@ -221,8 +276,10 @@ def spatial_conflict(rule: Rule, *, area_m2: float, width_m: float, permit_state
     least = float(rule.parameters["min_area_m2"])
     if width_m < float(rule.parameters["min_width_m"]):
         name = "sliver"
+    elif area_m2 < least:
+        name = "small"
     else:
-        name = "small" if area_m2 < least else permit_state
+        name = permit_state if fits else MISFIT
     return _outcome(rule, name, margin=least - area_m2, threshold=least)
 
 
@@ -274,6 +331,36 @@ def freshness(rule: Rule, *, data_year: float | None, year: int) -> Outcome:
     return _outcome(rule, "fresh" if margin >= 0 else "stale", margin=margin, threshold=earliest)
 
 
+def peer_band(rule: Rule, *, value: float | None, peers: Sequence[float] | None) -> Outcome:
+    """Note a value outside the band of its peers: median ± ``k`` times the interquartile range.
+
+    Parameters
+    ----------
+    rule : Rule
+        ``parameters["k"]`` (1.5) and ``["least"]``, the number of peers without which there is no band (5).
+        Outcomes: ``inside``, ``outside``; being different is no fault, so neither is more than a note.
+    value : float
+        The value held against the others.
+    peers : sequence of float
+        Values of the peers in one unit, the value itself not among them; missing ones are left out.
+
+    Returns
+    -------
+    Outcome
+        ``threshold`` the median of the peers, ``margin`` the distance to the nearer edge of the band, negative
+        outside; ``words["low"]`` and ``["high"]`` its edges.
+    """
+    known = np.array([number for number in (peers or ()) if not _missing(number)], dtype=float)
+    if value is None or _missing(value) or len(known) < int(rule.parameters.get("least", 5)):
+        return Outcome(NO_DATA, "no_data")
+    low, middle, high = np.percentile(known, [25, 50, 75])
+    reach = float(rule.parameters.get("k", 1.5)) * (high - low)
+    margin = float(reach - abs(value - middle))
+    words: dict[str, float | str] = {"low": float(middle - reach), "high": float(middle + reach)}
+    name = "inside" if margin >= 0 else "outside"
+    return _outcome(rule, name, margin=margin, threshold=float(middle), words=words)
+
+
 KINDS: dict[str, Callable[..., Outcome]] = {
     "floor": floor,
     "cap": cap,
@@ -282,6 +369,7 @@ KINDS: dict[str, Callable[..., Outcome]] = {
     "spatial_conflict": spatial_conflict,
     "consistency": consistency,
     "freshness": freshness,
+    "peer_band": peer_band,
 }
 """Kind name as written in a rule -> the function that judges."""
 
@@ -295,6 +383,7 @@ OUTCOMES: dict[str, frozenset[str]] = {
     ),
     "consistency": frozenset({"agrees", "differs"}),
     "freshness": frozenset({"fresh", "stale"}),
+    "peer_band": frozenset({"inside", "outside"}),
 }
 """Outcomes each kind can give, besides ``no_data``; a rule's ``levels`` must name every one of them."""
 

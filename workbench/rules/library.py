@@ -11,12 +11,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from workbench.core.codes import groups, is_known
 from workbench.core.errors import DefinitionError
-from workbench.rules.kinds import KINDS, OUTCOMES
+from workbench.rules.kinds import KINDS, MISFIT, OUTCOMES
 from workbench.rules.rule import LEVELS, Case, Rule
 
 DEFINITIONS = Path(__file__).parent / "definitions"
 VERIFIABILITY = ("影像", "业务", "人工")
+SIDES = ("inside", "outside", "anywhere")
+SPATIAL_APPLIES = frozenset(
+    {"from", "to", "after", "after_not", "line_kind", "line_kind_not", "activity", "plausible"}
+)
+"""Keys of ``applies`` that spatial rules know."""
 REQUIRED = (
     "title_zh",
     "title_en",
@@ -73,8 +79,8 @@ def load_rules(packs: tuple[str, ...] | None = None) -> dict[str, Rule]:
 def available_packs() -> list[str]:
     """Names of the packs that ship with the package.
 
-    >>> available_packs()
-    ['control_lines', 'data_checks', 'targets']
+    >>> available_packs()[:3]
+    ['control_lines', 'data_checks', 'data_consistency']
     """
     return sorted(path.stem for path in DEFINITIONS.glob("*.toml"))
 
@@ -115,7 +121,8 @@ def make_rule(key: str, record: Mapping[str, Any], *, pack: str) -> Rule:
         Case(given=case["given"], level=int(case["level"]), margin=case.get("margin"))
         for case in record["cases"]
     )
-    rule = Rule(id=key, pack=pack, **{**record, "cases": cases})
+    listed = {name: tuple(record[name]) for name in ("refines", "permit_kinds") if name in record}
+    rule = Rule(id=key, pack=pack, **{**record, **listed, "cases": cases})
     _check(rule, where)
     return rule
 
@@ -125,12 +132,13 @@ def _check(rule: Rule, where: str) -> None:
         raise DefinitionError(
             "unknown kind", where=where, found=rule.kind, expected=f"one of {sorted(KINDS)}"
         )
-    if set(rule.levels) != OUTCOMES[rule.kind]:
+    wanted_levels = OUTCOMES[rule.kind] | ({MISFIT} if rule.applies.get("plausible") else set())
+    if set(rule.levels) != wanted_levels:
         raise DefinitionError(
             "levels do not name the outcomes of the kind",
             where=where,
             found=sorted(rule.levels),
-            expected=str(sorted(OUTCOMES[rule.kind])),
+            expected=str(sorted(wanted_levels)),
         )
     if wrong := [value for value in rule.levels.values() if value not in LEVELS]:
         raise DefinitionError("unknown level", where=where, found=wrong, expected="-1 to 4")
@@ -138,18 +146,40 @@ def _check(rule: Rule, where: str) -> None:
         raise DefinitionError(
             "unknown verifiability", where=where, found=rule.verifiability, expected="、".join(VERIFIABILITY)
         )
-    if rule.kind == "spatial_conflict" and (not rule.line or rule.side not in ("inside", "outside")):
-        raise DefinitionError("a spatial rule needs 'line' and 'side'", where=where, found=rule.side)
+    if rule.kind == "peer_band" and max(rule.levels.values()) > 1:
+        raise DefinitionError("differing from peers is a note only", where=where, found=dict(rule.levels))
+    if rule.kind == "spatial_conflict":
+        _check_spatial(rule, where)
     if len(rule.cases) < 2 or len({case.level for case in rule.cases}) < 2:
         raise DefinitionError(
             "two worked cases are needed, one on each side of the limit", where=where, found=len(rule.cases)
         )
-    wanted = set(inspect.signature(KINDS[rule.kind]).parameters) - {"rule"}
+    known = inspect.signature(KINDS[rule.kind]).parameters
+    wanted = {name for name, one in known.items() if one.default is one.empty} - {"rule"}
     for case in rule.cases:
-        if set(case.given) != wanted:
+        if not wanted <= set(case.given) <= set(known) - {"rule"}:
             raise DefinitionError(
                 "a worked case does not fit the kind",
                 where=where,
                 found=sorted(case.given),
                 expected=str(sorted(wanted)),
             )
+
+
+def _check_spatial(rule: Rule, where: str) -> None:
+    """Check what only spatial rules have: line, side, the change they look at, the limits."""
+    if not rule.line or rule.side not in SIDES:
+        raise DefinitionError("a spatial rule needs 'line' and 'side'", where=where, found=rule.side)
+    if unknown := sorted(set(rule.applies) - SPATIAL_APPLIES):
+        raise DefinitionError(
+            "unknown key in 'applies'", where=where, found=unknown, expected=str(sorted(SPATIAL_APPLIES))
+        )
+    if missing := sorted({"min_area_m2", "min_width_m"} - set(rule.parameters)):
+        raise DefinitionError("parameter missing", where=where, found=missing)
+    table = set(groups().index)
+    for key in ("from", "to"):
+        if (name := str(rule.applies.get(key, "construction")).removeprefix("not ")) not in table:
+            raise DefinitionError("unknown group of land classes", where=where, found=name)
+    listed = [one for key in ("after", "after_not", "plausible") for one in rule.applies.get(key, ())]
+    if unknown := [one for one in listed if one not in table and not is_known([one])[0]]:
+        raise DefinitionError("neither a land class nor a group", where=where, found=unknown)

@@ -13,7 +13,7 @@ from workbench.rules.rule import Rule
 
 
 @cache
-def _texts() -> dict[str, dict[str, dict[str, str]]]:
+def _texts() -> dict[str, Any]:
     texts: dict[str, Any] = tomllib.loads(Path(__file__).with_name("messages.toml").read_text("utf-8"))
     return texts
 
@@ -37,12 +37,17 @@ def of_outcome(rule: Rule, outcome: Outcome, definition: Indicator | None, lang:
     if definition is not None and rule.kind == "consistency":
         title += f" ({own})" if lang == "en" else f"（{own}）"
     texts = _texts()
-    words = texts.get(rule.kind, {}).get(outcome.outcome) or texts["any"]["no_data"]
+    words = texts["rule"].get(rule.id, {}).get(outcome.outcome) or texts.get(rule.kind, {}).get(
+        outcome.outcome
+    )
+    words = words or texts["any"]["no_data"]
     return words[lang].format(title=title)
 
 
 def of_case(rule: Rule, before: str, after: str, permit_state: str, lang: str) -> str:
     """Sentence of a case; it stays 疑似 (suspected) until a person has verified.
+
+    ``permit_state`` is the outcome: a permit state, or 不符 where what was built does not fit its activity.
 
     >>> from workbench.rules.library import load_rules
     >>> of_case(load_rules()["cl_permanent_farmland"], "旱地", "工业用地", "无", "zh")

@@ -80,9 +80,19 @@ class Rule:
     line_code: str = ""
     """Abbreviation of the line in case numbers."""
     side: str = "inside"
-    """``inside`` or ``outside`` the line is where construction is questioned."""
+    """Where a change is questioned: ``inside`` or ``outside`` the line, or ``anywhere``."""
     applies: Mapping[str, Any] = field(default_factory=dict)
-    """What a target or indicator must be for the rule to judge it."""
+    """What a target, an indicator, a change of land or a line must be for the rule to judge it.
+
+    Spatial rules know ``from`` and ``to`` (a group of land classes, or ``not`` and a group), ``after`` and ``after_not``
+    (classes or groups), ``line_kind`` and ``line_kind_not`` (words in the line's ``kind``), ``activity`` (a code).
+    """
+    refines: tuple[str, ...] = ()
+    """Rules that say nothing of a patch which this rule judges."""
+    permit_kinds: tuple[str, ...] = ()
+    """Kinds of permit that allow the change; those that allow construction when empty."""
+    owner: str = ""
+    """Department that keeps the rule and answers for its limits."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Limits other than the threshold itself, such as the share of a cap that calls for attention."""
     tolerance: float = 0.0
@@ -108,4 +118,10 @@ class Rule:
         """
         return (self.valid_from is None or self.valid_from <= on) and (
             self.valid_to is None or on <= self.valid_to
+        )
+
+    def in_force_during(self, first: date, last: date) -> bool:
+        """Whether the rule is in force on any day from ``first`` to ``last``."""
+        return (self.valid_from is None or self.valid_from <= last) and (
+            self.valid_to is None or first <= self.valid_to
         )

@@ -12,7 +12,7 @@ from workbench.rules.kinds import NO_DATA, Outcome, judge
 from workbench.rules.rule import Rule
 
 if TYPE_CHECKING:
-    from workbench.rules.evaluate import Context
+    from workbench.rules.context import Context
 
 KEPT_WITHIN = 0.01
 """A constraint whose base misses the target by no more than this share was kept in the base year: it binds at once."""
@@ -27,6 +27,8 @@ def judge_targets(context: Context, rules: Sequence[Rule]) -> None:
             continue
         base = base_of(context, target, rules)
         for rule in rules:
+            if rule.indicator not in ("*", target.indicator):
+                continue
             if rule.kind in ("floor", "cap"):
                 _judge_limit(context, rule, target, row, base)
             elif rule.kind == "path":
@@ -100,6 +102,8 @@ def _judge_path(
     if context.year >= target.year or target.op == "==":
         return
     if pd.isna(row["value"]):
+        if rule.parameters.get("running"):
+            return
         context.add(rule, Outcome(NO_DATA, "no_data"), row, suffix=str(target.year))
         return
     goal = goal_of(target, row["unit"])
@@ -118,7 +122,10 @@ def _judge_path(
         target_year=int(target.year),
         year=context.year,
         op=target.op,
+        last=context.series(target.indicator).get(context.year - 1),
     )
+    if rule.parameters.get("running") and outcome.level == NO_DATA:
+        return  # two years are needed; the plain path says what one can say
     context.add(rule, outcome, row, suffix=str(target.year))
 
 
@@ -126,7 +133,7 @@ def _judge_trend(context: Context, rule: Rule) -> None:
     by_target = {target.indicator: target.op for target in context.city.targets if target.op != "=="}
     for indicator, row in context.city_rows.items():
         definition = context.definitions.get(indicator)
-        if definition is None:
+        if definition is None or rule.indicator not in ("*", indicator):
             continue
         op = OP_OF_DIRECTION.get(definition.direction) or by_target.get(indicator)
         if op is None:
@@ -135,3 +142,51 @@ def _judge_trend(context: Context, rule: Rule) -> None:
         outcome = judge(rule, value=row["value"], earlier=earlier, year=context.year, op=op)
         if outcome.level != NO_DATA:
             context.add(rule, outcome, row)
+
+
+def judge_peers(context: Context, rules: Sequence[Rule]) -> None:
+    """Hold values against peers: those of other cities (table ``peers``), or the districts against one another.
+
+    The table has ``indicator, city, value`` and ``unit`` and ``year`` where known. Of districts each one outside the band
+    of the others is a finding; one inside is not.
+    """
+    for rule in rules:
+        if rule.kind != "peer_band":
+            continue
+        for indicator, row in context.city_rows.items():
+            if rule.indicator not in ("*", indicator) or pd.isna(row["value"]):
+                continue
+            if rule.applies.get("among") == "districts":
+                _judge_districts(context, rule, indicator)
+            else:
+                outcome = judge(rule, value=row["value"], peers=_peer_values(context, indicator, row["unit"]))
+                if outcome.level != NO_DATA:
+                    context.add(rule, outcome, row)
+
+
+def _peer_values(context: Context, indicator: str, unit: str) -> list[float]:
+    """Values of other cities in the unit of the indicator; empty when the city has no table of peers."""
+    year = context.year if context.data.years("peers") else None
+    if not context.data.has("peers", year):
+        return []
+    table = context.data.table("peers", year)
+    table = table[(table["indicator"] == indicator) & (table["city"] != context.city.name)]
+    if "year" in table and len(table):
+        table = table[table["year"].astype(int) == context.year]
+    units = table["unit"].fillna(unit) if "unit" in table else [unit] * len(table)
+    return [
+        float(value) if own == unit else convert(float(value), own, unit)
+        for value, own in zip(table["value"], units, strict=True)
+    ]
+
+
+def _judge_districts(context: Context, rule: Rule, indicator: str) -> None:
+    """Note the districts that lie outside the band of the other districts; amounts that add up are not compared."""
+    rows = context.districts(indicator)
+    if rows.empty or not str(rows["denominator"].iloc[0]):
+        return
+    for row in rows.to_dict("records"):
+        others = rows.loc[rows["zone"] != row["zone"], "value"].astype(float).tolist()
+        outcome = judge(rule, value=row["value"], peers=others)
+        if outcome.outcome == "outside":
+            context.add(rule, outcome, row)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 from scipy.ndimage import distance_transform_edt, label, minimum_filter
 
+from workbench.samples.form import Form
 from workbench.samples.ground import Ground, outline
 from workbench.samples.space import (
     BOTTOM,
@@ -48,7 +49,7 @@ class Cover:
     unit: Array
     """Planning unit, 1 to number of units."""
     core: Array
-    """Cells inside the outer ring road (城区)."""
+    """Cells of the 城区."""
 
 
 CODES = ["", "0101", "0102", "0103", "0201", "0202", "0301", "0302", "0305", "0307", "0404", "05H1", "0508",
@@ -73,7 +74,7 @@ def _fields(seed: int, ground: Ground) -> tuple[Array, Array, Array]:
     """Farmland pattern: code, key of the field, region (the village that works it)."""
     rng = stream(seed, "fields")
     x, y = cell_centres()
-    places = np.r_[ground.villages[:, :2], ground.towns[:, :2]]
+    places = np.r_[ground.villages[::2, :2], ground.towns[:, :2]]
     region = _regions(places)
     count = len(places)
     turn = rng.uniform(0, np.pi / 2, count).astype(np.float32)[region]
@@ -182,27 +183,90 @@ def _units(seed: int, ground: Ground) -> tuple[Array, Array]:
     return near[row, column] + 1, np.array(parents)
 
 
-def _block_use(rng: np.random.Generator, ring: Array, size_ha: Array, wet: Array) -> Array:
-    """Land use of city blocks by the ring they lie in (0 innermost)."""
-    uses = ["0701", "05H1", "08H1", "08H2", "08H2A", "0809", "0810", "0810A", "0601", "0508", "1005", "09"]
-    shares = np.array(
-        [
-            [0.46, 0.26, 0.07, 0.08, 0.00, 0.02, 0.07, 0.03, 0.00, 0.00, 0.01, 0.00],
-            [0.56, 0.12, 0.04, 0.09, 0.02, 0.02, 0.08, 0.01, 0.03, 0.01, 0.01, 0.01],
-            [0.44, 0.07, 0.02, 0.07, 0.05, 0.03, 0.08, 0.00, 0.15, 0.06, 0.02, 0.01],
-            [0.60, 0.12, 0.05, 0.08, 0.00, 0.02, 0.05, 0.01, 0.05, 0.02, 0.00, 0.00],
-        ]
-    )
-    edges = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
-    pick = (rng.random(len(ring))[:, None] > edges[ring]).sum(axis=1).clip(0, len(uses) - 1)
-    code: Array = np.array([OF[use] for use in uses])[pick]
-    code[wet & (rng.random(len(ring)) < 0.6)] = OF["0810"]
-    code[(size_ha < 0.7) & (code != OF["0810"])] = OF["05H1"]
+_USES = [
+    "0701",
+    "05H1",
+    "08H1",
+    "08H2",
+    "08H2A",
+    "0809",
+    "0810",
+    "0810A",
+    "0601",
+    "0508",
+    "1005",
+    "09",
+    "1201",
+]
+_SHARES = {
+    "old": [0.50, 0.24, 0.07, 0.07, 0.00, 0.02, 0.07, 0.03, 0.00, 0.00, 0.00, 0.00, 0.00],
+    "homes": [0.58, 0.09, 0.03, 0.09, 0.00, 0.02, 0.12, 0.02, 0.02, 0.01, 0.01, 0.01, 0.00],
+    "fringe": [0.50, 0.06, 0.02, 0.08, 0.00, 0.03, 0.13, 0.02, 0.09, 0.03, 0.01, 0.01, 0.02],
+    "works": [0.11, 0.03, 0.01, 0.02, 0.00, 0.03, 0.07, 0.00, 0.55, 0.15, 0.02, 0.00, 0.01],
+    "campus": [0.30, 0.07, 0.02, 0.07, 0.37, 0.02, 0.14, 0.01, 0.00, 0.00, 0.00, 0.00, 0.00],
+    "business": [0.34, 0.32, 0.12, 0.06, 0.00, 0.02, 0.10, 0.04, 0.00, 0.00, 0.00, 0.00, 0.00],
+    "town": [0.58, 0.13, 0.05, 0.08, 0.00, 0.02, 0.06, 0.01, 0.05, 0.02, 0.00, 0.00, 0.00],
+}
+"""Shares of land uses (_USES) by the character of the quarter."""
+
+
+def _characters(seed: int, ground: Ground, form: Form, streets: Streets) -> list[str]:
+    """Character of each quarter: works near rail and rim, one or two campuses, a business quarter by the river."""
+    rng = stream(seed, "quarters")
+    middle = shapely.get_coordinates(shapely.centroid(streets.quarters))
+    away = np.hypot(*(middle - np.array(ground.core)).T)
+    main = streets.rail.geometry[streets.rail["line_id"] == "L9"].iloc[0]
+    to_rail = shapely.distance(main, shapely.points(middle))
+    late = sample(form.reach, middle[:, 0], middle[:, 1])
+    found = np.where(away < 1050, "old", np.where(late < 2900, "homes", "fringe")).astype(object)
+    outer = np.flatnonzero((late > 2500) & (late < form.limits[-1] + 600))
+    score = late[outer] / 2500 - to_rail[outer] / 2600 + rng.normal(0, 0.35, len(outer))
+    ranked = outer[np.argsort(-score, kind="stable")]
+    found[ranked[: max(2, round(0.30 * len(outer)))]] = "works"
+    found[ranked[-2:]] = "campus"
+    river = sample(ground.to_river_m, middle[:, 0], middle[:, 1])
+    bank = np.flatnonzero((away > 1100) & (away < 3000) & (found == "homes"))
+    if len(bank):
+        found[bank[np.argsort(river[bank], kind="stable")[:2]]] = "business"
+    return [str(name) for name in found]
+
+
+def _block_use(rng: np.random.Generator, character: Array, size_ha: Array, wet: Array, busy: Array) -> Array:
+    """Land use of city blocks by the character of their quarter."""
+    edges = np.array([np.cumsum(_SHARES[name]) / np.sum(_SHARES[name]) for name in character])
+    pick = (rng.random(len(character))[:, None] > edges).sum(axis=1).clip(0, len(_USES) - 1)
+    code: Array = np.array([OF[use] for use in _USES])[pick]
+    code[busy & (code == OF["0701"]) & (rng.random(len(code)) < 0.10)] = OF["05H1"]
+    code[wet & (rng.random(len(code)) < 0.6)] = OF["0810"]
+    small = (size_ha < 0.35) & (code != OF["0810"])
+    code[small] = np.where(rng.random(int(small.sum())) < 0.42, OF["0810"], OF["05H1"])
     return code
 
 
-def _settle(seed: int, ground: Ground, streets: Streets, region: Array) -> tuple[Array, Array, Array, Array]:
-    """Blocks and roads: code once built, year, CZCSXM and key."""
+def _number_blocks(inside: Array, streets: Streets) -> tuple[Array, Array, Array]:
+    """Blocks between streets, long ones cut across in the direction of their quarter's streets.
+
+    Returns the number of each cell's block, the cells in each block and the quarter of each cell (from 1).
+    """
+    x, y = cell_centres()
+    quarter = burn_values(streets.quarters, np.arange(len(streets.quarters)) + 1)
+    turn = np.r_[0.0, streets.turns].astype(np.float32)[quarter]
+    block, count = label(inside)
+    dx, dy = (x - LEFT).astype(np.float32), (y - BOTTOM).astype(np.float32)
+    size = np.bincount(block.ravel(), minlength=count + 1)
+    cut = np.where(size > 160, 1, 0)[block]
+    u, v = dx * np.cos(turn) + dy * np.sin(turn), dy * np.cos(turn) - dx * np.sin(turn)
+    across = np.where((block * 7919 % 13 < 6), u, v)
+    stripe = np.floor(across / np.float32(128)).astype(np.int64) % 64
+    key = block.astype(np.int64) * 64 + stripe * cut
+    flat, number = np.unique(key, return_inverse=True)
+    return number.reshape(N, N), flat, quarter
+
+
+def _settle(
+    seed: int, ground: Ground, form: Form, streets: Streets
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Blocks and roads: code once built, year, CZCSXM and key; and the cells of the 城区."""
     rng = stream(seed, "settle")
     x, y = cell_centres()
     built = np.zeros((N, N), dtype=np.uint8)
@@ -213,65 +277,59 @@ def _settle(seed: int, ground: Ground, streets: Streets, region: Array) -> tuple
     rank = roads["road_class"].map(CLASSES.index).to_numpy()
     order = np.argsort(-rank, kind="stable")
     road = burn_values(wide.to_numpy()[order], rank[order] + 1)
-    core = burn([streets.rings[2]])
-    towns = burn_values([outline(a, b, r) for a, b, r in ground.towns], np.arange(len(ground.towns)) + 1)
+    core = burn([form.city])
+    towns = burn_values(form.towns, np.arange(len(form.towns)) + 1)
     wet = ground.river_mask | burn([ground.lake.buffer(25), ground.reservoir])
     inside = (core | (towns > 0)) & (road == 0) & ~wet
-    block, count = label(inside)
-    half = rng.integers(0, 2, count + 1)
-    split = (np.where(half[block] == 1, x, y) // 135).astype(np.int64) % 2
-    key = block.astype(np.int64) * 2 + split
-    flat, number = np.unique(key, return_inverse=True)
-    number = number.reshape(N, N)
+    number, flat, quarter = _number_blocks(inside, streets)
     size = np.bincount(number.ravel())
-    middle_x = np.bincount(number.ravel(), np.broadcast_to(x, (N, N)).ravel()) / size
-    middle_y = np.bincount(number.ravel(), np.broadcast_to(y, (N, N)).ravel()) / size
-    place = shapely.points(middle_x, middle_y)
-    ring = np.where(
-        shapely.contains(streets.rings[0], place),
-        0,
-        np.where(shapely.contains(streets.rings[1], place), 1, 2),
-    )
-    ring = np.where(sample(towns, middle_x, middle_y) > 0, 3, ring)
-    code = _block_use(rng, ring, size / 100, sample(ground.to_river_m, middle_x, middle_y) < 140)
-    years = _block_years(rng, ring, np.hypot(middle_x - ground.core[0], middle_y - ground.core[1]), code)
-    is_block = inside & (flat[number] > 1)
+
+    def mean(values: Array) -> Array:
+        found: Array = np.bincount(number.ravel(), np.broadcast_to(values, (N, N)).ravel()) / size
+        return found
+
+    middle_x, middle_y = mean(x), mean(y)
+    characters = np.array(["fringe", *_characters(seed, ground, form, streets)])
+    in_town = sample(towns, middle_x, middle_y) > 0
+    character = np.where(in_town, "town", characters[sample(quarter, middle_x, middle_y)])
+    main = roads.geometry[roads["road_class"].isin(["primary", "secondary"])].to_numpy()
+    busy = np.zeros(len(size), dtype=bool)
+    middles: Array = np.asarray(shapely.points(middle_x, middle_y))
+    busy[shapely.STRtree(middles).query(main, predicate="dwithin", distance=90)[1]] = True
+    code = _block_use(rng, character, size / 100, sample(ground.to_river_m, middle_x, middle_y) < 140, busy)
+    years = _block_years(rng, in_town, mean(form.reach), form.limits)
+    is_block = inside & (flat[number] >= 64)
     built[is_block] = code[number][is_block]
     since[is_block] = years[number][is_block]
     town[is_block] = np.where(towns > 0, 2, 1)[is_block]
     built_key = np.where(is_block, number + 10, 0).astype(np.int64)
-    homes = burn_values(
-        [outline(a, b, r) for a, b, r in ground.villages], np.arange(len(ground.villages)) + 1
-    )
-    ragged = smooth_noise(rng, 180) > -0.75
-    village = (homes > 0) & ragged & ~inside & ~wet & (road == 0)
-    grown = np.hypot(x - np.r_[0, ground.villages[:, 0]][homes], y - np.r_[0, ground.villages[:, 1]][homes])
-    outer = grown > 0.82 * np.r_[1, ground.villages[:, 2]][homes]
+    homes = burn_values([outline(a, b, r) for a, b, r in form.villages], np.arange(len(form.villages)) + 1)
+    village = (homes > 0) & ~core & (towns == 0) & ~wet & (road == 0) & (smooth_noise(rng, 180) > -0.9)
+    grown = np.hypot(x - np.r_[0, form.villages[:, 0]][homes], y - np.r_[0, form.villages[:, 1]][homes])
+    outer = grown > 0.85 * np.r_[1, form.villages[:, 2]][homes]
     built[village], town[village] = OF["0702"], 3
-    since[village] = np.where(outer, rng.choice([2010, 2017, NEVER], len(ground.villages) + 1)[homes], 2005)[
-        village
-    ]
+    later = rng.choice([2010, 2017, NEVER], len(form.villages) + 1)[homes]
+    since[village] = np.where(outer, later, 2005)[village]
     built_key[village] = 1_000_000 + homes[village]
     _roads_in(road, core | (towns > 0), homes > 0, core, since, built, town, built_key)
     rail = (
         burn(streets.rail.geometry[streets.rail["line_id"] == "L9"].buffer(13).to_list()) & ~ground.river_mask
     )
     built[rail], since[rail], town[rail], built_key[rail] = OF["1001"], 2008, 0, 3_000_000
-    return built, since, town, built_key
+    return built, since, town, built_key, core
 
 
-def _block_years(rng: np.random.Generator, ring: Array, from_core_m: Array, code: Array) -> Array:
-    """Year in which each block was built, later outwards."""
-    late = from_core_m / 4300 + rng.normal(0, 0.16, len(ring)) - 0.08 * (code == OF["0601"])
-    years = np.select(
-        [late < 0.70, late < 0.86, late < 1.0, late < 1.018], [2008, 2018, 2023, 2025], default=NEVER
-    )
-    dice = rng.random(len(ring))
+def _block_years(rng: np.random.Generator, in_town: Array, reach: Array, limits: Array) -> Array:
+    """Year in which each block was built, later outwards; some are never built."""
+    late = reach + rng.normal(0, 210, len(reach))
+    years = np.select([late < limit for limit in limits], [2008, 2018, 2023, 2025], default=NEVER)
+    years = np.where(reach < 1700, 2005, years)
+    dice = rng.random(len(reach))
     towns = np.select(
-        [dice < 0.66, dice < 0.78, dice < 0.88, dice < 0.895], [2008, 2018, 2022, 2025], default=NEVER
+        [dice < 0.72, dice < 0.82, dice < 0.90, dice < 0.912], [2008, 2018, 2022, 2025], default=NEVER
     )
-    years = np.where(ring == 3, towns, years)
-    return np.where(ring == 0, 2005, years)
+    found: Array = np.where(in_town, towns, years)
+    return found
 
 
 def _roads_in(
@@ -285,7 +343,7 @@ def _roads_in(
     key: Array,
 ) -> None:
     """Write road cells: city and town streets with the blocks beside them, the others as they are."""
-    beside = minimum_filter(since, size=7)
+    beside = minimum_filter(since, size=9)
     minor = road - 1 >= CLASSES.index("tertiary")
     is_road = road > 0
     street = is_road & urban
@@ -302,19 +360,18 @@ def _roads_in(
     key[is_road] = (2_000_000 + tile)[is_road]
 
 
-def make_cover(seed: int, ground: Ground, streets: Streets) -> tuple[Cover, Array]:
+def make_cover(seed: int, ground: Ground, form: Form, streets: Streets) -> tuple[Cover, Array]:
     """Cover rasters and the district of each planning unit."""
-    field_code, field_key, region = _fields(seed, ground)
+    field_code, field_key, _ = _fields(seed, ground)
     wood_code, wood_key = _woods(seed, ground)
     hill = ground.hills > 0.30
     rural, key = np.where(hill, wood_code, field_code), np.where(hill, wood_key, field_key)
     _waters(seed, ground, rural, key)
-    built, since, town, built_key = _settle(seed, ground, streets, region)
+    built, since, town, built_key, core = _settle(seed, ground, form, streets)
     unit, parents = _units(seed, ground)
     water = np.isin(rural, [OF["1101"], OF["1102"], OF["1103"]])
     drop = water & (built != OF["1003"]) & (built != OF["1004"])
     built[drop], since[drop], town[drop], built_key[drop] = 0, NEVER, 0, 0
-    core = burn([streets.rings[2]])
     return Cover(rural, built, since, town, key, built_key, unit, core), parents
 
 

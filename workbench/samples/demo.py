@@ -18,24 +18,21 @@ import shapely
 from workbench.core.codes import raster_code
 from workbench.core.paths import atomic_dir
 from workbench.samples import truth
+from workbench.samples.arterials import make_arterials
 from workbench.samples.cover import CODES, OF, Cover, make_cover
 from workbench.samples.dossier import make_change_patches, make_papers
 from workbench.samples.fabric import Fabric, cut_in, make_fabric, parcels_of
-from workbench.samples.ground import Ground, make_ground, outline
-from workbench.samples.people import (
-    make_buildings,
-    make_bus_stops,
-    make_facilities,
-    make_flows,
-    make_parks,
-    make_population,
-    make_statistics,
-)
+from workbench.samples.form import Form, make_form
+from workbench.samples.ground import Ground, make_ground
+from workbench.samples.houses import make_buildings
+from workbench.samples.people import make_bus_stops, make_parks, make_population
 from workbench.samples.planning import Plan, make_plan
 from workbench.samples.planting import Patch, make_patches
-from workbench.samples.sensor import DATES, Scene, lasting_texture, make_image, plot_tone
+from workbench.samples.sensor import DATES, Scene, lasting_texture, make_image, paved, plot_tone
+from workbench.samples.services import make_facilities
 from workbench.samples.space import CRS, TRANSFORM, YEARS, Array, N, burn, burn_values, sample
 from workbench.samples.streets import Streets, make_streets
+from workbench.samples.tables import make_flows, make_statistics
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +48,7 @@ class Land:
     """What all layers are made from."""
 
     ground: Ground
+    form: Form
     streets: Streets
     cover: Cover
     fabric: Fabric
@@ -65,13 +63,15 @@ class Land:
 def make_land(seed: int) -> Land:
     """Ground, streets, parcels' fabric, planning lines and planted patches for one seed."""
     ground = make_ground(seed)
-    streets = make_streets(seed, ground)
-    cover, parents = make_cover(seed, ground, streets)
+    arterials = make_arterials(seed, ground)
+    form = make_form(seed, ground, arterials)
+    streets = make_streets(seed, ground, form, arterials)
+    cover, parents = make_cover(seed, ground, form, streets)
     serial = pd.Series(parents).groupby(parents).cumcount().to_numpy() + 1
     codes = np.array([f"{DISTRICT_CODES[p - 1]}{k:03d}" for p, k in zip(parents, serial, strict=True)])
     names = np.array([f"{DISTRICTS[p - 1][:2]}{k:02d}单元" for p, k in zip(parents, serial, strict=True)])
     whole = make_fabric(cover)
-    plan = make_plan(seed, ground, streets, whole, names)
+    plan = make_plan(seed, ground, form, arterials.old_ring, whole, names)
     patches = make_patches(seed, whole, plan)
     fabric = cut_in(
         whole,
@@ -80,7 +80,7 @@ def make_land(seed: int) -> Land:
         np.full(len(patches), 3),
     )
     return Land(
-        ground, streets, cover, fabric, whole, plan, patches, codes, DISTRICT_CODES[parents - 1], names
+        ground, form, streets, cover, fabric, whole, plan, patches, codes, DISTRICT_CODES[parents - 1], names
     )
 
 
@@ -98,11 +98,11 @@ def zone_layers(land: Land) -> dict[str, gpd.GeoDataFrame]:
         {"code": DISTRICT_CODES, "name": DISTRICTS, "name_en": DISTRICTS_EN}, geometry=outlines, crs=CRS
     )
     whole = shapely.union_all(outlines)
-    ring = shapely.set_precision(land.streets.rings[2], 0.01)
-    wider = land.streets.rings[2].buffer(900).simplify(20)
+    inner = shapely.set_precision(land.form.city, 0.01)
+    wider = land.form.city.buffer(1100).buffer(-350).simplify(25)
     scopes = gpd.GeoDataFrame(
         {"scope": ["市域", "城区", "中心城区"]},
-        geometry=[whole, ring, shapely.set_precision(wider, 0.01)],
+        geometry=[whole, inner, shapely.set_precision(wider, 0.01)],
         crs=CRS,
     )
     return {"districts": districts, "units": frame, "scopes": scopes}
@@ -154,9 +154,7 @@ def people_by_district(
 ) -> dict[int, Any]:
     """Population, urban population and people over 60 by district and year; urban lives in city and towns."""
     tree = shapely.STRtree(zones["districts"].geometry.to_numpy())
-    urban = land.streets.rings[2]
-    towns = shapely.union_all([outline(x, y, r) for x, y, r in land.ground.towns])
-    settled = urban.union(towns)
+    settled = shapely.union_all([land.form.city, *land.form.towns])
     shapely.prepare(settled)
     found = {}
     for year, cells in population.items():
@@ -176,15 +174,19 @@ def people_by_district(
     return found
 
 
-def _write_land(land: Land, zones: dict[str, Any], out: Path, seed: int) -> dict[int, gpd.GeoDataFrame]:
+def _write_land(
+    land: Land, zones: dict[str, Any], out: Path, seed: int
+) -> tuple[dict[int, gpd.GeoDataFrame], dict[int, Array]]:
+    """Write zones, lines, land use and papers; parcels and code rasters by year."""
     for name, frame in (zones | land.plan.lines).items():
         write_vector(frame, out, name)
     numbers = np.array([0] + [raster_code(code) for code in CODES[1:]], dtype=np.uint8)
-    parcels = {}
+    parcels, codes = {}, {}
     for year in YEARS:
         parcels[year] = parcels_of(land.fabric, year, land.unit_codes, land.unit_district)
         write_vector(parcels[year], out, f"land_use_{year}")
-        write_raster(numbers[burn_codes(parcels[year])], out / f"land_use_raster_{year}.tif", nodata=0)
+        codes[year] = burn_codes(parcels[year])
+        write_raster(numbers[codes[year]], out / f"land_use_raster_{year}.tif", nodata=0)
     revised = revise(parcels[2024], seed)
     write_vector(revised, out, "land_use_2024_revised")
     write_raster(land.ground.dem, out / "dem.tif", nodata=-9999.0)
@@ -192,7 +194,7 @@ def _write_land(land: Land, zones: dict[str, Any], out: Path, seed: int) -> dict
     write_vector(projects, out, "projects")
     write_vector(permits, out, "permits")
     write_vector(make_change_patches(land.fabric, land.patches), out, "change_patches_2025")
-    return parcels | {-2024: revised}
+    return parcels, codes
 
 
 def standing(houses: gpd.GeoDataFrame, year: int) -> gpd.GeoDataFrame:
@@ -213,11 +215,13 @@ def _write_people(
     population = make_population(seed, land.ground, land.cover, land.unit_district)
     for year, cells in population.items():
         write_vector(cells, out, f"population_{year}")
-    write_vector(make_facilities(seed, population[2025], parcels[2025]), out, "facilities")
+    district = np.r_[0, np.unique(land.unit_district, return_inverse=True)[1]][land.cover.unit]
+    sites = make_facilities(seed, population[2025], parcels[2025], land.form, district)
+    write_vector(sites, out, "facilities")
     for year in IMAGE_YEARS:
         write_vector(standing(houses, year), out, f"buildings_{year}")
     middle = shapely.get_coordinates(shapely.centroid(zones["units"].geometry.to_numpy()))
-    for year in IMAGE_YEARS:
+    for year in YEARS:
         xy = shapely.get_coordinates(population[year].geometry.to_numpy())
         unit = sample(land.cover.unit, xy[:, 0], xy[:, 1]) - 1
         people = np.bincount(unit, population[year]["population"], minlength=len(middle))
@@ -249,7 +253,8 @@ def _write_images(
     cover = land.cover
     for year in IMAGE_YEARS:
         key = np.where(cover.since <= year, cover.built_key + (1 << 42), cover.rural_key)
-        scene = Scene(codes[year], plot_tone(key), burn(standing(houses, year).geometry.to_list()))
+        tone = np.where(paved(codes[year]), np.float32(0), plot_tone(key))
+        scene = Scene(codes[year], tone, burn(standing(houses, year).geometry.to_list()))
         for number in range(1, len(DATES) + 1):
             step(f"imagery {year}-{DATES[number - 1]}", 0.5 + 0.2 * (year == 2025) + 0.06 * number)
             image = make_image(seed, year, number, scene, land.ground, texture)
@@ -287,9 +292,8 @@ def build(out_dir: Path, seed: int = 20250, progress: Step | None = None) -> Pat
         land = make_land(seed)
         step("layers", 0.35)
         zones = zone_layers(land)
-        parcels = _write_land(land, zones, folder, seed)
+        parcels, codes = _write_land(land, zones, folder, seed)
         step("people", 0.5)
-        codes = {year: burn_codes(parcels[year]) for year in IMAGE_YEARS}
         houses = make_buildings(seed, land.ground, parcels[2025], land.cover, land.patches)
         with ThreadPoolExecutor(1) as images:
             waiting = images.submit(_write_images, land, codes, houses, folder, seed, step)

@@ -36,7 +36,7 @@ class Fabric:
     unit: Array
     """Planning unit, 1 to n."""
     core: Array
-    """Whether inside the outer ring road."""
+    """Whether in the 城区."""
     planted: Array
     """Number of the planted patch, 0 for none."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+import shapely.affinity
 import shapely.ops
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -48,7 +49,7 @@ class Ground:
     towns: Array
     """Easting, northing, radius in metres; (number, 3)."""
     villages: Array
-    """Easting, northing, radius in metres; (number, 3)."""
+    """Easting, northing, radius in metres; (number, 3). Those that the city swallows are taken out later."""
 
 
 def _curve(rng: np.random.Generator, knots: Array, wiggle_m: float) -> Any:
@@ -116,9 +117,12 @@ def _blob(rng: np.random.Generator, x: float, y: float, radius_m: float, roughne
 
 
 def outline(x: float, y: float, radius_m: float) -> Any:
-    """Uneven outline of a town or village; the same place always has the same."""
+    """Uneven, stretched outline of a village; the same place always has the same."""
     rng = np.random.default_rng([int(x), int(y)])
-    return _blob(rng, x, y, radius_m, 0.20)
+    shape = _blob(rng, x, y, radius_m, 0.42)
+    stretch = rng.uniform(1.0, 1.65)
+    longer = shapely.affinity.scale(shape, stretch**0.5, stretch**-0.5, origin=(x, y))
+    return shapely.affinity.rotate(longer, float(rng.uniform(0, 180)), origin=(x, y))
 
 
 def _scatter(
@@ -154,8 +158,9 @@ def make_ground(seed: int) -> Ground:
     river_mask = burn([rivers])
     to_river = (distance_transform_edt(~river_mask) * CELL).astype(np.float32)
     lift = (
-        0.95 * v + 0.85 * (1 - u) - 1.17 + 0.075 * smooth_noise(rng, 5200) + 0.035 * smooth_noise(rng, 1900)
-    )
+        0.95 * v + 0.85 * (1 - u) - 1.17 + 0.075 * smooth_noise(rng, 5200) + 0.06 * smooth_noise(rng, 1900)
+        + 0.022 * smooth_noise(rng, 700)
+    )  # fmt: skip
     from_core = np.hypot(x - core[0], y - core[1]) / 1000
     lift -= 0.9 * np.exp(-((from_core / 5.2) ** 2))
     lift += 0.22 * np.exp(-(((u - 0.93) / 0.07) ** 2) - ((v - 0.30) / 0.09) ** 2)
@@ -178,14 +183,14 @@ def make_ground(seed: int) -> Ground:
     hills = hills.astype(np.float32)
     dry = (hills < 0.12) & (to_river > 350) & ~burn([lake.buffer(250), reservoir.buffer(300)])
     edge = np.minimum(np.minimum(x - LEFT, LEFT + SIDE - x), np.minimum(y - BOTTOM, BOTTOM + SIDE - y))
-    places = _scatter(rng, dry & (edge > 1300), 7, 3300, [(*core, 5900.0)])
+    places = _scatter(rng, dry & (edge > 1300), 7, 3300, [(*core, 6300.0)])
     towns = np.array([(a, b, rng.uniform(480, 780)) for a, b in places])
-    gaps = [(*core, 4900.0)] + [(a, b, r + 650) for a, b, r in towns]
+    gaps = [(*core, 2600.0)] + [(a, b, r + 330) for a, b, r in towns]
     homes = (
-        (hills < 0.45) & (to_river > 180) & (edge > 500) & ~burn([lake.buffer(150), reservoir.buffer(150)])
+        (hills < 0.45) & (to_river > 180) & (edge > 350) & ~burn([lake.buffer(150), reservoir.buffer(150)])
     )
-    spots = _scatter(rng, homes, 125, 830, gaps)
-    villages = np.array([(a, b, rng.uniform(70, 165)) for a, b in spots])
+    spots = _scatter(rng, homes, 330, 560, gaps)
+    villages = np.array([(a, b, float(np.clip(rng.lognormal(4.86, 0.33), 70, 245))) for a, b in spots])
     near = sample(to_river, villages[:, 0], villages[:, 1])
     villages = villages[near > villages[:, 2] + 40]
     return Ground(

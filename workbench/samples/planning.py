@@ -9,10 +9,12 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+import shapely.affinity
 from scipy.ndimage import gaussian_filter
 
 from workbench.samples.cover import NEVER, OF
 from workbench.samples.fabric import Fabric, polygon_parts, unite
+from workbench.samples.form import Form
 from workbench.samples.ground import Ground, outline
 from workbench.samples.space import (
     BOTTOM,
@@ -20,12 +22,12 @@ from workbench.samples.space import (
     LEFT,
     SIDE,
     Array,
+    burn,
     polygons,
     sample,
     smooth_noise,
     stream,
 )
-from workbench.samples.streets import Streets
 
 APPROVED = "2021-12-30"
 """Date on which the plan was approved."""
@@ -78,26 +80,12 @@ def _smooth(shape: Any, radius_m: float) -> Any:
     return shape.buffer(radius_m).buffer(-2 * radius_m).buffer(radius_m).simplify(3.0)
 
 
-def _boundary(ground: Ground, streets: Streets, seed: int) -> tuple[Any, list[Any]]:
-    """Development boundary and its parts: the city and the towns."""
-    rng = stream(seed, "boundary")
-    parts = [streets.rings[2].buffer(260)]
-    for x, y, radius in ground.towns:
-        parts.append(outline(x, y, radius).buffer(130))
-    core = np.array(ground.core)
-    angle = rng.uniform(-0.3, 0.3)
-    parts[0] = parts[0].union(
-        shapely.Point(*(core + 4300 * np.array([np.cos(angle), np.sin(angle)]))).buffer(900)
-    )
-    whole = _smooth(shapely.union_all(parts), 120)
-    return whole, polygon_parts(whole)
-
-
 def _red_line(ground: Ground, fabric: Fabric, boundary: Any, seed: int) -> list[Any]:
     """Parts of the ecological red line in the hills and at the reservoir."""
     rng = stream(seed, "red")
-    field = gaussian_filter(ground.hills * (ground.dem > 90), 12) + 0.12 * smooth_noise(rng, 2600)
-    inner = field > 0.62
+    field = gaussian_filter(ground.hills * (ground.dem > 90), 12) + 0.16 * smooth_noise(rng, 2600)
+    field += 0.11 * smooth_noise(rng, 900)
+    inner = field > 0.66
     shapes, _ = polygons(inner.astype(np.int32), inner)
     big = [_smooth(shape, 70) for shape in shapes if shape.area > 6e5]
     lake = _smooth(ground.reservoir.buffer(190), 60)
@@ -106,6 +94,18 @@ def _red_line(ground: Ground, fabric: Fabric, boundary: Any, seed: int) -> list[
     near = built[shapely.STRtree(built).query(whole, predicate="dwithin", distance=40)]
     whole = whole.difference(shapely.union_all([boundary.buffer(60), *shapely.buffer(near, 40)]))
     return [part for part in polygon_parts(whole) if part.area > 1e5]
+
+
+def _reserve(seed: int, ground: Ground, red: Any) -> Any:
+    """Nature reserve: the high part of the largest piece of the red line, with an uneven edge."""
+    rough = smooth_noise(stream(seed, "reserve"), 1700)
+    height = gaussian_filter(ground.dem, 25)
+    inside = burn([red.buffer(-60)])
+    high = inside & (height + 38 * rough > np.quantile(height[inside], 0.45))
+    shapes, _ = polygons(high.astype(np.int32), high)
+    return max(
+        polygon_parts(_smooth(max(shapes, key=lambda part: part.area), 70)), key=lambda part: part.area
+    )
 
 
 def _farmland(fabric: Fabric, boundary: Any, red: Any, seed: int) -> Array:
@@ -123,20 +123,23 @@ def _farmland(fabric: Fabric, boundary: Any, red: Any, seed: int) -> Array:
 
 
 def _urban_lines(
-    ground: Ground, streets: Streets, fabric: Fabric, boundary: Any
+    ground: Ground, old_ring: Any, fabric: Fabric, boundary: Any
 ) -> dict[str, list[tuple[str, str, str, str | None, Any]]]:
     """Green, blue, purple and yellow line, flood, heritage and industrial lines."""
     last = fabric.codes[:, -1]
-    core = shapely.Point(*ground.core)
+
+    def old(share: float) -> Any:
+        return shapely.affinity.scale(old_ring, share, share)
+
     green = unite(fabric.shapes[last == OF["0810"]], np.zeros((last == OF["0810"]).sum(), dtype=int))[0]
     yellow = fabric.shapes[(last == OF["0809"]) & (shapely.area(fabric.shapes) > 4000)][:40]
     works = fabric.shapes[np.isin(last, [OF["0601"], OF["0508"]])]
     industry = polygon_parts(shapely.union_all(works).buffer(60).buffer(-75).buffer(15))
-    old_town = core.buffer(430).intersection(streets.rings[0]).simplify(2)
+    old_town = old(0.52).intersection(shapely.affinity.rotate(old(0.60), 20))
     water = ground.rivers.union(ground.lake)
     in_city = boundary.buffer(300)
     sites = [
-        shapely.Point(x, y).buffer(60 + 12 * (k % 4)) for k, (x, y, _) in enumerate(ground.villages[::9])
+        shapely.Point(x, y).buffer(60 + 12 * (k % 4)) for k, (x, y, _) in enumerate(ground.villages[::12])
     ]
     return {
         "green_line": [
@@ -153,14 +156,14 @@ def _urban_lines(
             for k, g in enumerate(polygon_parts(_smooth(ground.rivers.buffer(110), 40)))
         ],
         "heritage_line": [
-            ("古城保护范围", "历史城区", "2016-05-20", None, core.buffer(620)),
+            ("古城保护范围", "历史城区", "2016-05-20", None, old(0.86)),
             *[(f"文物保护单位{k + 1}", "文物保护单位", "2018-03-01", None, g) for k, g in enumerate(sites)],
             (
                 "待公布文物点",
                 "文物保护单位",
                 "2026-02-01",
                 None,
-                core.buffer(700).difference(core.buffer(640)),
+                old(0.97).difference(old(0.90)),
             ),
         ],
         "industrial_line": [
@@ -171,9 +174,11 @@ def _urban_lines(
     }
 
 
-def make_plan(seed: int, ground: Ground, streets: Streets, fabric: Fabric, unit_names: Array) -> Plan:
+def make_plan(
+    seed: int, ground: Ground, form: Form, old_ring: Any, fabric: Fabric, unit_names: Array
+) -> Plan:
     """Planning lines for one seed; the borders of permanent farmland are borders of fields."""
-    boundary, parts = _boundary(ground, streets, seed)
+    boundary, parts = form.boundary, polygon_parts(form.boundary)
     red_parts = _red_line(ground, fabric, boundary, seed)
     red = shapely.union_all(red_parts)
     chosen = _farmland(fabric, boundary, red, seed)
@@ -205,8 +210,8 @@ def make_plan(seed: int, ground: Ground, streets: Streets, fabric: Fabric, unit_
     new = max(polygon_parts(strip.buffer(-15).buffer(15)), key=lambda part: part.area)
     red_rows.append(("生态保护红线增补", "水土保持", "2025-04-15", None, new))
     mine = max(red_parts, key=lambda part: part.area).representative_point()
-    hill_edge = shapely.Point(mine.x + 3300, mine.y - 1500).buffer(420)
-    reserve = _smooth(max(red_parts, key=lambda part: part.area).buffer(-350), 100)
+    hill_edge = outline(mine.x + 3300, mine.y - 1500, 430)
+    reserve = _reserve(seed, ground, max(red_parts, key=lambda part: part.area))
     lines: dict[str, list[tuple[str, str, str, str | None, Any]]] = {
         "permanent_farmland": rows,
         "ecological_red_line": red_rows,
@@ -217,7 +222,7 @@ def make_plan(seed: int, ground: Ground, streets: Streets, fabric: Fabric, unit_
         "mineral_line": [
             ("示范石灰岩矿区", "矿产资源控制线", "2015-01-01", "2024-12-31", hill_edge.difference(red))
         ],
-        **_urban_lines(ground, streets, fabric, boundary),
+        **_urban_lines(ground, old_ring, fabric, boundary),
     }
     return Plan(
         {role: lines_frame(role, lines[role]) for role in PREFIX},

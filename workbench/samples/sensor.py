@@ -133,6 +133,11 @@ def make_image(seed: int, year: int, number: int, scene_of: Scene, ground: Groun
     return Image(bands, hidden)
 
 
+def paved(code: Array) -> Array:
+    """Cells of roads and railways, by their code as an index into CODES."""
+    return np.isin(code, [CODES.index(name) for name in ("1001", "1003", "1004")])
+
+
 def _worn(classes: Array, scene_of: Scene, number: int) -> Array:
     """Classes as they look on the day: some fields lie ploughed, weedy or flooded, some yards are green or bare."""
     turn = np.mod(scene_of.plot * 7.31 + 0.37 * number, 1.0)
@@ -141,7 +146,7 @@ def _worn(classes: Array, scene_of: Scene, number: int) -> Array:
     look[field & (turn < 0.11)] = 5
     look[field & (turn >= 0.11) & (turn < 0.19)] = 2
     look[field & (turn >= 0.19) & (turn < (0.24 if number == 1 else 0.20))] = 3
-    yard = (classes == 4) & ~scene_of.roof
+    yard = (classes == 4) & ~scene_of.roof & ~paved(scene_of.code)
     look[yard & (turn < 0.12)] = 5
     look[yard & (turn > 0.90)] = 2
     look[(classes == 1) & (turn < 0.05)] = 2

@@ -1,4 +1,4 @@
-"""Roads of the demo city: rings, radials, street grids, village lanes, noded into one graph."""
+"""Roads of the demo city: main roads, a street pattern for each quarter, village lanes, noded into one graph."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import shapely
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from workbench.samples.ground import Ground, outline
-from workbench.samples.space import BOTTOM, CRS, LEFT, SIDE, Array, stream
+from workbench.samples.arterials import Arterials, Drawn, meander
+from workbench.samples.form import Form
+from workbench.samples.ground import Ground
+from workbench.samples.space import BOTTOM, CRS, LEFT, SIDE, Array, sample, stream
 
 CLASSES = ["motorway", "trunk", "primary", "secondary", "tertiary", "residential", "service", "track"]
 SPEED = dict(zip(CLASSES, [100, 70, 60, 50, 40, 30, 20, 15], strict=True))
@@ -40,39 +42,50 @@ NAMES = [
 
 @dataclass(frozen=True)
 class Streets:
-    """The road network and the outlines it hangs on."""
+    """The road network and the quarters whose streets follow one pattern."""
 
     roads: gpd.GeoDataFrame
-    rings: list[Any]
-    """Areas inside the inner, middle and outer ring road."""
     rail: gpd.GeoDataFrame
     stations: gpd.GeoDataFrame
+    quarters: Array
+    """Quarters of the city, polygons."""
+    turns: Array
+    """Direction of the streets of each quarter, radians from east."""
 
 
-def _ring(core: tuple[float, float], radius_m: float, phase: Array) -> Any:
-    angle = np.linspace(0, 2 * np.pi, 145)[:-1]
-    wave = 1 + 0.07 * np.sin(2 * angle + phase[0]) + 0.035 * np.sin(3 * angle + phase[1])
-    return shapely.Polygon(
-        np.c_[
-            core[0] + 1.08 * radius_m * wave * np.cos(angle), core[1] + 0.96 * radius_m * wave * np.sin(angle)
-        ]
-    )
+class _Bend:
+    """A smooth displacement of the plane: long swings everywhere, short ones in the old city."""
+
+    def __init__(self, rng: np.random.Generator, core: Array) -> None:
+        self.core = core
+        length = np.r_[rng.uniform(900, 2600, 5), rng.uniform(330, 560, 5)]
+        angle = rng.uniform(0, 2 * np.pi, 10)
+        self.wave = 2 * np.pi / length[:, None] * np.c_[np.cos(angle), np.sin(angle)]
+        self.phase = rng.uniform(0, 2 * np.pi, (2, 10))
+        self.size = np.r_[0.016 * length[:5], 0.032 * length[5:]]
+
+    def __call__(self, xy: Array) -> Array:
+        away = np.hypot(*(xy - self.core).T)
+        local = np.where(np.arange(10) < 5, 1.0, np.exp(-((away / 1500) ** 2))[:, None])
+        turn = (xy - self.core) @ self.wave.T
+        moved: Array = xy + np.stack(
+            [(self.size * local * np.sin(turn + self.phase[k])).sum(axis=1) for k in (0, 1)], axis=1
+        )
+        return moved
 
 
 def _grid(
-    centre: tuple[float, float], half_m: float, step_m: float, turn: float, phase: Array, bend_m: float
+    rng: np.random.Generator, centre: tuple[float, float], half_m: float, step_m: float, turn: float
 ) -> tuple[list[Any], list[int]]:
-    """Two families of gently bent street lines around a centre, with their running number."""
-    t = np.linspace(-half_m, half_m, int(half_m / 20))
+    """Two families of street lines around a centre, unevenly apart, with their running number."""
     lines, numbers = [], []
-    count = int(half_m / step_m)
-    for family in (0, 1):
-        for k in range(-count, count + 1):
-            at = k * step_m + 0.17 * step_m * np.sin(2.1 * k + phase[family])
-            u, v = (t, np.full_like(t, at)) if family == 0 else (np.full_like(t, at), t)
-            du = bend_m * np.sin(v / 1900 + phase[2]) + 0.4 * bend_m * np.sin(u / 900 + phase[3])
-            dv = bend_m * np.sin(u / 2100 + phase[4]) + 0.4 * bend_m * np.sin(v / 1000 + phase[5])
-            u, v = u + du, v + dv
+    for family, stretch in ((0, 1.0), (1, rng.uniform(1.0, 1.45))):
+        steps = step_m * stretch * rng.uniform(0.72, 1.28, int(2.4 * half_m / (step_m * stretch)) + 2)
+        offsets = np.cumsum(steps) - steps.sum() / 2
+        for k, at in enumerate(offsets[np.abs(offsets) < half_m]):
+            u, v = (np.array([-half_m, half_m]), np.array([at, at]))
+            if family == 1:
+                u, v = v, u
             x = centre[0] + u * np.cos(turn) - v * np.sin(turn)
             y = centre[1] + u * np.sin(turn) + v * np.cos(turn)
             lines.append(shapely.LineString(np.c_[x, y]))
@@ -80,95 +93,105 @@ def _grid(
     return lines, numbers
 
 
-def _meander(rng: np.random.Generator, start: Array, end: Array) -> Any:
-    """Road from start to end that swings a little."""
-    length = float(np.hypot(*(end - start)))
-    t = np.linspace(0, 1, max(8, int(length / 150)))
-    normal = np.array([-(end - start)[1], (end - start)[0]]) / length
-    swing = length * 0.03 * (rng.normal() * np.sin(np.pi * t) + 0.5 * rng.normal() * np.sin(2 * np.pi * t))
-    return shapely.LineString(start + (end - start) * t[:, None] + normal * swing[:, None])
+def _quarter_seeds(rng: np.random.Generator, form: Form, core: Array) -> Array:
+    """Middles of the quarters, farther apart outwards."""
+    west, south, east, north = form.city.buffer(300).bounds
+    tries = np.c_[rng.uniform(west, east, 4000), rng.uniform(south, north, 4000)]
+    tries = np.r_[core[None], tries]
+    apart = 720 + 0.13 * np.hypot(*(tries - core).T)
+    kept: list[int] = []
+    for k, place in enumerate(tries):
+        if all(np.hypot(*(place - tries[j])) > max(apart[k], apart[j]) for j in kept):
+            kept.append(k)
+    found: Array = tries[kept]
+    return found
 
 
-def _raw_lines(seed: int, ground: Ground) -> tuple[list[tuple[Any, str]], list[Any]]:
-    """Roads as drawn, before noding, with their class; and the areas inside the rings."""
-    rng = stream(seed, "streets")
-    core = ground.core
-    phase = rng.uniform(0, 2 * np.pi, 6)
-    rings = [_ring(core, radius, phase) for radius in (1500.0, 2900.0, 4300.0)]
-    drawn: list[tuple[Any, str]] = [
-        (rings[0].exterior, "primary"), (rings[1].exterior, "primary"), (rings[2].exterior, "trunk"),
-    ]  # fmt: skip
-    turn = rng.uniform(-0.25, 0.25)
-    lines, numbers = _grid(core, 6000, 265, turn, phase, 55)
-    area = rings[2].buffer(9)
-    for line, k in zip(lines, numbers, strict=True):
-        kind = "secondary" if k % 4 == 0 else "tertiary" if k % 2 == 0 else "residential"
-        drawn += [(part, kind) for part in shapely.get_parts(shapely.intersection(line, area))]
-    box = shapely.box(LEFT, BOTTOM, LEFT + SIDE, BOTTOM + SIDE)
-    middle = np.array(core)
-    towns = ground.towns[:, :2]
-    passed: set[int] = set()
-    for k in range(8):
-        angle = turn + np.pi / 4 * k + 0.12 * rng.normal()
-        far = middle + 16_000 * np.array([np.cos(angle), np.sin(angle)])
-        stop = np.array(shapely.intersection(box, shapely.LineString([middle, far])).coords[-1])
-        away = towns - middle
-        turned = np.abs(np.angle(np.exp(1j * (np.arctan2(away[:, 1], away[:, 0]) - angle))))
-        first = middle + 1400 * np.array([np.cos(angle), np.sin(angle)])
-        if turned.min() < 0.36 and int(turned.argmin()) not in passed:
-            passed.add(int(turned.argmin()))
-            via = towns[int(turned.argmin())]
-            drawn += [(_meander(rng, first, via), "primary"), (_meander(rng, via, stop), "secondary")]
-        else:
-            drawn.append((_meander(rng, first, stop), "primary"))
-    for x, y, radius in ground.towns:
-        shape = outline(x, y, radius)
-        streets, numbers = _grid((x, y), radius * 1.3, 165, rng.uniform(0, 1.5), rng.uniform(0, 6, 6), 14)
+def _quarters(
+    rng: np.random.Generator, form: Form, ground: Ground, arterials: Arterials
+) -> tuple[Drawn, Array, Array]:
+    """Streets of the city quarter by quarter, the quarters' outlines and directions."""
+    core = np.array(ground.core)
+    seeds = _quarter_seeds(rng, form, core)
+    cells = shapely.get_parts(
+        shapely.voronoi_polygons(shapely.MultiPoint(seeds), extend_to=form.city.buffer(1500), ordered=True)
+    )
+    bend = _Bend(rng, core)
+    river = ground.river_line
+    drawn: list[tuple[Any, str]] = []
+    turns = []
+    swing = rng.uniform(0, 2 * np.pi, 2)
+    for seed, cell in zip(seeds, cells, strict=True):
+        away = float(np.hypot(*(seed - core)))
+        turn = arterials.turn + 0.22 * np.sin(seed[0] / 2600 + swing[0]) * np.clip(away / 2000, 0, 1.3)
+        turn += 0.16 * np.sin(seed[1] / 1900 + swing[1]) * np.clip(away / 2000, 0, 1.3) + rng.normal(0, 0.05)
+        near = river.project(shapely.Point(seed))
+        if river.distance(shapely.Point(seed)) < 900:
+            a, b = river.interpolate(near - 300), river.interpolate(near + 300)
+            along = float(np.arctan2(b.y - a.y, b.x - a.x))
+            turn = along + np.pi / 2 * round((turn - along) / (np.pi / 2))
+        turns.append(float(turn))
+        step = 165.0 if away < 1200 else rng.uniform(190, 240) if away < 2900 else rng.uniform(235, 310)
+        half = float(np.hypot(*(shapely.get_coordinates(cell) - seed).T).max()) + 20
+        lines, numbers = _grid(rng, (seed[0], seed[1]), half, step, float(turn))
+        for line, k in zip(lines, numbers, strict=True):
+            kind = "tertiary" if k % 3 == 1 else "residential"
+            drawn += [(part, kind) for part in shapely.get_parts(shapely.intersection(line, cell.buffer(3)))]
+    edges = shapely.get_parts(shapely.node(shapely.multilinestrings([cell.exterior for cell in cells])))
+    drawn += [(edge, "secondary") for edge in edges]
+    lines_all = shapely.transform(
+        shapely.segmentize(np.array([line for line, _ in drawn], dtype=object), 35), bend
+    )
+    warped = shapely.transform(shapely.segmentize(cells, 35), bend)
+    area = form.city.buffer(9)
+    shapely.prepare(area)
+    clipped = shapely.intersection(lines_all, area)
+    found = [
+        (part, kind)
+        for line, (_, kind) in zip(clipped, drawn, strict=True)
+        for part in shapely.get_parts(line)
+        if part.length > 20
+    ]
+    return found, warped, np.array(turns)
+
+
+def _town_streets(rng: np.random.Generator, form: Form, ground: Ground) -> Drawn:
+    """Street grids of the towns."""
+    drawn: Drawn = []
+    for (x, y, radius), shape in zip(ground.towns, form.towns, strict=True):
+        streets, numbers = _grid(rng, (x, y), radius * 2.2, 165, float(rng.uniform(0, 1.5)))
+        bend = _Bend(rng, np.array([x, y]))
         for line, k in zip(streets, numbers, strict=True):
             kind = "tertiary" if k % 3 == 0 else "residential"
-            drawn += [(part, kind) for part in shapely.get_parts(shapely.intersection(line, shape.buffer(5)))]
-        drawn.append((shape.exterior, "tertiary"))
-    order = np.argsort(np.arctan2(towns[:, 1] - middle[1], towns[:, 0] - middle[0]))
-    for a, b in zip(order, np.roll(order, -1), strict=True):
-        if np.hypot(*(towns[a] - towns[b])) < 9500:
-            drawn.append((_meander(rng, towns[a], towns[b]), "secondary"))
-    return [(shapely.intersection(line, box), kind) for line, kind in drawn], rings
+            bent = shapely.transform(shapely.segmentize(line, 35), bend)
+            parts = shapely.get_parts(shapely.intersection(bent, shape.buffer(4)))
+            drawn += [(part, kind) for part in parts]
+    return drawn
 
 
-def _link(
-    rng: np.random.Generator, drawn: list[tuple[Any, str]], places: Array, inner: Any
-) -> list[tuple[Any, str]]:
+def _link(rng: np.random.Generator, drawn: Drawn, places: Array) -> Drawn:
     """A lane from each village to the nearest road so far, a little past it so that the two cross."""
-    added: list[tuple[Any, str]] = []
-    # street grids end a little past the outline of their town, in stubs that are cut off later
-    open_road = [
-        line for line, kind in drawn if kind in ("trunk", "primary", "secondary") and not inner.covers(line)
-    ]
-    lines = list(shapely.get_parts(np.array([*open_road, *(a for a, _ in drawn if a.is_ring)], dtype=object)))
+    added: Drawn = []
+    lines = [line for line, _ in drawn]
     net = shapely.multilinestrings(lines)
     order = np.argsort(shapely.distance(shapely.points(places[:, :2]), net))
     for x, y, radius in places[order]:
         turn = rng.uniform(0, np.pi)
-        cross = [
-            shapely.LineString(
-                [
-                    (x - radius * 1.1 * np.cos(turn + a), y - radius * 1.1 * np.sin(turn + a)),
-                    (x + radius * 1.1 * np.cos(turn + a), y + radius * 1.1 * np.sin(turn + a)),
-                ]
-            )
-            for a in (0, np.pi / 2)
-        ]
+        cross = []
+        for angle in (turn, turn + np.pi / 2):
+            step = 1.05 * radius * np.array([np.cos(angle), np.sin(angle)])
+            cross.append(shapely.LineString([(x - step[0], y - step[1]), (x + step[0], y + step[1])]))
         reach = np.array(shapely.shortest_line(shapely.Point(x, y), net).coords)
         span = reach[1] - reach[0]
         past = reach[1] + span / max(float(np.hypot(*span)), 1.0) * 6
-        lane = _meander(rng, reach[0], past)
+        lane = meander(rng, reach[0], past)
         added += [(lane, "service"), *((line, "service") for line in cross)]
         lines.append(lane)
         net = shapely.multilinestrings(lines)
     return added
 
 
-def _noded(drawn: list[tuple[Any, str]]) -> tuple[Array, Array]:
+def _noded(drawn: Drawn) -> tuple[Array, Array]:
     """Segments between junctions with shared end points exactly equal, and the class of each."""
     lines = np.array([line for line, _ in drawn], dtype=object)
     rank = np.array([CLASSES.index(kind) for _, kind in drawn])
@@ -191,20 +214,42 @@ def _ends(parts: Array) -> tuple[Array, Array, int]:
     return node[: len(parts)], node[len(parts) :], int(node.max()) + 1
 
 
-def _tidy(parts: Array, kind: Array, rng: np.random.Generator, ground: Ground) -> tuple[Array, Array]:
+def _beside(parts: Array, kind: Array) -> Array:
+    """Segments that run close along a larger road."""
+    found = np.zeros(len(parts), dtype=bool)
+    for low, high, gap in (("residential", "secondary", 48.0), ("tertiary", "secondary", 42.0),
+                           ("residential", "tertiary", 34.0), ("secondary", "primary", 40.0)):  # fmt: skip
+        mine = np.flatnonzero(kind == CLASSES.index(low))
+        larger = (kind <= CLASSES.index(high)) & (kind > 0)
+        strip = shapely.union_all(shapely.buffer(parts[larger], gap, quad_segs=3, cap_style="flat"))
+        shapely.prepare(strip)
+        found[mine] |= shapely.covered_by(parts[mine], strip) & (shapely.length(parts[mine]) > 12)
+    return found
+
+
+def _tidy(
+    parts: Array, kind: Array, rng: np.random.Generator, ground: Ground, city: Any
+) -> tuple[Array, Array]:
     """Without stubs, without minor bridges, thinned at random, and connected."""
     water = shapely.union_all([ground.rivers, ground.lake, ground.reservoir]).buffer(4)
     shapely.prepare(water)
     minor = (kind == CLASSES.index("tertiary")) | (kind == CLASSES.index("residential"))
-    keep = ~(minor & shapely.intersects(water, parts))
+    wet = shapely.intersects(water, parts)
+    keep = ~(minor & wet)
+    local = (kind == CLASSES.index("secondary")) & shapely.covered_by(parts, city.buffer(10))
+    keep &= ~(local & wet & (rng.random(len(parts)) < 0.6))
     keep &= ~((kind == CLASSES.index("secondary")) & shapely.intersects(ground.lake, parts))
-    keep &= ~((kind == CLASSES.index("residential")) & (rng.random(len(parts)) < 0.12))
+    keep &= ~_beside(parts, kind)
+    middle = shapely.get_coordinates(shapely.line_interpolate_point(parts, 0.5, normalized=True))
+    old = np.hypot(*(middle - np.array(ground.core)).T) < 1200
+    keep &= ~((kind == CLASSES.index("residential")) & (rng.random(len(parts)) < np.where(old, 0.20, 0.13)))
     parts, kind = parts[keep], kind[keep]
-    for _ in range(3):
+    for _ in range(4):
         a, b, count = _ends(parts)
         degree = np.bincount(np.r_[a, b], minlength=count)
         stub = (degree[a] == 1) | (degree[b] == 1)
-        keep = ~(stub & (shapely.length(parts) < 25))
+        short = np.where((kind <= CLASSES.index("residential")) & (kind > 2), 45, 25)
+        keep = ~(stub & (shapely.length(parts) < short))
         parts, kind = parts[keep], kind[keep]
     walk = kind > 0
     a, b, count = _ends(parts)
@@ -215,19 +260,21 @@ def _tidy(parts: Array, kind: Array, rng: np.random.Generator, ground: Ground) -
     return parts[keep], kind[keep]
 
 
-def make_streets(seed: int, ground: Ground) -> Streets:
+def make_streets(seed: int, ground: Ground, form: Form, arterials: Arterials) -> Streets:
     """Road network, railway and stations for one seed."""
-    rng = stream(seed, "streets.more")
-    drawn, rings = _raw_lines(seed, ground)
-    drawn += _link(rng, drawn, ground.villages, rings[2].buffer(20))
+    rng = stream(seed, "streets")
+    drawn = list(arterials.drawn)
+    local, quarters, turns = _quarters(rng, form, ground, arterials)
+    lanes = _link(rng, drawn, form.villages)
+    drawn += local + _town_streets(rng, form, ground) + lanes
     core = np.array(ground.core)
-    south = _meander(
-        rng, np.array([LEFT, BOTTOM + 2600 + rng.uniform(-300, 300)]), np.array([LEFT + SIDE, BOTTOM + 3100])
+    south = meander(
+        rng, np.array([LEFT, BOTTOM + 2200 + rng.uniform(-300, 300)]), np.array([LEFT + SIDE, BOTTOM + 2700])
     )
-    east = _meander(rng, np.array([LEFT + 17_300, BOTTOM]), np.array([LEFT + 18_600, BOTTOM + SIDE]))
+    east = meander(rng, np.array([LEFT + 17_300, BOTTOM]), np.array([LEFT + 18_600, BOTTOM + SIDE]))
     drawn += [(south, "motorway"), (east, "motorway")]
     parts, kind = _noded(drawn)
-    parts, kind = _tidy(parts, kind, rng, ground)
+    parts, kind = _tidy(parts, kind, rng, ground, form.city)
     names = np.array(CLASSES)[kind]
     label = np.array([f"{NAMES[i % len(NAMES)]}{'大道' if k <= 2 else '路'}" for i, k in enumerate(kind)])
     label[kind >= CLASSES.index("residential")] = ""
@@ -243,21 +290,28 @@ def make_streets(seed: int, ground: Ground) -> Streets:
         geometry=parts,
         crs=CRS,
     )
-    rail, stations = _rail(rng, core)
-    return Streets(roads, rings, rail, stations)
+    rail, stations = _rail(rng, core, arterials.turn, form)
+    return Streets(roads, rail, stations, quarters, turns)
 
 
-def _rail(rng: np.random.Generator, core: Array) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+def _rail(
+    rng: np.random.Generator, core: Array, turn: float, form: Form
+) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
     """Two metro lines that cross near the centre and the main line, with their stations."""
-    turn = rng.uniform(-0.2, 0.2)
     lines, stations = [], []
-    for number, angle in enumerate((turn + 0.25, turn + 1.85)):
+    for number, angle in enumerate((turn + 0.12, turn + 1.75)):
         direction = np.array([np.cos(angle), np.sin(angle)])
-        line = _meander(rng, core - direction * 6200, core + direction * 6200)
+        ends = []
+        for sign in (-1, 1):
+            away = np.arange(3200.0, 6300.0, 100.0)
+            at = core + sign * direction * away[:, None]
+            urban = sample(form.reach, at[:, 0], at[:, 1]) < form.limits[-1]
+            ends.append(core + sign * direction * (float(away[urban].max()) if urban.any() else 3200.0))
+        line = meander(rng, ends[0], ends[1], 0.05)
         lines.append((f"L{number + 1}", f"轨道{number + 1}号线", line))
-        stops = shapely.line_interpolate_point(line, np.arange(350, line.length, 1180))
+        stops = shapely.line_interpolate_point(line, np.arange(250, line.length, 1090))
         stations += [(f"{number + 1}号线第{k + 1}站", f"L{number + 1}", stop) for k, stop in enumerate(stops)]
-    main = _meander(rng, np.array([LEFT, BOTTOM + 4300]), np.array([LEFT + SIDE, BOTTOM + 6600]))
+    main = meander(rng, np.array([LEFT, BOTTOM + 4300]), np.array([LEFT + SIDE, BOTTOM + 6600]))
     lines.append(("L9", "示范铁路", main))
     stations.append(("示范南站", "L9", main.interpolate(main.project(shapely.Point(core)))))
     rail = gpd.GeoDataFrame(

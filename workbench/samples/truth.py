@@ -18,6 +18,7 @@ scipy's Dijkstra (``truth_walk``). Conventions:
   there is none, at the node nearest to it.
 - **Rail 800 m, hospital 2 km**: straight distance in the plane of the city's CRS.
 - **Network densities** are of centre lines by class (``motorway`` to ``residential`` for TJ-B10), geodesic length.
+- **Trips to other cities** are those with exactly one end in a planning unit of the city.
 - **Park green per person** is of parks of kind ``park``; squares do not count.
 - **Violations**: area of a planted patch on the farmland or in the red line in force at the end of 2025, or outside
   the development boundary; it must be reported from 200 m² on. ``permit_state`` is what was planted.
@@ -26,7 +27,8 @@ scipy's Dijkstra (``truth_walk``). Conventions:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,8 @@ TOLERANCE_M2 = 200.0
 BASE_YEAR = 2019
 MU = 2000 / 3
 CITY = "city"
+CODES_START = "9901"
+"""First digits of the codes of the city's districts and units."""
 SETTLED = ("201", "201A", "202", "202A", "203", "203A")
 CONSTRUCTION = {"05H1", "0508", "0601", "0602", "0701", "0702", "08H1", "08H2", "08H2A", "0809", "0810", "0810A", "09",
                 "1001", "1002", "1003", "1004", "1005", "1109", "1201"}  # fmt: skip
@@ -70,10 +74,17 @@ def geod_area(shapes: Any) -> Array:
     """Ellipsoidal area of polygons in m²; 0 for what has none."""
     flat = np.asarray(shapes, dtype=object)
     parts, owner = shapely.get_parts(_to_degrees(flat), return_index=True)
-    found = np.zeros(len(flat))
-    for part, k in zip(parts, owner, strict=True):
-        if part.geom_type == "Polygon" and not part.is_empty:
-            found[k] += abs(GEOD.geometry_area_perimeter(shapely.orient_polygons(part))[0])
+    polygon = shapely.get_type_id(parts) == 3
+    parts, owner = parts[polygon], owner[polygon]
+    rings, part = shapely.get_rings(parts, return_index=True)
+    xy, ring = shapely.get_coordinates(rings, return_index=True)
+    ends = np.searchsorted(ring, np.arange(len(rings) + 1))
+    lon, lat = np.ascontiguousarray(xy[:, 0]), np.ascontiguousarray(xy[:, 1])
+    size = np.array(
+        [abs(GEOD.polygon_area_perimeter(lon[i:j], lat[i:j])[0]) for i, j in pairwise(ends.tolist())]
+    )
+    hole = np.r_[False, part[1:] == part[:-1]] if len(part) else np.zeros(0, dtype=bool)
+    found: Array = np.bincount(owner[part], np.where(hole, -size, size), minlength=len(flat))
     return found
 
 
@@ -93,6 +104,7 @@ class _Files:
     """The written layers, read back."""
 
     folder: Path
+    areas: dict[int, Array] = field(default_factory=dict)
 
     def read(self, name: str) -> Any:
         return gpd.read_parquet(self.folder / f"{name}.parquet")
@@ -107,6 +119,12 @@ class _Files:
         return self.read(
             "land_use_2024_revised" if year == 2024 and edition == "latest" else f"land_use_{year}"
         )
+
+    def area(self, year: int) -> Array:
+        """Area of each parcel of a year's latest edition in m²."""
+        if year not in self.areas:
+            self.areas[year] = geod_area(self.parcels(year).geometry.to_numpy())
+        return self.areas[year]
 
 
 @dataclass(frozen=True)
@@ -138,10 +156,20 @@ def _per(top: dict[str, float], bottom: dict[str, float], scale: float = 1.0) ->
     return {zone: top[zone] / bottom[zone] * scale for zone in top if bottom.get(zone, 0.0) > 0}
 
 
+def _area_within(shapes: Array, area: Array, region: Any) -> Array:
+    """Area of polygons inside a region; those wholly inside keep theirs."""
+    shapely.prepare(region)
+    whole = shapely.contains(region, shapes)
+    found: Array = np.where(whole, area, 0.0)
+    some = ~whole & shapely.intersects(region, shapes)
+    found[some] = geod_area(shapely.intersection(shapes[some], region))
+    return found
+
+
 def _land(files: _Files, zones: _Zones, year: int) -> tuple[Values, dict[str, float]]:
     """Indicators of land classes and of lines, and the construction land of each zone in m²."""
     land = files.parcels(year)
-    area, code, where = geod_area(land.geometry.to_numpy()), land["dlbm"], land["district"]
+    area, code, where = files.area(year), land["dlbm"], land["district"]
     group = code.str[:2]
     settled = land["czcsxm"].isin(SETTLED)
 
@@ -168,7 +196,7 @@ def _land(files: _Files, zones: _Zones, year: int) -> tuple[Values, dict[str, fl
         values[name] = _sum(zones, zones.codes, geod_area(shapely.intersection(zones.shapes, shape)) * scale)
     for name, role in (("TJ-A14", "ecological_red_line"), ("TJ-C09", "development_boundary")):
         pieces = land[settled]
-        inside = geod_area(shapely.intersection(pieces.geometry.to_numpy(), files.line(role, year)))
+        inside = _area_within(pieces.geometry.to_numpy(), area[settled], files.line(role, year))
         values[name] = _sum(zones, pieces["district"], inside * 1e-6)
     towns = total(land["czcsxm"].isin(SETTLED[:4]), 1.0)
     values["TJ-C11"] = _per(towns, _statistic(files, zones, "population_urban_1e4", year), 1e-4)
@@ -186,7 +214,7 @@ def _economy(files: _Files, zones: _Zones, year: int, built: dict[str, float]) -
     """Indicators with figures from the tables."""
     output = _statistic(files, zones, "gdp_1e8_cny", year)
     base = files.parcels(BASE_YEAR)
-    area = geod_area(base.geometry.to_numpy()) * base["dlbm"].isin(CONSTRUCTION)
+    area = files.area(BASE_YEAR) * base["dlbm"].isin(CONSTRUCTION)
     before = _per(_sum(zones, base["district"], area), _statistic(files, zones, "gdp_1e8_cny", BASE_YEAR))
     now = _per(built, output)
     return {
@@ -251,11 +279,14 @@ def _built(files: _Files, zones: _Zones, year: int) -> Values:
     tall = (houses["height_m"] > 100).to_numpy()
     inner = {CITY: float(zones.inner_area.sum()), **dict(zip(zones.codes, zones.inner_area, strict=True))}
     whole = {CITY: float(zones.area.sum()), **dict(zip(zones.codes, zones.area, strict=True))}
-    tree = shapely.STRtree(shapes)
+    tree, size = shapely.STRtree(shapes), geod_area(shapes)
     floor = []
     for zone in zones.inner:
         hits = tree.query(zone, predicate="intersects")
-        floor.append(float(geod_area(shapely.intersection(shapes[hits], zone)).sum()))
+        shapely.prepare(zone)
+        full = shapely.contains(zone, shapes[hits])
+        cut = geod_area(shapely.intersection(shapes[hits[~full]], zone))
+        floor.append(float(size[hits[full]].sum() + cut.sum()))
     roads = files.read("roads")
     schools = files.read("facilities").query("kind == 'university'").geometry.to_numpy()
 
@@ -274,6 +305,13 @@ def _built(files: _Files, zones: _Zones, year: int) -> Values:
         "TJ-E04": _per(length(motor, zones.shapes), whole, 1e3),
         "TJ-E05": _per(length(files.read("rail_lines").geometry.to_numpy(), zones.shapes), whole, 1e3),
     }
+
+
+def _journeys(files: _Files, year: int) -> Values:
+    """Daily trips with exactly one end in the city, in ten thousands."""
+    flows = pd.read_parquet(files.folder / f"od_flows_{year}.parquet")
+    here = [flows[end].str.startswith(CODES_START) for end in ("origin", "destination")]
+    return {"TJ-E06": {CITY: float(flows.loc[here[0] != here[1], "people"].sum()) / 1e4}}
 
 
 def _growth(files: _Files, zones: _Zones, fabric: Fabric, district: Array, year: int) -> Values:
@@ -348,7 +386,7 @@ def write_truth(folder: Path, patches: list[Patch], fabric: Fabric, unit_distric
         land, built = _land(files, zones, year)
         parts = (
             land, _economy(files, zones, year, built), _coverage(files, zones, year), _built(files, zones, year),
-            _growth(files, zones, fabric, unit_district, year),
+            _growth(files, zones, fabric, unit_district, year), _journeys(files, year),
         )  # fmt: skip
         for part in parts:
             for name, by_zone in part.items():
@@ -358,7 +396,7 @@ def write_truth(folder: Path, patches: list[Patch], fabric: Fabric, unit_distric
     _put(values, "TJ-A11", "2024@original", _sum(zones, first["district"], stock))
     for year in (2024, 2025):
         land_now = files.parcels(year)
-        wet = geod_area(land_now.geometry.to_numpy()) * land_now["dlbm"].isin(["1101", "1102", "1103"])
+        wet = files.area(year) * land_now["dlbm"].isin(["1101", "1102", "1103"])
         whole = {CITY: float(zones.area.sum()), **dict(zip(zones.codes, zones.area, strict=True))}
         _put(
             values,

@@ -10,8 +10,9 @@ import numpy as np
 
 from workbench.core.codes import survey_codes
 from workbench.views import style
+from workbench.views.cells import profile_text
 from workbench.views.charts import new_figure
-from workbench.views.layout import wrap
+from workbench.views.layout import display_width, wrap
 from workbench.views.numbers import date_text
 from workbench.views.text import plain
 
@@ -76,7 +77,7 @@ def sheet(
     axes.set(xlim=(minx, maxx), ylim=(miny, maxy), aspect="equal", xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, color="#4b5563", linewidth=0.9)
-    axes.set_facecolor("#f6f7f8")
+    axes.set_facecolor("#e8ecf0")
     figure.text(
         0.12 / total_w, 1 - TOP / 2 / total_h, title, fontsize=13.5, path_effects=style.heavy(), va="center", ha="left",
         color=style.INK,
@@ -210,13 +211,6 @@ def furnish(
     note(panel, notes)
 
 
-def halo(width: float = 2.6) -> list[Any]:
-    """Path effect that keeps letters readable on any colour."""
-    from matplotlib.patheffects import withStroke
-
-    return [withStroke(linewidth=width, foreground="white", alpha=0.92)]
-
-
 def names(axes: Axes, zones: gpd.GeoDataFrame, lang: str, *, extra: dict[str, str] | None = None) -> None:
     """District names inside their shapes, with an optional second line by code."""
     words = (
@@ -224,20 +218,69 @@ def names(axes: Axes, zones: gpd.GeoDataFrame, lang: str, *, extra: dict[str, st
         if lang == "en" and "name_en" in zones and zones["name_en"].notna().all()
         else zones["name"]
     )
-    for code, name, shape in zip(zones["code"], words, zones.geometry, strict=True):
-        point = label_point(shape)
-        second = (extra or {}).get(str(code), "")
+    texts = [
+        f"{name}\n{second}" if (second := (extra or {}).get(str(code), "")) else str(name)
+        for code, name in zip(zones["code"], words, strict=True)
+    ]
+    points = np.array([label_point(shape) for shape in zones.geometry])
+    places = part_labels(points, texts, metres_per_inch(axes))
+    for text, point, place in zip(texts, points, places, strict=True):
+        if np.hypot(*(place - point)) > 0.12 * metres_per_inch(axes):
+            axes.plot(*zip(point, place, strict=True), color="#1b2733", linewidth=0.6, zorder=19)
         axes.annotate(
-            f"{name}\n{second}" if second else str(name),
-            point,
+            text,
+            (float(place[0]), float(place[1])),
             ha="center",
             va="center",
             fontsize=9.2,
             color="#1b2733",
-            path_effects=halo(),
+            path_effects=style.halo(),
             linespacing=1.3,
             zorder=20,
         )
+
+
+def part_labels(
+    points: npt.NDArray[np.float64],
+    texts: Sequence[str],
+    unit: float,
+    *,
+    size: float = 9.2,
+    rounds: int = 200,
+) -> npt.NDArray[np.float64]:
+    """Centres of labels moved apart until their boxes no longer overlap (or the rounds are used up).
+
+    Parameters
+    ----------
+    points : array, shape (n, 2)
+        Where the labels would stand.
+    texts : sequence of str
+        Labels; lines are parted by a line feed.
+    unit : float
+        Map units an inch of paper.
+    size : float
+        Size of the letters, points.
+    """
+    em = size / 72 * unit
+    wide = np.array([max(display_width(line) for line in text.split("\n")) * 0.53 * em for text in texts])
+    high = np.array([(text.count("\n") + 1) * 1.3 * em for text in texts])
+    places = np.array(points, dtype=float)
+    for _ in range(rounds):
+        moved = False
+        for i in range(len(texts)):
+            for j in range(i):
+                gap = places[i] - places[j]
+                over = np.array([(wide[i] + wide[j]) / 2, (high[i] + high[j]) / 2]) - np.abs(gap)
+                if (over <= 0).any():
+                    continue
+                axis = int(np.argmin(over))
+                step = (over[axis] / 2 + 1e-6 * em) * (1.0 if gap[axis] >= 0 else -1.0)
+                places[i, axis] += step
+                places[j, axis] -= step
+                moved = True
+        if not moved:
+            break
+    return places
 
 
 def label_point(shape: Any) -> tuple[float, float]:
@@ -259,8 +302,11 @@ def layer(checkup: CheckupView, role: str, year: int | None = None) -> gpd.GeoDa
 
 
 def districts(checkup: CheckupView) -> gpd.GeoDataFrame:
-    """Districts with English names where the layer has them."""
-    zones: gpd.GeoDataFrame = checkup.data.zones("district")
+    """Districts with English names where the layer has them; the whole city where the profile has no districts."""
+    levels = getattr(checkup.city, "levels", {"district": None})
+    zones: gpd.GeoDataFrame = checkup.data.zones("district" if "district" in levels else "city")
+    if "district" not in levels:
+        return zones.assign(name_en=checkup.city.name_en)
     if "name_en" not in zones and checkup.data.has("districts"):
         whole = checkup.data.vector("districts")
         if "name_en" in whole and "code" in whole:
@@ -277,7 +323,7 @@ def sources_note(checkup: CheckupView, roles: Iterable[tuple[str, int | None]], 
     for role, year in roles:
         if checkup.data.has(role, year):
             source = checkup.data.source(role, year)
-            texts.append(str(source.source or ""))
+            texts.append(profile_text(checkup, source.source, lang))
             dates.append(date_text(source.date))
     lines = []
     if distinct := list(dict.fromkeys(text for text in texts if text)):
@@ -353,3 +399,37 @@ def _draw_raster(axes: Axes, raster: Any, bounds: Sequence[float] | None, cells:
         zorder=1,
     )
     return set(np.unique(groups[groups >= 0]).tolist())
+
+
+def city_name(checkup: CheckupView, lang: str) -> str:
+    """Name of the city in the language."""
+    return str(checkup.city.name_zh if lang == "zh" else checkup.city.name_en)
+
+
+def patch_key(**look: Any) -> Any:
+    """Legend handle of a fill."""
+    from matplotlib.patches import Patch
+
+    return Patch(**look)
+
+
+def line_key(**look: Any) -> Any:
+    """Legend handle of a line or a marker."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **look)
+
+
+def district_borders(axes: Axes, zones: gpd.GeoDataFrame) -> Any:
+    """Draw the borders of zones; their legend handle."""
+    zones.boundary.plot(ax=axes, color="white", linewidth=2.4, alpha=0.8, aspect=None, zorder=14)
+    zones.boundary.plot(
+        ax=axes, color="#4b5563", linewidth=0.9, linestyle=(0, (6, 2, 1, 2)), aspect=None, zorder=15
+    )
+    return line_key(color="#4b5563", linewidth=1.0, linestyle=(0, (6, 2, 1, 2)))
+
+
+def border_key(checkup: CheckupView) -> str:
+    """Key of the words for the borders drawn: districts, or the city where there are none."""
+    levels = getattr(checkup.city, "levels", {"district": None})
+    return "map.district_border" if "district" in levels else "map.city_border"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,6 +13,9 @@ from workbench.views.html import Html, element, join
 from workbench.views.numbers import num_of
 from workbench.views.style import LAND_GROUPS
 from workbench.views.text import has, mark, plain
+
+if TYPE_CHECKING:
+    from workbench.views.source import CheckupView
 
 
 def level_chip(level: object, lang: str) -> Html:
@@ -36,6 +39,28 @@ def tier_label(tier: object, lang: str) -> Html:
     if not has(f"tier.{name}"):
         return mark(name)
     return element("span", plain(f"tier.{name}", lang), css=f"tier {name}")
+
+
+def change_cell(change: Mapping[str, Any], wanted: str | None, lang: str) -> Html:
+    """Amount of change with an arrow; the word 改善 or 变差 where the direction has a meaning.
+
+    Parameters
+    ----------
+    change : mapping
+        Row of the value table with the change.
+    wanted : {"up", "down", None}
+        The good way; None when neither is.
+    """
+    if pd.isna(change["value"]):
+        return num_of(change, lang=lang)
+    rounded = round(float(change["value"]), int(change.get("decimals") or 0))
+    way = "flat" if rounded == 0 else "up" if rounded > 0 else "down"
+    if way == "flat":
+        return element("span", plain("trend.flat", lang), css="trend flat")
+    judged = "" if wanted is None else "good" if way == wanted else "bad"
+    shown = num_of(change, lang=lang, sign=True)
+    more = element("span", plain(f"trend.{judged}", lang), css="verdict") if judged else Html("")
+    return element("span", Html(f"{shown} {more}".strip()), css=f"trend {way} {judged}".strip())
 
 
 def trend_arrow(now: float, before: float, *, decimals: int, direction: str, lang: str) -> Html:
@@ -75,6 +100,8 @@ def table(
         Class names of each row.
     note : Html, optional
         Line below the table.
+
+    A row of a single cell is a heading across the table.
     """
     head = join(
         [
@@ -84,6 +111,10 @@ def table(
     )
     lines: list[Html] = []
     for at, row in enumerate(rows):
+        if len(row) == 1 and len(headers) > 1:
+            heading = element("th", mark(row[0]), {"scope": "rowgroup", "colspan": len(headers)})
+            lines.append(element("tr", heading, css="group"))
+            continue
         cells = [
             element("th", mark(cell), {"scope": "row"})
             if kind == "row"
@@ -108,6 +139,19 @@ def word(group: str, value: object, lang: str) -> str:
     """Word for a code of a group of texts (``permit``, ``status`` …); the code itself where there is none."""
     text = "" if value is None or pd.isna(value) else str(value)  # type: ignore[call-overload]
     return plain(f"{group}.{text}", lang) if text and has(f"{group}.{text}") else text
+
+
+def indicator_name(indicator: str, definition: Any, lang: str, *, code: bool = False) -> Html:
+    """Title of an indicator, its code in a tooltip or, with ``code``, written small behind it."""
+    title = element("span", mark(titles_of(definition, lang, indicator)), {"title": indicator}, css="title")
+    return Html(f'{title} <span class="x code">{indicator}</span>') if code else title
+
+
+def profile_text(checkup: CheckupView, text: object, lang: str) -> str:
+    """Text of the city's profile (source, licence, holder) in the reader's language, where the profile gives it."""
+    written = "" if text is None or (isinstance(text, float) and pd.isna(text)) else str(text)
+    say = getattr(checkup.city, "say", None)
+    return str(say(written, lang)) if say else written
 
 
 def titles_of(definition: Any, lang: str, fallback: str) -> str:
@@ -152,9 +196,26 @@ def change_text(row: Mapping[str, Any], lang: str) -> str:
     return f"{before} → {after}" if before and after else before or after
 
 
-def scope_label(definition: Any, lang: str) -> str:
-    """Name of the area a definition is about (市域, 城区, 中心城区)."""
-    scope = str(getattr(definition, "scope", "") or "")
+def method_of(row: Mapping[str, Any], definition: Any) -> Any:
+    """Method of the definition that gave a row of the value table; None when the row does not say."""
+    place = str(row.get("basis") or "").partition(":")[0]
+    methods = getattr(definition, "methods", ())
+    return methods[int(place) - 1] if place.isdigit() and 0 < int(place) <= len(methods) else None
+
+
+def with_tier(title: str, tier: object, lang: str) -> str:
+    """Title with the word for its data tier in brackets where the data are not the statutory ones."""
+    name = "" if tier is None or pd.isna(tier) else str(tier)  # type: ignore[call-overload]
+    if name not in ("substitute", "proxy"):
+        return title
+    words = plain(f"tier.{name}", lang)
+    return f"{title}（{words}）" if lang == "zh" else f"{title} ({words})"
+
+
+def scope_label(definition: Any, lang: str, row: Mapping[str, Any] | None = None) -> str:
+    """Name of the area a value is taken over (市域, 城区, 中心城区): the method's own where it differs."""
+    method = method_of(row, definition) if row is not None and pd.notna(row["value"]) else None
+    scope = str(getattr(method, "scope", None) or getattr(definition, "scope", "") or "")
     return plain(f"scope.{scope}", lang) if has(f"scope.{scope}") else scope
 
 

@@ -10,12 +10,12 @@ import pandas as pd
 
 from workbench.core.errors import ParameterError
 from workbench.views import style
-from workbench.views.cells import titles_of
+from workbench.views.cells import titles_of, with_tier
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html
 from workbench.views.layout import display_width, wrap
 from workbench.views.numbers import find, format_number
-from workbench.views.rows import DIMENSIONS, definition_of, in_order, worst_levels
+from workbench.views.rows import DIMENSIONS, definition_of, district_names, in_order, worst_levels
 from workbench.views.text import dimension_label, plain, t, unit_label
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 UNRATED = "#9db8cf"
 MISSING = "#eceff1"
+BASE_LAG = 2
+"""Years that the base of a path may lie before the base year, as in the rules."""
 
 
 def new_figure(width: float, height: float) -> MplFigure:
@@ -59,12 +61,17 @@ def dimension_bars(checkup: CheckupView, lang: str) -> Figure:
     lang : {"zh", "en"}
         Language.
     """
-    figure = new_figure(7.4, 3.5)
-    axes = figure.add_axes((0.13, 0.14, 0.84, 0.66))
+    dimensions = [
+        name for name in DIMENSIONS if _count(checkup, "computed", name) + _count(checkup, "missing", name)
+    ]
+    height = 1.15 + 0.37 * max(1, len(dimensions))
+    figure = new_figure(7.4, height)
+    left_edge = 0.17 if lang == "zh" else 0.27
+    axes = figure.add_axes((left_edge, 0.5 / height, 0.97 - left_edge, (height - 1.15) / height))
     order = ("0", "unrated", "1", "2", "3", "4", "none")
     colours = {str(level): colour for level, colour in style.LEVEL_COLOURS.items()}
     colours |= {"unrated": UNRATED, "none": MISSING}
-    for at, dimension in enumerate(DIMENSIONS):
+    for at, dimension in enumerate(dimensions):
         left = 0
         for name, count in ((name, _segments(checkup, dimension)[name]) for name in order):
             if not count:
@@ -80,19 +87,17 @@ def dimension_bars(checkup: CheckupView, lang: str) -> Figure:
                 bbox={"facecolor": MISSING, "edgecolor": "none", "pad": 1.2} if name == "none" else None,
             )  # fmt: skip
             left += count
-    axes.set_yticks(
-        range(len(DIMENSIONS)), [dimension_label(name, lang) for name in DIMENSIONS], fontsize=10.5
-    )
+    axes.set_yticks(range(len(dimensions)), [dimension_label(name, lang) for name in dimensions], fontsize=10)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(plain("chart.dimension_axis", lang))
     axes.xaxis.set_major_locator(_ticks(8, integer=True))
     axes.grid(axis="x", zorder=0)
     axes.set_axisbelow(True)
-    _level_legend(figure, order, colours, lang)
+    _level_legend(figure, order, colours, lang, 1 - 0.37 / height)
     figure.text(
-        0.13,
-        0.945,
+        0.02,
+        1 - 0.18 / height,
         plain("chart.dimension_title", lang),
         fontsize=12.5,
         path_effects=style.heavy(),
@@ -103,7 +108,9 @@ def dimension_bars(checkup: CheckupView, lang: str) -> Figure:
     )
 
 
-def _level_legend(figure: MplFigure, order: tuple[str, ...], colours: Mapping[str, str], lang: str) -> None:
+def _level_legend(
+    figure: MplFigure, order: tuple[str, ...], colours: Mapping[str, str], lang: str, top: float
+) -> None:
     from matplotlib.patches import Patch
 
     handles = [
@@ -116,7 +123,7 @@ def _level_legend(figure: MplFigure, order: tuple[str, ...], colours: Mapping[st
         for name in order
     ]
     figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0.12, 0.91), ncols=7, fontsize=9,
+        handles=handles, loc="upper left", bbox_to_anchor=(0.015, top), ncols=7, fontsize=9,
         handlelength=1.1, columnspacing=1.3, handletextpad=0.45, borderaxespad=0,
     )  # fmt: skip
 
@@ -131,13 +138,15 @@ def _targets(checkup: CheckupView) -> list[dict[str, Any]]:
         base_year = int(getattr(target, "base_year", None) or checkup.city.base_year)
         base = getattr(target, "base_value", None)
         if base is None:
-            row = find(checkup, target.indicator, level="city", year=base_year)
-            base = None if row is None or pd.isna(row["value"]) else float(row["value"])
-            if row is not None and base is not None:
-                base = convert(base, str(row["unit"]), target.unit)
+            row = _base_row(checkup, target.indicator, base_year)
+            if row is not None:
+                base_year = int(row["year"])
+                base = convert(float(row["value"]), str(row["unit"]), target.unit)
         value = None
         if now is not None and not pd.isna(now["value"]):
             value = convert(float(now["value"]), str(now["unit"]), target.unit)
+        if value is None:
+            continue
         found.append(
             {
                 "target": target,
@@ -150,8 +159,19 @@ def _targets(checkup: CheckupView) -> list[dict[str, Any]]:
     return found
 
 
-def target_paths(checkup: CheckupView, lang: str, *, tolerance: float = 0.05) -> Figure:
-    """Small charts, one a target: base value, straight path to the target with its tolerance, present value.
+def _base_row(checkup: CheckupView, indicator: str, year: int) -> dict[str, Any] | None:
+    """Value of the base year, or of the latest year shortly before it that has one, as the path rules take it."""
+    for back in range(BASE_LAG + 1):
+        row = find(checkup, indicator, level="city", year=year - back)
+        if row is not None and not pd.isna(row["value"]) and year - back < checkup.year:
+            return row
+    return None
+
+
+def target_paths(checkup: CheckupView, lang: str, *, tolerance: float = 0.05) -> Figure | None:
+    """Small charts, one a target with a present value: base value, straight path with its tolerance, value now.
+
+    None when no target has a present value; :func:`workbench.views.annex.target_table` lists all of them.
 
     Parameters
     ----------
@@ -165,9 +185,7 @@ def target_paths(checkup: CheckupView, lang: str, *, tolerance: float = 0.05) ->
     """
     items = _targets(checkup)
     if not items:
-        figure = new_figure(7.4, 1.2)
-        figure.text(0.5, 0.5, plain("chart.target_none", lang), ha="center", va="center", color=style.MUTED)
-        return render(figure, alt=plain("chart.target_none", lang), caption=t("chart.target_title", lang))
+        return None
     columns = min(3 if len(items) <= 9 else 4, len(items))
     rows = math.ceil(len(items) / columns)
     height = 2.35 * rows + 0.85
@@ -232,31 +250,30 @@ def _target_panel(
         fontsize=8.5,
         color=style.ACCENT,
     )
-    if value is not None:
-        colour = style.LEVEL_COLOURS.get(level if level is not None else 99, style.INK)
-        if base is not None:
-            axes.plot([item["base_year"], year], [base, value], "-", color=colour, linewidth=1.6, zorder=3)
-        axes.plot([year], [value], "o", color=colour, markersize=7, zorder=5)
-        value_side = 8 if base is not None and value > _expected(item, year) else -13
-        axes.annotate(
-            _short(value), (year, value), (0, value_side), textcoords="offset points", ha="center", fontsize=8.5, color=colour, path_effects=style.heavy(colour),
-        )  # fmt: skip
-        points.append(value)
-    else:
+    colour = style.LEVEL_COLOURS.get(level if level is not None else 99, style.INK)
+    if base is not None:
+        axes.plot([item["base_year"], year], [base, value], "-", color=colour, linewidth=1.6, zorder=3)
+    axes.plot([year], [value], "o", color=colour, markersize=7, zorder=5)
+    value_side = 8 if base is not None and value > _expected(item, year) else -13
+    axes.annotate(
+        _short(value), (year, value), (0, value_side), textcoords="offset points", ha="center", fontsize=8.5, color=colour, path_effects=style.heavy(colour),
+    )  # fmt: skip
+    points.append(value)
+    if base is None:
         axes.text(
             0.03,
-            0.08,
-            plain("chart.target_no_data", lang),
+            0.05,
+            plain("chart.target_no_base", lang),
             transform=axes.transAxes,
-            fontsize=8.5,
+            fontsize=8,
             color=style.MUTED,
         )
     low, high = min(points), max(points)
     room = (high - low) * 0.38 or abs(high) * 0.05 or 1.0
     axes.set_ylim(low - room, high + room)
-    first = min(item["base_year"], year)
-    axes.set_xlim(first - 1.2, target.year + 1.2)
-    axes.set_xticks(sorted({item["base_year"], year, target.year}))
+    years_shown = sorted({*([item["base_year"]] if base is not None else []), year, target.year})
+    axes.set_xlim(years_shown[0] - 1.2, target.year + 1.2)
+    axes.set_xticks(years_shown)
     axes.tick_params(labelsize=8, length=2)
     axes.yaxis.set_major_locator(_ticks(4))
     axes.grid(axis="y")
@@ -321,7 +338,7 @@ def district_dots(checkup: CheckupView, indicator: str, lang: str) -> Figure:
     present = sorted((row for row in rows if not pd.isna(row["value"])), key=lambda row: float(row["value"]))
     absent = [row for row in rows if pd.isna(row["value"])]
     definition = definition_of(checkup, indicator)
-    title = titles_of(definition, lang, indicator)
+    title = with_tier(titles_of(definition, lang, indicator), (present or rows)[0]["tier"], lang)
     unit = unit_label(str(rows[0]["unit"]), lang)
     decimals = int(rows[0]["decimals"] or 0)
     height = 0.34 * len(rows) + 1.15
@@ -337,7 +354,7 @@ def district_dots(checkup: CheckupView, indicator: str, lang: str) -> Figure:
         axes.plot(value, at, "o", color=colour, markersize=8)
         axes.annotate(
             format_number(value, decimals), (value, at), (8, 0), textcoords="offset points", va="center",
-            fontsize=9,
+            fontsize=9, path_effects=style.halo(), zorder=6,
         )  # fmt: skip
     city = find(checkup, indicator, level="city", year=checkup.year)
     if city is not None and not pd.isna(city["value"]) and _comparable(city, present):
@@ -347,7 +364,10 @@ def district_dots(checkup: CheckupView, indicator: str, lang: str) -> Figure:
             label, (float(city["value"]), len(rows) - 0.42), (4, 0), textcoords="offset points", fontsize=8.8,
             va="bottom", color=style.INK, annotation_clip=False,
         )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [str(row["zone_name"]) for row in absent + present])
+    named = district_names(checkup, lang)
+    axes.set_yticks(
+        range(len(rows)), [named.get(str(row["zone"]), str(row["zone_name"])) for row in absent + present]
+    )
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlim(left=min(0.0, *(float(row["value"]) for row in present)) if present else 0)
     axes.margins(x=0.12)

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 from workbench.views.cells import level_chip, table, value_cell
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import find, num
-from workbench.views.text import has, mark, t
+from workbench.views.text import has, mark, paragraph, t
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
 LINES = ("permanent_farmland", "ecological_red_line", "development_boundary")
 """Lines in the order of the report; others the values hold follow."""
+
+
+LEVELS = (4, 3, 2, 1, 0)
 
 
 class SentenceLike(Protocol):
@@ -51,8 +54,13 @@ def conclusion(checkup: CheckupView, sentences: Sequence[SentenceLike], lang: st
         Language.
     """
     lead = [element("p", sentence(checkup, s, lang), css="lead") for s in sentences if s.key == "judgement"]
-    rest = [element("li", sentence(checkup, s, lang)) for s in sentences if s.key != "judgement"]
-    return element("div", Html(join(lead) + element("ul", join(rest))), css="conclusion")
+    rest = [
+        element("li", sentence(checkup, s, lang)) for s in sentences if s.key not in ("judgement", "rule")
+    ]
+    rule = [
+        element("p", sentence(checkup, s, lang), css="wb-note rule") for s in sentences if s.key == "rule"
+    ]
+    return element("div", Html(join(lead) + element("ul", join(rest)) + join(rule)), css="conclusion")
 
 
 def line_table(checkup: CheckupView, lang: str) -> Html:
@@ -65,8 +73,8 @@ def line_table(checkup: CheckupView, lang: str) -> Html:
     zones = [zone for zone in LINES if zone in set(known)] + others + ["all"]
     headers: list[tuple[object, str]] = [(t("line_table.line", lang), "row")]
     headers += [(t(f"line_table.{name}", lang), "number") for name in ("cases", "open", "hectares", "mu")]
-    headers += [(level_chip(level, lang), "number") for level in (4, 3, 2, 1)]
-    names = ["cases", "cases_open", "cases_ha", "cases_mu", *(f"cases_{level}" for level in (4, 3, 2, 1))]
+    headers += [(level_chip(level, lang), "number") for level in LEVELS]
+    names = ["cases", "cases_open", "cases_ha", "cases_mu", *(f"cases_{level}" for level in LEVELS)]
     rows: list[list[object]] = []
     css: list[str] = []
     for zone in zones:
@@ -77,3 +85,28 @@ def line_table(checkup: CheckupView, lang: str) -> Html:
         rows.append([t(key, lang) if has(key) else mark(zone), *(value_cell(cell, lang) for cell in cells)])
         css.append("total" if zone == "all" else "")
     return table(headers, rows, caption=t("line_table.caption", lang), lang=lang, css="lines", row_css=css)
+
+
+def line_section(checkup: CheckupView, line: str, lang: str, *, limit: int = 30) -> Html:
+    """Map and list of the suspected patches of one control line, with the same numbers; or why nothing was checked."""
+    from workbench.views.maps import case_map
+    from workbench.views.rows import cases_of
+    from workbench.views.tables import case_table
+
+    row = find(checkup, "report.cases", level="report", zone=line, year=checkup.year)
+    if row is None or row["value"] != row["value"]:
+        return paragraph("cases.not_checked", lang)
+    listed = case_table(checkup, lang, line, limit=limit)
+    if not len(cases_of(checkup, line)):
+        return listed
+    return Html(case_map(checkup, lang, line, numbered=limit).html + listed)
+
+
+def other_lines(checkup: CheckupView, lang: str, *, limit: int = 30) -> Html | None:
+    """Lists of the suspected patches of every line but the three, one a line; None when there are none."""
+    from workbench.views.rows import cases_of
+    from workbench.views.tables import case_table
+
+    cases = cases_of(checkup)
+    lines = sorted(set(cases["line"]) - set(LINES)) if len(cases) else []
+    return join([case_table(checkup, lang, line, limit=limit) for line in lines]) if lines else None

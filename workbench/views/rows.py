@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.core.dimensions import WORDS
 from workbench.evaluation.derived import indicator_levels
 from workbench.views.numbers import records
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
-DIMENSIONS = ("安全", "创新", "协调", "绿色", "开放", "共享")
+DIMENSIONS = tuple(WORDS)
+"""Dimensions in the order of the report."""
 
 
 def worst_levels(checkup: CheckupView) -> dict[str, int]:
@@ -44,7 +46,7 @@ def in_order(
         row["dimension"] = str(getattr(definition_of(checkup, row["indicator"]), "dimension", ""))
     if dimension is not None:
         found = [row for row in found if row["dimension"] == dimension]
-    rank = {name: at for at, name in enumerate((*DIMENSIONS, "规划约束", "SDG"))}
+    rank = {name: at for at, name in enumerate(DIMENSIONS)}
     return sorted(
         found, key=lambda row: (rank.get(row["dimension"], 99), str(row["indicator"]), str(row["zone"]))
     )
@@ -78,11 +80,65 @@ def cases_of(checkup: CheckupView, line: str | None = None) -> pd.DataFrame:
     return ordered
 
 
-def district_names(checkup: CheckupView) -> dict[str, str]:
-    """Name by code of the districts, as the value table has them."""
+def district_names(checkup: CheckupView, lang: str = "zh") -> dict[str, str]:
+    """Name by code of the districts, as the value table has them; English names where the layer has them."""
     values = checkup.values
     rows = values[values["level"] == "district"].drop_duplicates("zone")
-    return {str(zone): str(name) for zone, name in zip(rows["zone"], rows["zone_name"], strict=True)}
+    found = {str(zone): str(name) for zone, name in zip(rows["zone"], rows["zone_name"], strict=True)}
+    if lang == "en" and checkup.data.has("districts"):
+        layer = checkup.data.vector("districts")
+        if {"code", "name_en"} <= set(layer.columns):
+            english = zip(layer["code"].astype(str), layer["name_en"], strict=True)
+            found |= {code: str(name) for code, name in english if code in found and name and pd.notna(name)}
+    return found
+
+
+def wanted_way(checkup: CheckupView, indicator: str) -> str | None:
+    """Way in which an indicator improves, ``"up"`` or ``"down"``; None when neither is better."""
+    direction = str(getattr(definition_of(checkup, indicator), "direction", ""))
+    way = {"higher_better": "up", "lower_better": "down"}.get(direction)
+    if way is None:
+        ops = [target.op for target in checkup.city.targets if target.indicator == indicator]
+        way = {">=": "up", "<=": "down"}.get(ops[0]) if ops else None
+    return way
+
+
+def mapped_indicators(checkup: CheckupView, most: int = 2) -> list[str]:
+    """Indicators worth a map: rates with a good and a bad end whose districts all have values and differ most.
+
+    Parameters
+    ----------
+    checkup : Checkup
+        Values of the districts.
+    most : int
+        At most so many, of different dimensions.
+    """
+    found: dict[str, tuple[float, str]] = {}
+    for indicator, rows in pd.DataFrame(in_order(checkup, level="district")).pipe(_by_indicator):
+        definition = definition_of(checkup, indicator)
+        rate = bool(getattr(definition, "denominator_zh", ""))
+        if not rate or wanted_way(checkup, indicator) is None or rows["value"].isna().any() or len(rows) < 3:
+            continue
+        middle = float(rows["value"].abs().mean())
+        apart = (float(rows["value"].max()) - float(rows["value"].min())) / middle if middle else 0.0
+        dimension = str(getattr(definition, "dimension", ""))
+        if apart > 0 and apart > found.get(dimension, (0.0, ""))[0]:
+            found[dimension] = (apart, indicator)
+    return [indicator for _, indicator in sorted(found.values(), reverse=True)[:most]]
+
+
+def _by_indicator(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(str(name), part) for name, part in rows.groupby("indicator", sort=False)] if len(rows) else []
+
+
+def report_rows(checkup: CheckupView, prefix: str) -> dict[str, dict[str, Any]]:
+    """Rows of derived numbers by what follows a prefix (``report.change.`` → indicator); the first where several."""
+    values = checkup.values
+    rows = values[(values["level"] == "report") & values["indicator"].str.startswith(prefix)]
+    found: dict[str, dict[str, Any]] = {}
+    for row in records(rows):
+        found.setdefault(str(row["indicator"]).removeprefix(prefix), row)
+    return found
 
 
 def warnings_of(checkup: CheckupView, *, least: int = 1, zone_level: str | None = None) -> pd.DataFrame:

@@ -125,6 +125,13 @@ def heavy(colour: str = INK) -> list[Any]:
     return [Stroke(linewidth=0.55, foreground=colour), Normal()]
 
 
+def halo(width: float = 2.6) -> list[Any]:
+    """Path effect that keeps letters readable on any colour."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=width, foreground="white", alpha=0.92)]
+
+
 @cache
 def css() -> str:
     """Style sheet of tables, chips, numbers and figures, for pages and dashboards."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.views.annex import data_table, quality_table
 from workbench.views.cells import (
+    change_cell,
     change_text,
+    indicator_name,
     level_chip,
     localised,
     role_label,
@@ -18,7 +21,6 @@ from workbench.views.cells import (
     titles_of,
     trend_arrow,
     value_cell,
-    whole,
     word,
 )
 from workbench.views.html import Html, element, escape
@@ -29,16 +31,22 @@ from workbench.views.rows import (
     definition_of,
     district_names,
     in_order,
+    report_rows,
     target_row,
+    wanted_way,
     warnings_of,
     worst_levels,
 )
-from workbench.views.text import dimension_label, exempt, has, mark, plain, t, unit_label
+from workbench.views.text import dimension_label, exempt, mark, paragraph, plain, t, unit_label
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
 LEVELS = (4, 3, 2, 1, 0)
+MOST_NAMED = 12
+"""Indicators named below a table; more of them are only said to exist."""
+ABOUT_DATA = ("freshness", "consistency")
+"""Kinds of rule that judge the data, not the city."""
 
 
 def scorecard(checkup: CheckupView, lang: str) -> Html:
@@ -54,16 +62,26 @@ def scorecard(checkup: CheckupView, lang: str) -> Html:
     headers += [(t("level.unrated", lang), "number")]
     rows: list[list[object]] = []
     css: list[str] = []
-    for dimension in (*DIMENSIONS, "规划约束", "SDG", "all"):
+    for dimension in (*DIMENSIONS, "all"):
         cells = [find(checkup, f"report.{name}", level="report", zone=dimension) for name in names]
         if all(cell is None for cell in cells):
             continue
-        rows.append([dimension_label(dimension, lang), *(value_cell(cell, lang) for cell in cells)])
+        rows.append([dimension_label(dimension, lang), *(_count_cell(cell, lang) for cell in cells)])
         css.append("total" if dimension == "all" else "")
-    return table(headers, rows, caption=t("caption.scorecard", lang), lang=lang, css="scorecard", row_css=css)
+    return table(
+        headers, rows, caption=t("caption.scorecard", lang), lang=lang, css="scorecard", row_css=css,
+        note=t("note.scorecard", lang),
+    )  # fmt: skip
 
 
-def _target_cell(checkup: CheckupView, indicator: str, lang: str) -> Html:
+def _count_cell(row: Mapping[str, Any] | None, lang: str) -> Html:
+    """Number of a scorecard; a zero steps back."""
+    shown = value_cell(row, lang)
+    return element("span", shown, css="zero") if row is not None and row["value"] == 0 else shown
+
+
+def target_cell(checkup: CheckupView, indicator: str, lang: str) -> Html:
+    """Next planned value of an indicator with its sign and year; empty without one."""
     row = target_row(checkup, indicator)
     if row is None:
         return Html("")
@@ -82,6 +100,7 @@ def indicator_table(
     *,
     level: str = "city",
     only: Collection[str] | None = None,
+    missing: bool = True,
 ) -> Html:
     """Values of the year for the whole city, with last year's value, target, tier and warning level.
 
@@ -97,9 +116,15 @@ def indicator_table(
         Zone level of the rows.
     only : collection of str, optional
         Indicators to show; all when None.
+    missing : bool
+        Whether indicators without a value have a row; else they are named below the table.
     """
     rows = in_order(checkup, level=level, dimension=dimension)
     rows = rows if only is None else [row for row in rows if row["indicator"] in only]
+    note = None if missing else _without(checkup, [row for row in rows if pd.isna(row["value"])], lang)
+    rows = rows if missing else [row for row in rows if pd.notna(row["value"])]
+    if not rows and not missing:
+        return Html(f"<p>{note}</p>") if note else Html("")
     levels = worst_levels(checkup)
     before = {
         (row["indicator"], row["zone"]): row
@@ -108,143 +133,160 @@ def indicator_table(
         )
         if row["tier"] != "target"
     }
+    changes = report_rows(checkup, "report.change.") if before and level == "city" else {}
     targeted = any(target_row(checkup, row["indicator"]) is not None for row in rows)
     headers: list[tuple[object, str]] = [
         (t("column.indicator", lang), "row"),
         (t("column.unit", lang), "short"),
     ]
     headers += [(t("column.scope", lang), "short"), (t("column.value", lang), "number")]
-    headers += [(t("column.last_year", lang), "number"), (t("column.trend", lang), "short")] if before else []
+    headers += (
+        [(t("column.last_year", lang), "number"), (t("column.trend", lang), "number")] if before else []
+    )
     headers += [(t("column.target", lang), "number")] if targeted else []
     headers += [(t(f"column.{name}", lang), "short") for name in ("level", "tier", "date")]
     lines: list[list[object]] = []
     css: list[str] = []
     for row in rows:
         definition = definition_of(checkup, row["indicator"])
-        cells: list[object] = [_indicator_name(row["indicator"], definition, lang)]
-        cells += [unit_label(str(row["unit"]), lang), scope_label(definition, lang), num_of(row, lang=lang)]
+        cells: list[object] = [indicator_name(row["indicator"], definition, lang)]
+        cells += [
+            unit_label(str(row["unit"]), lang),
+            scope_label(definition, lang, row),
+            num_of(row, lang=lang),
+        ]
         if before:
-            cells += _comparison(row, before.get((row["indicator"], row["zone"])), definition, lang)
+            last = before.get((row["indicator"], row["zone"]))
+            cells += _comparison(checkup, row, last, changes.get(row["indicator"]), lang)
         if targeted:
-            cells.append(_target_cell(checkup, row["indicator"], lang))
-        missing = pd.isna(row["value"])
-        rating = -1 if missing else levels.get(row["indicator"])
+            cells.append(target_cell(checkup, row["indicator"], lang))
+        absent = pd.isna(row["value"])
+        rating = -1 if absent else levels.get(row["indicator"])
         chip = level_chip(rating, lang) if rating is not None else mark(plain("level.unrated", lang))
         cells += [
             chip,
-            Html("") if missing else tier_label(row["tier"], lang),
+            Html("") if absent else tier_label(row["tier"], lang),
             date_text(row.get("data_date")),
         ]
         lines.append(cells)
-        css.append("missing" if missing else "")
+        css.append("missing" if absent else "")
     caption = (
         t("caption.indicators", lang)
         if dimension is None
         else t("caption.indicators_of", lang, dimension=dimension_label(dimension, lang))
     )
-    return table(
-        headers, lines, caption=caption, lang=lang, css="indicators", row_css=css, note=t("tier.note", lang)
-    )
+    return table(headers, lines, caption=caption, lang=lang, css="indicators", row_css=css, note=note)
 
 
-def _indicator_name(indicator: str, definition: Any, lang: str) -> Html:
-    title = titles_of(definition, lang, indicator)
-    return Html(element("span", mark(title), {"title": indicator}, css="title"))
+def _without(checkup: CheckupView, rows: Sequence[Mapping[str, Any]], lang: str) -> Html | None:
+    """Sentence that names indicators without a value."""
+    titles = [titles_of(definition_of(checkup, row["indicator"]), lang, row["indicator"]) for row in rows]
+    names = ("、" if lang == "zh" else ", ").join(titles)
+    return t("note.without", lang, names=names) if titles else None
 
 
 def _comparison(
-    row: Mapping[str, Any], last: Mapping[str, Any] | None, definition: Any, lang: str
+    checkup: CheckupView,
+    row: Mapping[str, Any],
+    last: Mapping[str, Any] | None,
+    change: Mapping[str, Any] | None,
+    lang: str,
 ) -> list[object]:
+    """Last year's value, and the change on it as amount (as a word where the amount is no row of the table)."""
     if last is None:
         return ["", ""]
     shown = num_of(last, lang=lang)
     if pd.isna(row["value"]) or pd.isna(last["value"]):
         return [shown, ""]
+    if change is not None:
+        return [shown, change_cell(change, wanted_way(checkup, str(row["indicator"])), lang)]
+    definition = definition_of(checkup, str(row["indicator"]))
     arrow = trend_arrow(
-        float(row["value"]),
-        float(last["value"]),
-        decimals=int(row.get("decimals") or 0),
-        direction=str(getattr(definition, "direction", "")),
-        lang=lang,
-    )
+        float(row["value"]), float(last["value"]), decimals=int(row.get("decimals") or 0),
+        direction=str(getattr(definition, "direction", "")), lang=lang,
+    )  # fmt: skip
     return [shown, arrow]
 
 
 def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | None = None) -> Html:
-    """Values by district: a row an indicator, a column a district."""
+    """Values by district: a row an indicator, grouped by dimension, a column a district; best and worst stand out.
+
+    Indicators without a value in any district are named below the table. Best and worst are marked for rates with a
+    good and a bad end, not for amounts that grow with the district.
+    """
     rows = in_order(checkup, level="district")
     wanted = list(dict.fromkeys(row["indicator"] for row in rows)) if indicators is None else list(indicators)
-    zones = dict(sorted({str(row["zone"]): str(row["zone_name"]) for row in rows}.items()))
+    named = district_names(checkup, lang)
+    zones = {zone: named.get(zone, zone) for zone in sorted({str(row["zone"]) for row in rows})}
     cells = {(row["indicator"], str(row["zone"])): row for row in rows}
     headers: list[tuple[object, str]] = [
         (t("column.indicator", lang), "row"),
         (t("column.unit", lang), "short"),
     ]
     headers += [(name, "number") for name in zones.values()]
-    lines = []
+    lines: list[list[object]] = []
+    absent: list[str] = []
+    dimension = ""
     for indicator in wanted:
-        some = next((cells[indicator, zone] for zone in zones if (indicator, zone) in cells), None)
-        if some is None:
+        some = [cells[indicator, zone] for zone in zones if (indicator, zone) in cells]
+        definition = definition_of(checkup, indicator)
+        if not some or all(pd.isna(row["value"]) for row in some):
+            absent += [titles_of(definition, lang, indicator)] if some else []
             continue
-        name = _indicator_name(indicator, definition_of(checkup, indicator), lang)
-        line: list[object] = [name, unit_label(str(some["unit"]), lang)]
-        lines.append(line + [value_cell(cells.get((indicator, zone)), lang) for zone in zones])
-    return table(headers, lines, caption=t("caption.districts", lang), lang=lang, css="districts")
+        if some[0]["dimension"] != dimension:
+            dimension = some[0]["dimension"]
+            lines.append([dimension_label(dimension, lang)])
+        marks = _extremes(checkup, indicator, some)
+        shown = [
+            element("span", value_cell(cells.get((indicator, zone)), lang), css=marks[zone])
+            if zone in marks
+            else value_cell(cells.get((indicator, zone)), lang)
+            for zone in zones
+        ]
+        lines.append(
+            [indicator_name(indicator, definition, lang), unit_label(str(some[0]["unit"]), lang), *shown]
+        )
+    note = t("note.districts", lang)
+    if len(absent) > MOST_NAMED:
+        note = Html(note + Html(" ") + t("note.districts_many_absent", lang))
+    elif absent:
+        names = mark(("、" if lang == "zh" else ", ").join(absent))
+        note = Html(note + Html(" ") + t("note.districts_absent", lang, names=names))
+    return table(headers, lines, caption=t("caption.districts", lang), lang=lang, css="districts", note=note)
+
+
+def _extremes(checkup: CheckupView, indicator: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Zone → ``best`` or ``worst``, by the numbers as printed."""
+    way = wanted_way(checkup, indicator)
+    decimals = int(rows[0].get("decimals") or 0)
+    known = {str(row["zone"]): round(float(row["value"]), decimals) for row in rows if pd.notna(row["value"])}
+    rate = bool(getattr(definition_of(checkup, indicator), "denominator_zh", ""))
+    if way is None or not rate or len(set(known.values())) < 2 or len(known) < 3:
+        return {}
+    high, low = ("best", "worst") if way == "up" else ("worst", "best")
+    top, foot = max(known.values()), min(known.values())
+    return {zone: high if value == top else low for zone, value in known.items() if value in (top, foot)}
 
 
 def missing_table(checkup: CheckupView, lang: str) -> Html:
-    """Indicators without a value for the city: why, what would unlock them, who usually holds the data."""
-    headers: list[tuple[object, str]] = [
-        (t("column.dimension", lang), "short"),
-        (t("column.indicator", lang), "row"),
-    ]
-    headers += [(t(f"column.{name}", lang), "") for name in ("reason", "unlocks", "holder")]
-    rows = []
+    """Indicators without a value for the city, grouped by dimension: why, and who usually holds the data."""
+    headers: list[tuple[object, str]] = [(t("column.indicator", lang), "row")]
+    headers += [(t(f"column.{name}", lang), "") for name in ("reason", "holder")]
+    rows: list[list[object]] = []
+    dimension = ""
     for row in in_order(checkup):
         if not pd.isna(row["value"]):
             continue
+        if row["dimension"] != dimension:
+            dimension = row["dimension"]
+            rows.append([dimension_label(dimension, lang)])
         definition = definition_of(checkup, row["indicator"])
-        rows.append(
-            [
-                dimension_label(row["dimension"], lang),
-                _indicator_name(row["indicator"], definition, lang),
-                reason_text(row, lang),
-                localised(definition, "unlocks", lang),
-                localised(definition, "holder", lang),
-            ]
-        )
+        reason = reason_text(row, lang).partition("；补齐后可得")[0].partition("; would unlock")[0]
+        cells = [indicator_name(row["indicator"], definition, lang), reason]
+        rows.append([*cells, localised(definition, "holder", lang)])
+    if not rows:
+        return paragraph("missing.none", lang)
     return table(headers, rows, caption=t("caption.missing", lang), lang=lang, css="missing")
-
-
-def data_table(checkup: CheckupView, lang: str) -> Html:
-    """Layers of the city: edition, source, licence, date, tier, sensitivity and checksum."""
-    names = ("edition", "source", "licence", "date", "tier", "sensitivity", "checksum")
-    headers: list[tuple[object, str]] = [(t("column.layer", lang), "row")]
-    headers += [
-        (t(f"column.{name}", lang), "" if name in ("source", "licence") else "short") for name in names
-    ]
-    rows: list[list[object]] = []
-    for role in checkup.city.layers:
-        years: Sequence[int | None] = list(checkup.data.years(role)) or [None]
-        for year in years:
-            if not checkup.data.has(role, year):
-                continue
-            source = checkup.data.source(role, year)
-            sensitivity = str(source.sensitivity or "")
-            key = f"sensitivity.{sensitivity}"
-            rows.append(
-                [
-                    role_label(role, lang),
-                    "" if year is None else exempt(year),
-                    source.source or "",
-                    source.licence or "",
-                    date_text(source.date),
-                    tier_label(source.tier, lang),
-                    plain(key, lang) if has(key) else sensitivity,
-                    exempt(str(source.sha256 or "")[:12]),
-                ]
-            )
-    return table(headers, rows, caption=t("caption.data", lang), lang=lang, css="data")
 
 
 def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limit: int | None = None) -> Html:
@@ -257,11 +299,11 @@ def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limi
     lang : {"zh", "en"}
         Language.
     line : str, optional
-        Role of one control line; all lines when None.
+        Role of one control line; all lines when None. The numbers are those of :func:`maps.case_map` of the same line.
     limit : int, optional
         At most so many rows.
     """
-    names = ("case", "line", "district", "change", "period")
+    names = ("case", *(() if line else ("line",)), "district", "change", "period")
     headers: list[tuple[object, str]] = [(t("column.number", lang), "short")]
     headers += [(t(f"column.{name}", lang), "row" if name == "case" else "") for name in names]
     headers += [(t(f"column.{name}", lang), "number") for name in ("area_m2", "area_mu")]
@@ -271,7 +313,7 @@ def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limi
         (str(row["zone"]), str(row["indicator"])): row
         for row in records(checkup.values[checkup.values["level"] == "case"])
     }
-    districts = district_names(checkup)
+    districts = district_names(checkup, lang)
     rows: list[list[object]] = []
     for at, row in enumerate(records(cases.head(limit) if limit else cases), 1):
         dates = [date_text(row.get("date_before")), date_text(row.get("date_after"))]
@@ -279,10 +321,10 @@ def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limi
             [
                 exempt(at),
                 exempt(row["finding_id"]),
-                role_label(str(row["line"]), lang),
+                *([] if line else [role_label(str(row["line"]), lang)]),
                 districts.get(str(row.get("district")), word("", row.get("district"), lang)),
                 change_text(row, lang),
-                exempt(" – ".join(date for date in dates if date)),
+                exempt(("至" if lang == "zh" else " to ").join(date for date in dates if date)),
                 value_cell(areas.get((str(row["finding_id"]), "case.area_m2")), lang),
                 value_cell(areas.get((str(row["finding_id"]), "case.mu")), lang),
                 word("permit", row.get("permit_state"), lang),
@@ -290,31 +332,27 @@ def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limi
                 word("status", row.get("status"), lang),
             ]
         )
-    return table(
-        headers,
-        rows,
-        caption=t("caption.cases", lang),
-        lang=lang,
-        css="cases",
-        note=t("common.suspected", lang) if rows else None,
+    if not rows:
+        return paragraph("cases.none", lang) if line else paragraph("cases.none_all", lang)
+    caption = t("caption.cases_of", lang, line=t(_line_key(line), lang)) if line else t("caption.cases", lang)
+    note = t("common.suspected", lang)
+    if limit and len(cases) > limit:
+        note = Html(note + t("note.cases_cut", lang))
+    return table(headers, rows, caption=caption, lang=lang, css="cases", note=note)
+
+
+def _line_key(line: str) -> str:
+    return (
+        f"line_table.{line}"
+        if line in ("permanent_farmland", "ecological_red_line", "development_boundary")
+        else f"role.{line}"
     )
 
 
-def quality_table(checkup: CheckupView, lang: str) -> Html:
-    """Findings of the data checks: layer, year, check, severity and explanation."""
-    quality = checkup.data.quality
-    columns = list(quality.columns)
-    explain = next((name for name in (f"message_{lang}", "message", "detail") if name in columns), None)
-    shown: list[tuple[str, Callable[[Mapping[str, Any]], object], str]] = [
-        ("layer", lambda row: role_label(str(row.get("role", "")), lang), "row"),
-        ("edition", lambda row: "" if pd.isna(row.get("year")) else exempt(whole(row["year"])), "short"),
-        ("check", lambda row: word("check", row.get("check"), lang), "short"),
-        ("severity", lambda row: word("severity", row.get("severity"), lang), "short"),
-        ("message", lambda row: exempt(row.get(explain, "")) if explain else "", ""),
-    ]
-    headers: list[tuple[object, str]] = [(t(f"column.{name}", lang), kind) for name, _, kind in shown]
-    rows = [[make(row) for _, make, _ in shown] for row in records(quality)]
-    return table(headers, rows, caption=t("caption.quality", lang), lang=lang, css="quality")
+def cases_cut(checkup: CheckupView, limit: int) -> bool:
+    """Whether some line has more patches than a list of so many rows shows."""
+    cases = cases_of(checkup)
+    return bool(len(cases)) and bool(cases["line"].value_counts().max() > limit)
 
 
 def finding_table(
@@ -325,7 +363,9 @@ def finding_table(
     zone_level: str | None = None,
     limit: int | None = None,
 ) -> Html:
-    """Warnings on indicators, worst first: level, indicator, place, value, target and basis.
+    """Warnings on indicators, worst first: level, indicator, place, value, what it was held against, judgement, basis.
+
+    Warnings about the data (old, not consistent) come last, one row a rule. Without any warning a sentence says so.
 
     Parameters
     ----------
@@ -340,31 +380,89 @@ def finding_table(
     limit : int, optional
         At most so many rows.
     """
+    found = warnings_of(checkup, least=least, zone_level=zone_level).head(limit or 10**9)
+    if found.empty:
+        rated = find(checkup, "report.rated", level="report", zone="all")
+        blind = rated is not None and rated["value"] == 0
+        return paragraph("findings.not_judged" if blind else f"findings.none_{max(1, least)}", lang)
+    about_data = found["kind"].isin(ABOUT_DATA)
     headers: list[tuple[object, str]] = [
         (t("column.level", lang), "short"),
         (t("column.finding", lang), "row"),
     ]
     headers += [(t("column.place", lang), "short"), (t("column.value", lang), "number")]
-    headers += [(t("column.target", lang), "number"), (t("column.clause", lang), "")]
-    rows: list[list[object]] = []
+    headers += [
+        (t("column.against", lang), "number"),
+        (t("column.judgement", lang), ""),
+        (t("column.clause", lang), ""),
+    ]
     by_id = {row["value_id"]: row for row in records(checkup.values)}
-    for row in records(warnings_of(checkup, least=least, zone_level=zone_level).head(limit or 10**9)):
+    rows: list[list[object]] = []
+    for row in records(found[~about_data]):
         indicator = str(row["indicator"] or "")
-        value = by_id.get(row.get("value_id"))
+        definition = definition_of(checkup, indicator)
         rows.append(
             [
                 level_chip(row["level"], lang),
-                _indicator_name(indicator, definition_of(checkup, indicator), lang),
-                _place(row, lang),
-                value_cell(value, lang, unit=True),
-                _target_cell(checkup, indicator, lang),
-                "" if pd.isna(row.get("clause")) else exempt(row["clause"]),
+                indicator_name(indicator, definition, lang),
+                _place(checkup, row, lang),
+                value_cell(by_id.get(row.get("value_id")), lang, unit=True),
+                _against(checkup, row, lang),
+                _judgement(row, titles_of(definition, lang, indicator), lang),
+                _clause(row, lang),
             ]
         )
+    if about_data.any():
+        rows.append([t("findings.about_data", lang)])
+        rows += [
+            _data_row(checkup, part, lang)
+            for _, part in found[about_data].groupby(["rule", "level"], sort=False)
+        ]
     return table(headers, rows, caption=t("caption.findings", lang), lang=lang, css="findings")
 
 
-def _place(row: Mapping[str, Any], lang: str) -> str:
+def _clause(row: Mapping[str, Any], lang: str) -> Html:
+    return mark(word("clause", row.get("clause"), lang))
+
+
+def _data_row(checkup: CheckupView, found: pd.DataFrame, lang: str) -> list[object]:
+    """One row for all indicators that a rule about the data warns of."""
+    first = records(found.head(1))[0]
+    titles = [titles_of(definition_of(checkup, name), lang, name) for name in found["indicator"] if name]
+    names = ("、" if lang == "zh" else ", ").join(titles)
+    rule = word("data_rule", first.get("rule"), lang)
+    return [level_chip(first["level"], lang), rule, "", "", "", names, _clause(first, lang)]
+
+
+def _judgement(row: Mapping[str, Any], title: str, lang: str) -> str:
+    """What the rule said, without the indicator's title that stands beside it."""
+    message = row.get(f"message_{lang}")
+    text = "" if message is None or pd.isna(message) else str(message)
+    return text.removeprefix(title).strip("：: ").rstrip("。.")
+
+
+def _against(checkup: CheckupView, row: Mapping[str, Any], lang: str) -> Html:
+    """Number a finding's value was held against: the target, the value expected on the path, last year's."""
+    indicator, kind = str(row["indicator"]), str(row["kind"])
+    name, found = "", None
+    if kind == "path":
+        zone = str(row["finding_id"]).rpartition("-")[2]
+        name, found = "expected", find(checkup, f"report.expected.{indicator}", level="report", zone=zone)
+    elif kind == "trend":
+        name, found = "last_year", find(checkup, indicator, level="city", year=checkup.year - 1)
+    if found is None:
+        return target_cell(checkup, indicator, lang)
+    return Html(f"{t(f'against.{name}', lang)}{num_of(found, lang=lang)}")
+
+
+def _place(checkup: CheckupView, row: Mapping[str, Any], lang: str) -> str:
     if str(row.get("zone_level") or "city") == "city":
         return plain("common.city", lang)
-    return "" if pd.isna(row.get("zone_name")) else str(row["zone_name"])
+    name = "" if pd.isna(row.get("zone_name")) else str(row["zone_name"])
+    return district_names(checkup, lang).get(str(row.get("zone")), name)
+
+
+__all__ = [
+    "case_table", "cases_cut", "data_table", "district_table", "finding_table", "indicator_table", "missing_table",
+    "quality_table", "scorecard", "target_cell",
+]  # fmt: skip

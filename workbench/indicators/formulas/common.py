@@ -20,6 +20,7 @@ Bools = npt.NDArray[np.bool_]
 
 NOT_IN_FORCE = "no_line_in_force"
 NO_EARLIER = "no_earlier_year"
+NOT_LAST_YEAR = "no_last_year"
 NO_KIND = "no_kind"
 ZERO_DENOMINATOR = "zero_denominator"
 
@@ -122,7 +123,12 @@ def to_unit(square_metres: pd.Series, unit: str) -> pd.Series:
 
 
 def in_force(layer: gpd.GeoDataFrame, year: int) -> gpd.GeoDataFrame:
-    """Features in force at the end of a year: approved by 31 December, and not ended by then.
+    """Features in force at the end of a year: approved by 31 December, and not ended by then."""
+    return layer.loc[in_force_mask(layer, year)].reset_index(drop=True)
+
+
+def in_force_mask(layer: gpd.GeoDataFrame, year: int) -> Bools:
+    """Which features are in force at the end of a year.
 
     A feature without a date of approval is not counted as approved later: it is taken as in force.
     """
@@ -134,7 +140,7 @@ def in_force(layer: gpd.GeoDataFrame, year: int) -> gpd.GeoDataFrame:
     if "ended" in layer:
         ended = pd.to_datetime(layer["ended"])
         keep &= (ended.isna() | (ended > end)).to_numpy()
-    return layer.loc[keep].reset_index(drop=True)
+    return keep
 
 
 def line_parts(data: Inputs, role: str) -> gpd.GeoDataFrame:
@@ -159,7 +165,9 @@ def inside_line_m2(data: Inputs, rows: gpd.GeoDataFrame, role: str) -> pd.DataFr
     return pd.DataFrame({"zone": zone, "piece_m2": common["area_m2"].to_numpy()})
 
 
-def points_by_zone(data: Inputs, role: str, zones: gpd.GeoDataFrame) -> pd.DataFrame:
+def points_by_zone(
+    data: Inputs, role: str, zones: gpd.GeoDataFrame, *, year: int | None = None
+) -> pd.DataFrame:
     """Pairs of a feature and a zone its point lies in: columns ``row`` (place in the layer) and ``zone``.
 
     Where zones overlap a point counts in each; a point on the border of zones counts in the first of them only.
@@ -167,7 +175,7 @@ def points_by_zone(data: Inputs, role: str, zones: gpd.GeoDataFrame) -> pd.DataF
 
     def make() -> pd.DataFrame:
         shapes = zones.geometry.to_numpy()
-        points = representative_points(data.vector(role).geometry)
+        points = representative_points(data.vector(role, year).geometry)
         zone, row = shapely.STRtree(points).query(shapes, predicate="intersects")
         order = np.lexsort((zone, row))
         zone, row = zone[order], row[order]
@@ -176,14 +184,19 @@ def points_by_zone(data: Inputs, role: str, zones: gpd.GeoDataFrame) -> pd.DataF
         keep[again] = shapely.contains_properly(shapes[zone[again]], points[row[again]])
         return pd.DataFrame({"row": row[keep], "zone": zones.index.astype(str).to_numpy()[zone[keep]]})
 
-    return data.share(("points_by_zone", role, data.year, zones_key(zones)), make)
+    return data.share(("points_by_zone", role, data.year if year is None else year, zones_key(zones)), make)
 
 
 def sum_of_points(
-    data: Inputs, role: str, zones: gpd.GeoDataFrame, amounts: npt.NDArray[np.float64]
+    data: Inputs,
+    role: str,
+    zones: gpd.GeoDataFrame,
+    amounts: npt.NDArray[np.float64],
+    *,
+    year: int | None = None,
 ) -> pd.Series:
     """Sum over the features of a layer in each zone of one amount a feature."""
-    pairs = points_by_zone(data, role, zones)
+    pairs = points_by_zone(data, role, zones, year=year)
     return sum_by_zone(zones, pairs.assign(amount=amounts[pairs["row"].to_numpy()]), "amount")
 
 
@@ -202,9 +215,84 @@ def representative_points(shapes: gpd.GeoSeries) -> npt.NDArray[np.object_]:
     return points
 
 
-def people_by_zone(data: Inputs, zones: gpd.GeoDataFrame, counted: Bools | None = None) -> pd.Series:
+def people_by_zone(
+    data: Inputs, zones: gpd.GeoDataFrame, counted: Bools | None = None, *, year: int | None = None
+) -> pd.Series:
     """People in each zone by the centres of population cells; only the cells marked when ``counted`` is given."""
-    people = data.vector("population")["population"].to_numpy(dtype="float64")
-    return sum_of_points(
-        data, "population", zones, people if counted is None else np.where(counted, people, 0.0)
+    people = data.vector("population", year)["population"].to_numpy(dtype="float64")
+    amounts = people if counted is None else np.where(counted, people, 0.0)
+    return sum_of_points(data, "population", zones, amounts, year=year)
+
+
+def lacks_field(data: Inputs, role: str, *fields: str) -> str:
+    """Reason code when a layer has not all of the fields; else ``""``."""
+    absent = [name for name in fields if name and name not in data.vector(role)]
+    return f"no_field:{role}:{'+'.join(absent)}" if absent else ""
+
+
+def parts_of(shape: shapely.Geometry, crs: object) -> gpd.GeoDataFrame:
+    """Polygons of a shape as a table with the column ``part``, as the operators take it."""
+    areal = [one for one in shapely.get_parts(shape) if one.geom_type == "Polygon" and not one.is_empty]
+    return gpd.GeoDataFrame({"part": np.arange(len(areal))}, geometry=areal, crs=crs)
+
+
+def pieces_of(shape: shapely.Geometry, zones: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Pieces of a shape by zone: ``zone``, ``piece_m2``, geometry."""
+    found = intersect(parts_of(shape, zones.crs), as_table(zones), left_id="part", right_id="zone")
+    return gpd.GeoDataFrame(
+        {"zone": found["zone"].to_numpy(), "piece_m2": found["area_m2"].to_numpy()},
+        geometry=found.geometry.array,
+        crs=zones.crs,
+    )
+
+
+def common_pieces(rows: gpd.GeoDataFrame, others: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Parts that pieces (with ``zone``) share with other polygons: zone, piece_m2, row, other (places), geometry."""
+    left = gpd.GeoDataFrame({"row": np.arange(len(rows))}, geometry=rows.geometry.array, crs=rows.crs)
+    right = gpd.GeoDataFrame({"other": np.arange(len(others))}, geometry=others.geometry.array, crs=rows.crs)
+    found = intersect(left, right, left_id="row", right_id="other")
+    row = found["row"].to_numpy(dtype=int)
+    return gpd.GeoDataFrame(
+        {
+            "zone": rows["zone"].to_numpy()[row],
+            "piece_m2": found["area_m2"].to_numpy(),
+            "row": row,
+            "other": found["other"].to_numpy(dtype=int),
+        },
+        geometry=found.geometry.array,
+        crs=rows.crs,
+    )
+
+
+def base_year_missing(data: Inputs, *roles: str) -> str:
+    """Reason code when the base year is not before the checkup's or a layer has no edition of it; else ``""``."""
+    held = all(data.base_year in data.years(role) for role in roles)
+    return "" if held and data.base_year < data.year else f"no_base_year:{data.base_year}"
+
+
+def land_and_people(
+    zones: gpd.GeoDataFrame,
+    land: tuple[pd.Series, pd.Series],
+    people: tuple[pd.Series, pd.Series],
+    years: int,
+    *,
+    min_growth: float,
+) -> pd.DataFrame:
+    """Yearly growth of built land over yearly (logarithmic) growth of people; each pair is before and now.
+
+    Where people grew or fell by less than ``min_growth`` a year the quotient says nothing and none is given.
+    """
+    (land_before, land_now), (people_before, people_now) = land, people
+    with np.errstate(divide="ignore", invalid="ignore"):
+        land_growth = (land_now - land_before) / land_before.where(land_before > 0) / years
+        grown = people_now.where(people_now > 0) / people_before.where(people_before > 0)
+        growth = pd.Series(np.log(grown.to_numpy()) / years, index=grown.index)
+    steady = growth.abs() < min_growth
+    reason = pd.Series(np.where(steady, "population_unchanged", ZERO_DENOMINATOR), index=zones.index)
+    return result(
+        zones,
+        (land_growth / growth).mask(steady),
+        numerator=land_growth,
+        denominator=growth,
+        reason=reason,
     )

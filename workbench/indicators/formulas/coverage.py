@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
+from workbench.core import codes
 from workbench.indicators.formulas.common import (
     absent_kinds,
     missing,
@@ -180,6 +181,30 @@ def park_housing(
     return _housing_share(
         data, zones, park_distance_m(data, "buildings", min_area_m2=min_area_m2) <= limit, uses
     )
+
+
+@reads("population", "land_use", "roads")
+def forest_people(
+    data: Inputs, zones: gpd.GeoDataFrame, *, minutes: float, min_area_m2: float
+) -> pd.DataFrame:
+    """Share of people with the edge of a wood of at least ``min_area_m2`` within so many minutes on foot, percent."""
+    metres = data.share(
+        ("walk_forest", data.year, min_area_m2), lambda: _forest_distance_m(data, min_area_m2)
+    )
+    return _people_share(data, zones, metres <= minutes * data.walking_m_per_min)
+
+
+def _forest_distance_m(data: Inputs, min_area_m2: float) -> Floats:
+    """Metres on foot from each population cell to the nearest wood; parcels that touch are one wood."""
+    land = data.vector("land_use")
+    trees = land.geometry.to_numpy()[codes.match(land["dlbm"].astype(str), "forest")]
+    woods = np.asarray(shapely.get_parts(shapely.union_all(trees)), dtype=object)
+    woods = woods[area_m2(woods, land.crs) >= min_area_m2]
+    if len(woods) == 0:
+        return np.full(len(homes(data, "population")), np.inf)
+    frame = gpd.GeoDataFrame(geometry=woods, crs=land.crs)
+    entrances = access.polygon_access_points(walking_graph(data), frame, tolerance_m=ACCESS_TOLERANCE_M)
+    return _distance(data, "population", entrances.geometry)
 
 
 def _points(data: Inputs, role: str, kinds: Sequence[str]) -> gpd.GeoSeries:

@@ -106,10 +106,12 @@ def parcel_area_m2(data: Inputs) -> pd.Series:
 
 
 @reads("land_use")
-def share_of_zone(data: Inputs, zones: gpd.GeoDataFrame, *, group: str) -> pd.DataFrame:
-    """Land of a group as a share of the zone's area, percent."""
+def share_of_zone(
+    data: Inputs, zones: gpd.GeoDataFrame, *, group: str = "", dlbm: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Land of a group or of some classes as a share of the zone's area, percent."""
     rows = pieces(data, "land_use", zones)
-    land = sum_by_zone(zones, rows[land_mask(rows, group=group)], "piece_m2")
+    land = sum_by_zone(zones, rows[land_mask(rows, group=group, dlbm=dlbm)], "piece_m2")
     return ratio(zones, land, zone_area_m2(data, zones), scale=100.0)
 
 
@@ -141,6 +143,17 @@ def line_area(data: Inputs, zones: gpd.GeoDataFrame, *, lines: tuple[str, ...], 
     layer = gpd.GeoDataFrame({"part": np.arange(len(shapes))}, geometry=shapes, crs=parts[0].crs)
     found = intersect(layer, as_table(zones), left_id="part", right_id="zone")
     return result(zones, to_unit(sum_by_zone(zones, found, "area_m2"), unit))
+
+
+@reads("land_use", "{role}")
+def layer_per_land(data: Inputs, zones: gpd.GeoDataFrame, *, role: str, group: str) -> pd.DataFrame:
+    """Area of a layer in force (overlaps once) for each hundred of land of a group, percent."""
+    if line_parts(data, role).empty:
+        return missing(zones, NOT_IN_FORCE)
+    found = intersect(line_parts(data, role), as_table(zones), left_id="part", right_id="zone")
+    rows = pieces(data, "land_use", zones)
+    land = sum_by_zone(zones, rows[land_mask(rows, group=group)], "piece_m2")
+    return ratio(zones, sum_by_zone(zones, found, "area_m2"), land, scale=100.0)
 
 
 @reads("land_use", "{line}")

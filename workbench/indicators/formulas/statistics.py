@@ -9,6 +9,8 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from workbench.core.errors import ParameterError
+from workbench.core.units import UNITS, convert, display
 from workbench.indicators.formulas.common import pieces, ratio, result, sum_by_zone
 from workbench.indicators.formulas.land import land_mask
 from workbench.indicators.indicator import reads
@@ -57,13 +59,55 @@ def given(data: Inputs, zones: gpd.GeoDataFrame, *, item: str, scale: float = 1.
 
 
 @reads("statistics")
+def reported(data: Inputs, zones: gpd.GeoDataFrame, *, item: str, unit: str = "") -> pd.DataFrame:
+    """The value itself as the department in charge filled it in under the indicator's own code.
+
+    A figure in another unit of the same kind is converted; one in a unit that does not convert gives no value.
+    """
+    values, reasons = item_by_zone(data, zones, item)
+    reasons = reasons.replace(f"no_item:{item}", f"not_reported:{item}")
+    stated = _stated_units(data, item)
+    for code, rows in stated.reindex(zones.index).dropna().groupby(stated):
+        factor = _factor(str(code), unit)
+        if factor is None:
+            reasons[rows.index] = f"wrong_unit:{item}:{code}"
+        values[rows.index] *= float("nan") if factor is None else factor
+    return result(zones, values, reason=reasons)
+
+
+def _stated_units(data: Inputs, item: str) -> pd.Series:
+    """Unit of the year's figure of an item by zone; zones without a stated unit are left out."""
+    table = data.table("statistics")
+    rows = table[(table["item"] == item) & (table["year"] == data.year)].dropna(subset=["value"])
+    if "unit" not in rows:
+        return pd.Series(dtype=str)
+    names = rows["zone"].fillna("").astype(str)
+    rows = rows.assign(zone=names.where(~names.isin(["city", ""]), data.city)).drop_duplicates(
+        "zone", keep="last"
+    )
+    units = rows.set_index("zone")["unit"].fillna("").astype(str).str.strip()
+    return units[units != ""]
+
+
+def _factor(stated: str, wanted: str) -> float | None:
+    """Factor from one unit to another; None when they do not convert."""
+    if wanted == "" or stated in {wanted, display(wanted, "zh"), display(wanted, "en")}:
+        return 1.0
+    known = {name: code for code in UNITS for name in (code, UNITS[code].zh, UNITS[code].en)}
+    try:
+        return convert(1.0, known.get(stated, stated), wanted)
+    except ParameterError:
+        return None
+
+
+@reads("statistics")
 def quotient(
     data: Inputs, zones: gpd.GeoDataFrame, *, numerator: str, denominator: str, scale: float = 1.0
 ) -> pd.DataFrame:
     """One figure of the table divided by another, times ``scale``."""
     top, why_top = item_by_zone(data, zones, numerator)
     bottom, why_bottom = item_by_zone(data, zones, denominator)
-    return _with_reasons(ratio(zones, top, bottom, scale=scale), first_reason(why_top, why_bottom))
+    return with_reasons(ratio(zones, top, bottom, scale=scale), first_reason(why_top, why_bottom))
 
 
 @reads("land_use", "statistics")
@@ -80,7 +124,7 @@ def land_per(
     rows = pieces(data, "land_use", zones)
     area = sum_by_zone(zones, rows[land_mask(rows, group=group, czcsxm=czcsxm)], "piece_m2")
     bottom, reasons = item_by_zone(data, zones, item)
-    return _with_reasons(ratio(zones, area, bottom, scale=scale), reasons)
+    return with_reasons(ratio(zones, area, bottom, scale=scale), reasons)
 
 
 @reads("land_use", "statistics")
@@ -89,10 +133,10 @@ def per_land(data: Inputs, zones: gpd.GeoDataFrame, *, item: str, group: str, sc
     rows = pieces(data, "land_use", zones)
     area = sum_by_zone(zones, rows[land_mask(rows, group=group)], "piece_m2")
     top, reasons = item_by_zone(data, zones, item)
-    return _with_reasons(ratio(zones, top, area, scale=scale), reasons)
+    return with_reasons(ratio(zones, top, area, scale=scale), reasons)
 
 
-def _with_reasons(frame: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
+def with_reasons(frame: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
     """A ratio's result with the table's own reasons before 'denominator is zero'."""
     given_ = reasons.reindex(frame.index)
     frame["reason"] = frame["reason"].where(given_ == "", given_)

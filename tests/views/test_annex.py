@@ -1,0 +1,108 @@
+"""Tables behind the report: targets, definitions, gaps, and what stands out in the district table."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.core.dimensions import WORDS, dimension_words
+from workbench.evaluation.summary import DIMENSIONS
+from workbench.views import annex, rows, tables
+from workbench.views.cartography import part_labels
+from workbench.views.cells import change_cell, with_tier
+from workbench.views.text import dimension_label
+
+
+def _row(html: str, title: str) -> str:
+    return next(line for line in re.findall(r"<tr[^>]*>.*?</tr>", html, re.DOTALL) if title in line)
+
+
+def test_dimensions_have_one_name_everywhere() -> None:
+    assert set(DIMENSIONS) == set(WORDS) and tuple(WORDS) == rows.DIMENSIONS
+    assert dimension_label("SDG", "zh") == dimension_words("SDG", "zh") == "可持续发展目标"
+
+
+def test_target_without_a_value_says_why(checkup: Any) -> None:
+    known = annex.target_table(checkup, "zh")
+    assert "≥" in known and ">13.00</span>" in known and ">12.35</span>" in known
+    now = (checkup.values["indicator"] == "A-1") & (checkup.values["level"] == "city")
+    checkup.values.loc[now, "value"] = np.nan
+    checkup.values.loc[now, "reason_zh"] = "缺少国土调查；补齐后可得“耕地保有量”"
+    missing = _row(annex.target_table(checkup, "zh"), "耕地保有量")
+    assert "无数据" in missing and '<span class="small">缺少国土调查</span>' in missing
+    checkup.city.targets = []
+    assert annex.target_table(checkup, "zh") == "<p>本市档案未录入规划目标。</p>"
+
+
+def test_every_indicator_stands_in_the_annex_with_its_value_id(checkup: Any) -> None:
+    made = annex.definition_table(checkup, "en")
+    of_city = checkup.values[(checkup.values["level"] == "city") & (checkup.values["year"] == 2025)]
+    assert all(f">{value_id}</code>" in made for value_id in of_city["value_id"])
+    assert "no water statistics" in _row(made, "Water use per head")
+
+
+def test_gaps_name_what_is_lacking(checkup: Any) -> None:
+    made = annex.gap_table(checkup, "zh")
+    assert "缺少用水量统计" in made and "人均年用水量" in made
+
+
+def test_best_and_worst_districts_stand_out_only_where_that_means_something(checkup: Any) -> None:
+    checkup.definitions["S-1"].denominator_zh = "城区常住人口"
+    checkup.definitions["C-1"].denominator_zh = "城区面积"
+    made = tables.district_table(checkup, "zh")
+    coverage = _row(made, "公园 <span")  # 0.7, 0.9, 1.1 times 71.456 and one without data
+    assert re.search(r'class="best"><span[^>]*>78.60<', coverage)
+    assert re.search(r'class="worst"><span[^>]*>50.02<', coverage)
+    assert "best" not in _row(made, "耕地保有量") and "best" not in _row(made, "人口密度")
+    assert "没有分区数值的指标：人均年用水量" in made
+    del checkup.definitions["S-1"].denominator_zh, checkup.definitions["C-1"].denominator_zh
+
+
+def test_districts_have_english_names_in_english(checkup: Any) -> None:
+    assert rows.district_names(checkup, "en")["D1"] == "Yunshan"
+    assert "Yunshan" in tables.case_table(checkup, "en") and "云山区" not in tables.case_table(checkup, "en")
+
+
+def test_warnings_about_data_are_one_row_at_the_end(checkup: Any) -> None:
+    more = checkup.findings.iloc[[0, 1]].assign(
+        finding_id=["d1", "d2"], kind="freshness", rule="data_freshness", level=2, indicator=["A-1", "G-1"]
+    )
+    joined = pd.concat([checkup.findings, more], ignore_index=True)
+    checkup.findings = gpd.GeoDataFrame(joined, crs=checkup.findings.crs)
+    made = tables.finding_table(checkup, "zh")
+    assert made.count("所用数据年份较早") == 1
+    assert "耕地保有量、森林覆盖率" in made and made.index("数据方面的提醒") > made.rindex("公园")
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "css", "words"),
+    [
+        (1.26, "up", "trend up good", ["+1.3", "改善"]),
+        (1.26, "down", "trend up bad", ["+1.3", "变差"]),
+        (-0.31, None, "trend down", ["-0.3"]),
+        (0.04, "up", "trend flat", ["持平"]),
+    ],
+)
+def test_change_shows_its_amount_and_whether_it_is_good(
+    value: float, wanted: str | None, css: str, words: list[str]
+) -> None:
+    made = change_cell({"value_id": "va", "value": value, "decimals": 1, "unit": "%"}, wanted, "zh")
+    assert f'class="{css}"' in made and all(word in made for word in words)
+
+
+def test_proxies_are_named_in_titles() -> None:
+    assert with_tier("覆盖率", "proxy", "zh") == "覆盖率（代理）"
+    assert with_tier("Coverage", "statutory", "en") == "Coverage"
+
+
+def test_labels_are_moved_apart() -> None:
+    places = part_labels(
+        np.array([[0.0, 0.0], [0.0, 1.0], [500.0, 0.0]]), ["天河区", "越秀区", "番禺区"], 1000.0
+    )
+    assert abs(places[0, 1] - places[1, 1]) > 100
+    assert places[2].tolist() == pytest.approx([500.0, 0.0], abs=200)
