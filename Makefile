@@ -54,8 +54,8 @@ bench: $(STAMP) ## Benchmarks against the named peers (minutes; figures in bench
 lab: $(STAMP) ## JupyterLab on the notebooks
 	$(BIN)/workbench lab
 
-dashboard: demo ## The demo's checkup as a dashboard with a login, on this machine
-	$(BIN)/workbench dashboard evaluation/city_checkup --city $(CITY) $(if $(YEAR),--year $(YEAR)) --port $(PORT)
+dashboard: $(STAMP) ## The checkup as a dashboard with a login, on this machine: make dashboard [CITY=demo] [PORT=8866]
+	@$(BIN)/workbench dashboard evaluation/city_checkup --city $(CITY) $(if $(YEAR),--year $(YEAR)) --lang $(LANG_) --port $(PORT)
 
 clean: ## Remove what was generated (not .venv, not reports)
 	rm -rf data .cache stac_catalog/demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build ./*.egg-info

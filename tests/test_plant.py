@@ -21,7 +21,7 @@ from tests.plain_values import CODE, every_value
 from workbench.core.city import City, load_city
 from workbench.core.paths import home
 from workbench.evaluation.checkup import Checkup, checkup
-from workbench.evaluation.compare import restated
+from workbench.evaluation.compare import decompose, restated
 
 SHIPPED = FIXED_SEEDS[0]
 SEEDS = [
@@ -30,11 +30,15 @@ SEEDS = [
 ]
 LINES = ("permanent_farmland", "ecological_red_line", "development_boundary")
 AREA_WITHIN = 1e-3
+LEAST_M2 = 10_000
+"""A district with less inside the 城区 has no value of it."""
 WITHIN = 1e-5
-ON_FOOT = {"TJ-F06", "TJ-F10", "TJ-F13", "TJ-F14", "TJ-F15", "TJ-F17", "TJ-F18", "TJ-F21", "TJ-F22", "TJ-F26",
-           "SDG-11.2.1", "SDG-11.7.1b"}  # fmt: skip
-WITHIN_ON_FOOT = 0.005
-"""The workbench joins ends of roads half a metre apart, the plant does not: a home at the limit may change sides."""
+LOOSELY = 0.005
+LOOSE = {"TJ-F06", "TJ-F10", "TJ-F13", "TJ-F14", "TJ-F15", "TJ-F17", "TJ-F18", "TJ-F21", "TJ-F22", "TJ-F26",
+         "SDG-11.2.1", "SDG-11.7.1b", "TJ-B10"}  # fmt: skip
+"""Indicators that small things decide. On foot: the workbench joins ends of roads half a metre apart, the plant
+does not, and a home at the limit may change sides. Road density: a ring road is the edge of the 城区, and whether a
+line on an edge lies inside is a matter of the last digit."""
 
 
 @dataclass
@@ -123,12 +127,15 @@ def test_every_computed_indicator_is_as_planted(city):
     rows = rows.assign(truth=known)[["indicator", "zone", "year", "value", "truth", "reason"]]
     lacking = rows[rows["value"].notna() & rows["truth"].isna()]
     assert lacking.empty, f"seed {city.seed}: computed, but without a truth\n{lacking.to_string()}"
-    rows = rows[rows["truth"].notna()]
+    urban = json.loads((city.source / "truth" / "areas.json").read_text(encoding="utf-8"))["urban_m2"]
+    outside = rows["reason"] == "outside_scope"
+    assert all(urban[zone] < LEAST_M2 for zone in rows.loc[outside, "zone"])
+    rows = rows[rows["truth"].notna() & ~outside]
     apart = (rows["value"] - rows["truth"]).abs()
-    share = rows["indicator"].isin(ON_FOOT).map({True: WITHIN_ON_FOOT, False: WITHIN})
+    share = rows["indicator"].isin(LOOSE).map({True: LOOSELY, False: WITHIN})
     wrong = rows[~(apart <= (share * rows["truth"].abs()).clip(lower=1e-9))]
     assert wrong.empty, f"seed {city.seed}:\n{wrong.to_string()}"
-    assert len(rows[rows["year"] == 2025]) > 400
+    assert len(rows[rows["year"] == 2025]) > 350
     assert len(rows[rows["zone"] == CODE]) > 130
     absent = {i for i, _, year in truth if year == 2025} - set(rows["indicator"])
     assert not absent, "planted, but not computed"
@@ -141,3 +148,20 @@ def test_restated_farmland_is_the_planted_revision(city):
     assert row["revision"] == pytest.approx(truth["2024"] - truth["2024@original"], rel=1e-6)
     assert row["real_change"] == pytest.approx(truth["2025"] - truth["2024"], rel=1e-6)
     assert row["total_change"] == pytest.approx(row["revision"] + row["real_change"], rel=1e-9)
+
+
+def test_change_on_last_year_splits_into_the_planted_revisions(city):
+    """Revised data of farmland and a revised definition of the water surface, each in its own part, nothing left over."""
+    truth = json.loads((city.source / "truth" / "values.json").read_text(encoding="utf-8"))
+    parts = decompose(city.result, 2024, ids=["TJ-A11", "TJ-A07"], published=city.result.values.iloc[:0])
+    parts = parts.set_index("indicator")
+    farmland, water = (truth[name]["city"][CODE] for name in ("TJ-A11", "TJ-A07"))
+    row = parts.loc["TJ-A11"]
+    assert row["data_revision"] == pytest.approx(farmland["2024"] - farmland["2024@original"], rel=1e-6)
+    assert row["real_change"] == pytest.approx(farmland["2025"] - farmland["2024"], rel=1e-6)
+    row = parts.loc["TJ-A07"]
+    assert row["definition_revision"] == pytest.approx(water["2024"] - water["2024@definition:0"], rel=1e-6)
+    assert row["real_change"] == pytest.approx(water["2025"] - water["2024"], rel=1e-5, abs=1e-9)
+    assert (parts["code_revision"] == 0).all()
+    kinds = ["real_change", "data_revision", "definition_revision", "code_revision"]
+    assert (parts[kinds].T.sum() == parts["total_change"]).all()

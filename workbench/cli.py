@@ -99,6 +99,20 @@ def main() -> None:
 @click.option(
     "--time-limit", type=float, default=7200.0, show_default=True, help="Seconds for the whole run."
 )
+@click.option(
+    "--format",
+    "formats",
+    default="html,docx,pdf",
+    show_default=True,
+    help="Forms of the report, divided by commas; the page is always made.",
+)
+@click.option(
+    "--edition",
+    type=click.Choice(["internal", "public"]),
+    default="internal",
+    show_default=True,
+    help="The public edition holds nothing above 公开.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @data_root_option
 def report(
@@ -111,6 +125,8 @@ def report(
     parameter: dict[str, str],
     no_cache: bool,
     time_limit: float,
+    formats: str,
+    edition: str,
     quiet: bool,
 ) -> None:
     """Make a report; the last line printed is the path of its page.
@@ -118,6 +134,7 @@ def report(
     BOOK names a file in reports/books. Exit code 1 when a chapter failed: the page then says so in the
     chapter's place and the others stand.
     """
+    from workbench.reporting.formats import parse_formats
     from workbench.reporting.run import run_report
 
     result = run_report(
@@ -130,12 +147,16 @@ def report(
         use_cache=not no_cache,
         parameters=parameter,
         time_limit_s=time_limit,
+        formats=parse_formats(formats),
+        edition=edition,
         quiet=quiet,
     )
     if result.failed:
         click.echo(f"workbench: chapters failed: {', '.join(result.failed)}", err=True)
+    if result.unwritten:
+        click.echo(f"workbench: not written: {', '.join(result.unwritten)} (run.json says why)", err=True)
     click.echo(result.path)
-    sys.exit(1 if result.failed else 0)
+    sys.exit(1 if result.failed or result.unwritten else 0)
 
 
 @main.group()
@@ -383,17 +404,124 @@ def _show_rows(frame: Any) -> None:
     _show(table)
 
 
+@main.group()
+def cases() -> None:
+    """Keep the register of cases: take in findings, list, send to the field, take verdicts back."""
+
+
+@cases.command("update")
+@city_option
+@click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
+@click.option("--on", "on_date", help="Day of the run, e.g. 2026-03-01; today when not given.")
+@data_root_option
+def cases_update(city: str, year: int | None, on_date: str | None) -> None:
+    """Take the findings of a checkup into the register; prints how many cases are new, still there, gone."""
+    from workbench.evaluation.checkup import checkup
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+
+    profile = find_city(city)
+    result = checkup(profile, year)
+    counts = Register.open(profile).update(result.findings, on_date or _today(), year=result.year)
+    click.echo(", ".join(f"{name} {number}" for name, number in counts.items()))
+
+
+@cases.command("list")
+@city_option
+@click.option("--on", "on_date", help="Day to look at, e.g. 2026-03-01; today when not given.")
+@click.option("--status", type=click.Choice(["发现", "核查", "整改", "销号"]), help="Only these.")
+@click.option("--line", help="Role of a line, e.g. permanent_farmland.")
+@click.option("--rates", type=int, metavar="YEAR", help="Counts and closing rates of a year instead.")
+@data_root_option
+def cases_list(
+    city: str, on_date: str | None, status: str | None, line: str | None, rates: int | None
+) -> None:
+    """List the cases of the register with their status and age."""
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+
+    register = Register.open(find_city(city))
+    if rates is not None:
+        found = register.rates(rates)
+    else:
+        rows = register.table(on_date or _today())
+        rows = rows[(rows["status"] == status) | (status is None)]
+        rows = rows[(rows["line"] == line) | (line is None)]
+        found = rows[
+            ["space_code", "finding_id", "level", "area_m2", "permit_state", "status", "verdict", "age_days"]
+        ].round(1)
+    table = _table(*map(str, found.columns))
+    for row in found.itertuples(index=False):
+        table.add_row(*["" if value != value else str(value) for value in row])
+    _show(table)
+
+
+@cases.command("export")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@city_option
+@data_root_option
+def cases_export(path: Path, city: str) -> None:
+    """Write the cases to PATH (.xlsx or .gpkg) for the field; prints the path."""
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+
+    click.echo(Register.open(find_city(city)).export(path))
+
+
+@cases.command("take")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@city_option
+@click.option("--on", "on_date", help="Day on which the list came back; today when not given.")
+@data_root_option
+def cases_take(path: Path, city: str, on_date: str | None) -> None:
+    """Take verdicts from a list that came back; exit code 1 when a row could not be taken."""
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+
+    found = Register.open(find_city(city)).take(path, on_date=on_date or _today())
+    table = _table("row", "space_code", "field", "level", "problem", "found", "expected")
+    for row in found.to_dict("records"):
+        table.add_row(*[str(row[str(column.header)]) for column in table.columns])
+    if len(found):
+        _show(table)
+    errors = int((found["level"] == "error").sum())
+    click.echo(f"rows not taken: {found.loc[found['level'] == 'error', 'row'].nunique()}")
+    sys.exit(1 if errors else 0)
+
+
+def _today() -> str:
+    from datetime import date
+
+    return date.today().isoformat()
+
+
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lab(arguments: tuple[str, ...]) -> None:
     """Open JupyterLab on the notebooks; further ARGUMENTS go to JupyterLab."""
+    from workbench.core.paths import PACKAGE
     from workbench.reporting.book import folder_of
 
     _set_jupyter_path()
     root = folder_of("notebooks")
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root.parent}"]
+    _prepend("JUPYTER_CONFIG_PATH", str(PACKAGE / "dashboard" / "jupyter"))
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root.parent}", *LAB_OFFLINE]
     command += [f"--LabApp.default_url=/lab/tree/{root.name}/00_start_here.ipynb", *arguments]
     os.execv(sys.executable, command)
+
+
+LAB_OFFLINE = (
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+)
+"""JupyterLab's ways of asking the internet, turned off: news, updates, the catalogue of extensions."""
+
+
+def _prepend(variable: str, folder: str) -> None:
+    """Put a folder first on a search path of the environment."""
+    known = os.environ.get(variable, "").split(os.pathsep)
+    os.environ[variable] = os.pathsep.join(dict.fromkeys([folder, *filter(None, known)]))
 
 
 def _set_jupyter_path() -> None:

@@ -43,8 +43,8 @@ def main() -> None:
     whole = Image.new("RGB", (WIDTH * 2 + 24, HEIGHT), "#c9d1d9")
     for at, one in enumerate(screens):
         whole.paste(one, (at * (WIDTH + 24), 0))
-    whole = whole.resize((1600, round(1600 * HEIGHT / whole.width)), Image.Resampling.LANCZOS)
-    whole.quantize(256, dither=Image.Dither.NONE).save(Path(__file__).with_name("report.png"), optimize=True)
+    whole = whole.resize((1480, round(1480 * HEIGHT / whole.width)), Image.Resampling.LANCZOS)
+    whole.save(Path(__file__).with_name("report.png"), optimize=True)
 
 
 if __name__ == "__main__":

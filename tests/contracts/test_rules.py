@@ -2,10 +2,12 @@
 
 import pytest
 
+from workbench.catalog.roles import ROLES
 from workbench.core.errors import DefinitionError
 from workbench.rules import messages
 from workbench.rules.kinds import KINDS, OUTCOMES, Outcome, judge
 from workbench.rules.library import available_packs, load_rules, make_rule
+from workbench.rules.space_code import KIND_CODES
 
 RULES = list(load_rules().values())
 CASES = [(rule, at) for rule in RULES for at in range(len(rule.cases))]
@@ -47,13 +49,54 @@ def test_cases_are_called_suspected_and_never_unlawful(rule, state):
     assert "违法图斑" not in text
 
 
-def test_five_kinds_at_least_are_in_use():
-    assert len({rule.kind for rule in RULES}) >= 5
-    assert {rule.kind for rule in RULES} <= set(KINDS)
+def test_all_eight_kinds_are_in_use():
+    assert {rule.kind for rule in RULES} == set(KINDS)
+    assert len(KINDS) == 8
+
+
+PACKS = [
+    "control_lines", "data_checks", "data_consistency", "development_boundary", "farmland", "flood", "heritage",
+    "industrial", "minerals", "nature_reserves", "peers", "permits", "red_line_activities", "targets", "three_lines",
+    "trends", "urban_lines",
+]  # fmt: skip
+
+
+def test_every_line_of_a_plan_has_a_pack():
+    lines = {rule.line for rule in RULES if rule.kind == "spatial_conflict"}
+    assert lines == {
+        "permanent_farmland", "ecological_red_line", "development_boundary", "green_line", "blue_line", "purple_line",
+        "yellow_line", "nature_reserve", "flood_line", "heritage_line", "mineral_line", "industrial_line", "land_use",
+    }  # fmt: skip
+    assert lines <= set(ROLES) and lines <= set(KIND_CODES)
+
+
+def test_refined_rules_are_there_and_look_at_the_same_change():
+    by_id = load_rules()
+    for rule in RULES:
+        for other in rule.refines:
+            assert (rule.line, rule.side) == (by_id[other].line, by_id[other].side)
+            assert [rule.applies.get(key) for key in ("from", "to")] == [
+                by_id[other].applies.get(key) for key in ("from", "to")
+            ]
+
+
+def test_differing_from_peers_is_never_more_than_a_note():
+    assert all(max(rule.levels.values()) == 1 for rule in RULES if rule.kind == "peer_band")
+
+
+def test_building_outside_the_boundary_is_red_only_where_a_text_forbids_it():
+    red = {r.id for r in RULES if r.line == "development_boundary" and r.levels.get("无") == 4}
+    assert red == {"db_urban_outside"}
+
+
+def test_ten_activities_are_allowed_on_the_red_line():
+    rules = load_rules(("red_line_activities",)).values()
+    allowed = [rule.applies["activity"] for rule in rules if "plausible" in rule.applies]
+    assert allowed == [f"HD{number:02d}" for number in range(1, 11)]
 
 
 def test_packs_are_files():
-    assert available_packs() == ["control_lines", "data_checks", "targets"]
+    assert available_packs() == PACKS
     with pytest.raises(DefinitionError, match="unknown rule pack"):
         load_rules(("no_such_pack",))
 
@@ -62,6 +105,12 @@ GOOD = {
     "title_zh": "例", "title_en": "example", "kind": "floor", "clause": "c", "source": "s", "confidence": "c",
     "verifiability": "业务", "levels": {"met": 0, "near": 2, "breached": 4},
     "cases": [{"given": {"value": 1.0, "target": 2.0}, "level": 4}, {"given": {"value": 3.0, "target": 2.0}, "level": 0}],
+}  # fmt: skip
+
+
+SPATIAL = {
+    "kind": "spatial_conflict", "line": "green_line", "parameters": {"min_area_m2": 200.0, "min_width_m": 3.0},
+    "levels": dict.fromkeys(OUTCOMES["spatial_conflict"], 0),
 }  # fmt: skip
 
 
@@ -77,6 +126,11 @@ GOOD = {
         ({"cases": GOOD["cases"][:1]}, "two worked cases"),
         ({"cases": [{"given": {"value": 1.0}, "level": 4}, GOOD["cases"][1]]}, "does not fit the kind"),
         ({"valid_from": "2024"}, "is not a date"),
+        ({"kind": "peer_band", "levels": {"inside": 0, "outside": 2}}, "a note only"),
+        ({**SPATIAL, "applies": {"form": "cropland"}}, "unknown key in 'applies'"),
+        ({**SPATIAL, "applies": {"from": "not crops"}}, "unknown group of land classes"),
+        ({**SPATIAL, "applies": {"after": ["0601", "07XX"]}}, "neither a land class nor a group"),
+        ({**SPATIAL, "parameters": {"min_area_m2": 200.0}}, "parameter missing"),
         (
             {"kind": "spatial_conflict", "levels": dict.fromkeys(OUTCOMES["spatial_conflict"], 0)},
             "'line' and 'side'",

@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.core.errors import ParameterError
 from workbench.dashboard.address import Address
-from workbench.dashboard.notebook import PRELUDE, prepare
+from workbench.dashboard.notebook import PRELUDE, check, imports, prepare
 
 
 def _cell(source: str, *tags: str) -> Any:
@@ -21,8 +21,11 @@ def _sources(notebook: Any) -> list[str]:
 PARAMETERS = _cell('city: str = "demo"\nyear: int = 2024', "parameters")
 
 
+PAGE = _cell("y", "dashboard")
+
+
 def test_parameters_are_set_after_their_cell_and_report_cells_go() -> None:
-    book = new_notebook(cells=[PARAMETERS, _cell("x", "report"), _cell("y")])
+    book = new_notebook(cells=[PARAMETERS, _cell("x", "report"), PAGE])
     page = prepare(book, Address("d'x", 2025, "en"), "/run")
     assert _sources(page) == [
         PRELUDE,
@@ -33,7 +36,7 @@ def test_parameters_are_set_after_their_cell_and_report_cells_go() -> None:
     assert len(book["cells"]) == 3
 
 
-def test_a_page_with_dashboard_cells_draws_nothing_else() -> None:
+def test_a_page_draws_its_dashboard_cells_and_nothing_else() -> None:
     book = new_notebook(
         cells=[
             new_markdown_cell("# t"),
@@ -49,4 +52,21 @@ def test_a_page_with_dashboard_cells_draws_nothing_else() -> None:
 
 def test_a_notebook_without_parameters_is_refused() -> None:
     with pytest.raises(ParameterError, match="one cell tagged 'parameters'"):
-        prepare(new_notebook(cells=[_cell("x")]), Address("demo", 2025))
+        prepare(new_notebook(cells=[PAGE]), Address("demo", 2025))
+
+
+def test_a_notebook_without_a_dashboard_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"lines.ipynb: no cell of this notebook is tagged 'dashboard'"):
+        check(new_notebook(cells=[PARAMETERS, _cell("x")]), "lines.ipynb")
+
+
+def test_a_kernel_can_do_the_imports_of_the_page_beforehand() -> None:
+    book = new_notebook(
+        cells=[
+            PARAMETERS,
+            _cell("import math\nfrom json import dumps\nx = math.pi"),
+            _cell("import late", "report"),
+            _cell("import math\nfrom csv import reader as r\nshow(x)", "dashboard"),
+        ]
+    )
+    assert imports(book) == "import math\nfrom json import dumps\nfrom csv import reader as r"

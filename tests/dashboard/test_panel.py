@@ -11,8 +11,9 @@ from PIL import Image
 from pyproj import Transformer
 
 from workbench.dashboard import checkup_dashboard
-from workbench.dashboard.map_panel import MapPanel, land_use_overlay, zoom_for
-from workbench.dashboard.panel import cards, filtered_table, header, red_list
+from workbench.dashboard.map_layers import land_use_overlay, zoom_for
+from workbench.dashboard.map_panel import MapPanel
+from workbench.dashboard.panel import cards, filtered_table, first_view, header, red_list
 
 
 def _find(widget: Any, kind: str) -> list[Any]:
@@ -28,11 +29,71 @@ def test_the_dashboard_has_header_list_map_and_table(checkup: Any, lang: str) ->
     assert len(_find(whole, "Map")) == 1
     labels = [box.description for box in _find(whole, "Dropdown")]
     assert labels == (
-        ["行政区", "指标", "行政区", "维度", "预警等级"]
+        ["行政区", "类型", "指标", "行政区", "维度", "预警等级"]
         if lang == "zh"
-        else ["District", "Indicator", "District", "Dimension", "Level"]
+        else ["District", "Kind", "Indicator", "District", "Dimension", "Level"]
     )
-    assert len(_find(whole, "ToggleButton")) == 5
+    assert len(_find(whole, "ToggleButton")) == 6
+    assert all(box.index is not None for box in _find(whole, "Dropdown"))
+
+
+def _pick(whole: Any, text: str) -> None:
+    next(box for box in _find(whole, "Text") if "wb-pick" in box._dom_classes).value = text
+
+
+def test_a_pick_in_the_list_shows_the_patch_or_the_indicator(checkup: Any) -> None:
+    whole = checkup_dashboard(checkup, "zh")
+    chart, switches = _find(whole, "Map")[0], _find(whole, "ToggleButton")
+    cases = next(one for one in switches if one.description == "疑似图斑")
+    cases.value = False
+    _pick(whole, "case:f1#1")
+    assert cases.value and type(chart.layers[-1]).__name__ == "Popup" and "f1" in chart.layers[-1].child.value
+    x, y = Transformer.from_crs("EPSG:4326", "EPSG:4547", always_xy=True).transform(*reversed(chart.center))
+    assert abs(x - 484_500) < 400 and abs(y - 2_543_500) < 400 and chart.zoom >= 13
+    before = chart.layers
+    _pick(whole, "case:<no such>#2")
+    _pick(whole, "indicator:no such#3")
+    assert chart.layers == before
+    chosen = next(box for box in _find(whole, "Dropdown") if box.description == "指标")
+    other = next(value for _, value in chosen.options if value != chosen.value)
+    _pick(whole, f"indicator:{other}#4")
+    assert chosen.value == other
+
+
+def test_choosing_all_again_leaves_no_choice_blank(checkup: Any) -> None:
+    whole = checkup_dashboard(checkup, "zh")
+    for box in _find(whole, "Dropdown"):
+        if box.options[0][0] == "全部":
+            box.value = box.options[1][1]
+            box.value = box.options[0][1]
+            assert box.index == 0
+    assert "f1" in whole.children[1].children[0].children[-1].value
+
+
+def test_land_use_and_indicator_colours_take_turns(checkup: Any) -> None:
+    whole = checkup_dashboard(checkup, "zh")
+    fill, land_use = _find(whole, "ToggleButton")[:2]
+    land_use.value = True
+    assert not fill.value
+    fill.value = True
+    assert not land_use.value
+
+
+def test_the_first_view_reads_like_the_page_without_a_kernel(checkup: Any) -> None:
+    made = first_view(checkup, "zh")
+    assert str(header(checkup, "zh")) in made and str(cards(checkup, "zh")) in made
+    assert str(red_list(checkup, "zh")) in made and "正在准备地图" in made and "<script" not in made
+
+
+def test_the_map_fits_the_city_to_its_size_once(checkup: Any) -> None:
+    panel = MapPanel(checkup, "zh")
+    start = panel.map.zoom
+    panel.map.set_trait("pixel_bounds", ((0, 0), (2000, 1500)))
+    wide = panel.map.zoom
+    assert wide > start
+    panel.map.zoom = 17
+    panel.map.set_trait("pixel_bounds", ((0, 0), (2001, 1500)))
+    assert panel.map.zoom == 17
 
 
 def test_no_layer_of_the_map_asks_the_web(checkup: Any) -> None:
@@ -51,6 +112,7 @@ def test_choosing_an_indicator_recolours_the_map(checkup: Any) -> None:
         f["properties"]["code"]: f["properties"]["style"]["fillColor"] for f in panel._fill.data["features"]
     }
     assert fills["D4"] == "#e5e7eb" and len(set(fills.values())) == 4
+    assert "wb-key" in panel.legend.value
     panel.show_indicator("A-2")
     assert "无分区数值" in panel.legend.value
 
@@ -67,7 +129,7 @@ def test_layers_come_and_go(checkup: Any) -> None:
 def test_a_click_on_a_patch_tells_its_story(checkup: Any) -> None:
     panel = MapPanel(checkup, "zh")
     dots = panel.groups["cases"][1]
-    panel._show_case(feature=dots.data["features"][0])
+    panel._click(feature=dots.data["features"][0])
     assert "f1" in panel._popup.child.value and "1,500.00" in panel._popup.child.value
     x, y = Transformer.from_crs("EPSG:4547", "EPSG:4326", always_xy=True).transform(484_500.0, 2_543_500.0)
     assert panel._popup.location == pytest.approx([y, x], abs=2e-5)
@@ -101,6 +163,11 @@ def test_the_table_narrows(checkup: Any) -> None:
     assert "人均年用水量" in filtered_table(checkup, "zh", level=-1)
     assert "森林" in filtered_table(checkup, "zh", words="森林")
     assert "没有符合条件" in filtered_table(checkup, "zh", words="<script>")
+
+
+def test_the_list_narrows_by_kind(checkup: Any) -> None:
+    assert 'data-pick="case:' not in red_list(checkup, "zh", kind="indicator")
+    assert 'data-pick="indicator:' not in red_list(checkup, "zh", kind="case")
 
 
 def test_the_red_list_is_worst_first_and_by_district(checkup: Any) -> None:

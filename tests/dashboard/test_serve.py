@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -17,20 +19,21 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbformat import write
 from nbformat.v4 import new_code_cell, new_notebook
 
-from workbench.core.errors import ParameterError
+from workbench.core.errors import ParameterError, RunError
 from workbench.core.paths import PACKAGE
 from workbench.dashboard import serve
 from workbench.dashboard.access import OnePassword, dashboard_password, hash_password
 
+PAGE = {"tags": ["dashboard"]}
 SCRIPT = """
 import os, sys
 from pathlib import Path
 from workbench.dashboard import serve
 os.environ["JUPYTER_PATH"] = serve.jupyter_path()
-address = serve.Address("demo", 2025, "zh")
+site = serve.Site(serve.Address("demo", 2025, "zh"), [2024, 2025])
 config = serve.configuration(
-    address, {"demo": [2024, 2025]}, lambda city, year: "", host="127.0.0.1", port=int(sys.argv[2]),
-    hashed_password=serve.hash_password("open sesame"), open_browser=False,
+    site, host="127.0.0.1", port=int(sys.argv[2]), hashed_password=serve.hash_password("open sesame"),
+    open_browser=False, kernel="workbench-cpu", opening="from pathlib import Path; WARM = 'spare'", spare=1,
 )
 serve.run(Path(sys.argv[1]), config)
 """
@@ -48,8 +51,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     cells = [
         new_code_cell("city = ''\nyear = 0\nlang = ''\nrun_dir = ''", metadata={"tags": ["parameters"]}),
         new_code_cell("raise SystemError('never run')", metadata={"tags": ["report"]}),
-        new_code_cell("from IPython.display import HTML\nHTML(f'<p>answer={city}:{year * 2}:{lang}</p>')"),
-        new_code_cell("secret_name = 1\nif year == 2024:\n    raise SystemError('hidden cause')"),
+        new_code_cell(
+            "from IPython.display import HTML\nHTML(f'<p>answer={city}:{year * 2}:{lang}:{globals().get(\"WARM\")}</p>')",
+            metadata=PAGE,
+        ),
+        new_code_cell(
+            "secret_name = 1\nif year == 2024:\n    raise SystemError('hidden cause')", metadata=PAGE
+        ),
     ]
     spec = {"kernelspec": {"name": "workbench-cpu", "display_name": "x", "language": "python"}}
     write(new_notebook(cells=cells, metadata=spec), folder / "page.ipynb")
@@ -73,7 +81,25 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert server.poll() is None, (folder / "log").read_text()
             yield url
         finally:
-            server.terminate()
+            children = _children(server.pid)
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=60)
+        assert not [pid for pid in children if _alive(pid)], "a kernel outlived the server"
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _alive(pid: int) -> bool:
+    for _ in range(50):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return False
+        except FileNotFoundError:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 @pytest.fixture
@@ -88,7 +114,7 @@ def visitor(address: str) -> requests.Session:
         allow_redirects=False,
         timeout=60,
     )
-    assert answer.status_code == 302
+    assert answer.status_code == 302 and "HttpOnly" in answer.headers["Set-Cookie"]
     return session
 
 
@@ -108,11 +134,35 @@ def test_nobody_gets_in_without_the_password(address: str) -> None:
 
 
 def test_the_page_has_the_default_parameters_and_no_sources(address: str, visitor: requests.Session) -> None:
-    page = visitor.get(f"{address}/", timeout=120).text
+    page = visitor.get(f"{address}/", timeout=120).content.decode()
     assert "answer=demo:4050:zh" in page
     assert "secret_name" not in page and "never run" not in page
     outside = set(re.findall(r"""(?:src|href)\\?=\\?["'](https?://[^"'\\]+)""", page))
     assert not outside
+    assert 'href="?year=2024&lang=zh"' in page.replace("&amp;", "&") and ">退出</a>" in page
+
+
+def test_a_visitor_gets_the_kernel_that_was_kept_ready(address: str, visitor: requests.Session) -> None:
+    for _ in range(60):
+        page = visitor.get(f"{address}/", timeout=120).text
+        if "answer=demo:4050:zh:spare" in page:
+            return
+        time.sleep(1)
+    pytest.fail("every visitor waited for a new kernel")
+
+
+def test_answers_are_compressed_and_bound_to_this_host(address: str, visitor: requests.Session) -> None:
+    answer = visitor.get(f"{address}/login", timeout=60)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    page = visitor.get(f"{address}/?lang=en", timeout=120)
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy and "http" not in policy
+    assert page.headers["Content-Encoding"] == "gzip" and "<title>" in page.text
+
+
+def test_logging_out_closes_the_door(address: str, visitor: requests.Session) -> None:
+    assert visitor.get(f"{address}/logout", allow_redirects=False, timeout=60).status_code == 302
+    assert visitor.get(f"{address}/", allow_redirects=False, timeout=60).status_code == 302
 
 
 def test_the_address_sets_year_and_language_and_causes_stay_hidden(
@@ -132,11 +182,38 @@ def test_an_address_off_the_lists_is_refused_in_chinese(
     assert "不在可选范围内" in answer.content.decode() and b"cdn" not in answer.content.lower()
 
 
-def test_files_are_not_served(address: str, visitor: requests.Session) -> None:
-    for path in ("voila/files/page.ipynb", "voila/files/log", "api/contents", "voila/tree"):
-        answer = visitor.get(f"{address}/{path}", timeout=60)
-        assert answer.status_code in (400, 403, 404, 405) or "answer=" not in answer.text
-        assert "secret_name" not in answer.text
+PATHS = [
+    "/files/page.ipynb",
+    "/voila/files/page.ipynb",
+    "/voila/files/log",
+    "/voila/render/../page.ipynb",
+    "/voila/render/page.ipynb",
+    "/voila/tree",
+    "/voila/static/../../../../../../../../../../etc/passwd",
+    "/voila/static/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+    "/voila/templates/workbench/static/../../../../../../../../../../etc/passwd",
+    "/voila/templates/../static/../../../../../../../../../etc/passwd",
+    "/voila/labextensions/../../../../../../../../../../etc/passwd",
+    "/api/contents",
+    "/api/contents/page.ipynb",
+    "/api/kernels",
+    "/api/sessions",
+    "/api/terminals",
+    "/voila/api/contents",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("known", [False, True])
+def test_files_are_not_served(address: str, visitor: requests.Session, path: str, known: bool) -> None:
+    cookies = "; ".join(f"{one.name}={one.value}" for one in visitor.cookies) if known else ""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
+    connection.request("GET", path, headers={"Cookie": cookies})  # a client that leaves ".." as it is
+    answer = connection.getresponse()
+    body = answer.read().decode(errors="replace")
+    assert answer.status in (302, 400, 403, 404, 405, 500), path
+    assert not any(word in body for word in ("secret_name", "root:", "kernel_id", "never run", "Traceback"))
+    connection.close()
 
 
 def test_the_font_carries_the_letters_of_the_pages(address: str) -> None:
@@ -173,6 +250,61 @@ def test_guesses_are_limited() -> None:
     assert provider.locked() and provider.process_login_form(Form("right")) is None
     provider._wrong = [time.monotonic() - 120.0] * 8
     assert not provider.locked()
+
+
+def test_a_port_in_use_is_named_before_anything_is_computed() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(RunError, match=rf"127.0.0.1:{port}: cannot listen there.*--port"):
+            serve.check_port("127.0.0.1", port)
+    serve.check_port("127.0.0.1", _free_port())
+
+
+def test_a_file_that_is_no_notebook_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.ipynb").write_text("no json")
+    with pytest.raises(ParameterError, match="not a notebook"):
+        serve.read_page(tmp_path / "x.ipynb")
+
+
+def test_a_report_only_notebook_is_no_dashboard() -> None:
+    with pytest.raises(ParameterError, match="tagged 'dashboard'"):
+        serve.read_page(serve.find_notebook("evaluation/control_lines"))
+    assert serve.read_page(serve.find_notebook("evaluation/city_checkup"))
+
+
+def test_the_terminal_tells_address_and_password(tmp_path: Path) -> None:
+    told = "\n".join(serve.announcement("示范市", "127.0.0.1", 8866, "s3cret", tmp_path / "file"))
+    assert "http://127.0.0.1:8866/" in told and "s3cret" in told and str(tmp_path) in told
+    assert "unencrypted" not in told
+    given = "\n".join(serve.announcement("示范市", "0.0.0.0", 80, "from outside", None))
+    assert "from outside" not in given and "WORKBENCH_DASHBOARD_PASSWORD" in given and "unencrypted" in given
+
+
+def test_years_without_data_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def warm(city: str, year: int) -> serve.Shown:
+        if year != 2025:
+            raise ParameterError("no land use", where=str(year))
+        return serve.Shown(None, f"/run/{year}")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(serve, "warm", warm)
+    said: list[str] = []
+    assert list(serve.checkups(serve.load_city("demo"), "demo", 2025, said.append)) == [2025]
+    assert any("left out" in line and "2024" in line for line in said)
+    with pytest.raises(ParameterError, match="no land use"):
+        serve.checkups(serve.load_city("demo"), "demo", 2024, said.append)
+
+
+def test_jupyterlab_asks_nothing_of_the_internet() -> None:
+    from jupyterlab.labapp import LabApp
+
+    from workbench.cli import LAB_OFFLINE
+
+    app = LabApp()
+    app.parse_command_line(list(LAB_OFFLINE))
+    assert app.news_url is None and app.check_for_updates_class.__name__ == "NeverCheckForUpdate"
+    assert app.extension_manager == "readonly"
 
 
 def test_an_unknown_notebook_is_named() -> None:

@@ -328,6 +328,29 @@ def test_kept_figures_give_the_value_its_source_and_trace(place, water):
     assert compute(city, 2025, [REPORTED], levels=("city",), store=CityData(city))["value"].isna().all()
 
 
+def test_trace_of_a_run_names_department_file_and_cell(place, water, tmp_path):
+    import json
+
+    from workbench.reporting.tracing import trace_value
+
+    city, folder = place
+    keep(city, 2025, read(city, 2025, [water(put(91.5))]))
+    rows = compute(city, 2025, [REPORTED], levels=("city",), store=CityData(city))
+    rows.to_parquet(tmp_path / "values.parquet")
+    record = {
+        "profile": str(folder / "books.toml"),
+        "city": "books",
+        "year": 2025,
+        "run_id": "r1",
+        "started": "now",
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    found = trace_value(rows["value_id"].item(), tmp_path)
+    assert found.agrees and "填报表 water.xlsx, 水务局, cell 全市!F" in found.text
+    assert "填报表（水务局）" in found.text
+    fill_ins.path_of(city.name, 2025).unlink()
+
+
 def test_a_figure_the_table_holds_goes_first(place):
     city, _ = place
     row = {"item": "population_1e4", "year": 2025, "zone": "city", "value": 99.0, "unit": "1e4 person", "edition": "fill_in",

@@ -238,15 +238,12 @@ def test_books_always_balance(made):
     assert held[entries["account"] != "plan"].sum() == pytest.approx(given_out, abs=1e-6)
     found = balance(ledger).set_index("zone")
     assert found.loc["city", "used"] == pytest.approx(uses["area_ha"].sum(), abs=1e-6)
-    assert (found["transferred_in"].sum() == 0) or (found.loc["city", "transferred_in"] == 0)
+    assert (found.loc["city", "transferred_in"], found.loc["city", "transferred_out"]) == (0.0, 0.0)
+    moved = entries.loc[entries["kind"] == "transfer", "debit"].sum()
     for code, inside in ledger.tree.children.items():
         parts = found.loc[inside]
         assert parts["used"].sum() == pytest.approx(found.loc[code, "used"], abs=1e-6)
-        net = (parts["transferred_in"] - parts["transferred_out"]).sum()
-        own = found.loc[code, "transferred_in"] - found.loc[code, "transferred_out"]
-        if code == "city":
-            assert own == 0
-        assert np.isfinite(net)
+        assert parts["transferred_in"].sum() <= moved + 1e-6
     structure = found[list(books.STRUCTURE)].sum(axis=1)
     assert structure.to_numpy() == pytest.approx(found["used"].to_numpy(), abs=1e-6)
     for code, (amount, _) in grants.items():

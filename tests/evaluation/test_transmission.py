@@ -158,7 +158,7 @@ def test_where_all_weights_are_zero_nothing_is_rolled_up(tmp_path, home):
 
 def test_a_target_in_the_wrong_unit_is_named(tmp_path, home):
     target = '[[targets]]\nindicator = "TJ-A11"\nyear = 2035\nvalue = 5.0\nop = ">="\nunit = "m2/person"\n'
-    city = write_city(tmp_path, quota_rows=[], more=target)
+    city = write_city(tmp_path, quota_rows=[quota("A", 1.0)], more=target)
     with pytest.raises(
         ParameterError, match=r"TJ-A11 books: the unit of a quota does not fit; found 'm2/person'"
     ):
@@ -173,6 +173,15 @@ def test_targets_stand_in_for_the_city_where_no_quotas_are(tmp_path, home):
     assert found["zone"].tolist() == ["books"]
     assert found["assigned"].item() == pytest.approx(4.5) and found["state"].item() == "kept"
     assert levels_needed(city, CityData(city)) == {"TJ-A11": ("city",)}
+
+
+def test_a_value_to_be_reached_later_is_not_due_but_a_limit_holds_at_once(tmp_path, home):
+    """Forest cover is to rise by 2035; cropland must not fall below its floor in any year before."""
+    rows = [("TJ-D01", "A", 2035, 30.0, "assigned", "", "%", ">=", True, 0.0),
+            ("TJ-A11", "A", 2035, 5.0, "assigned", "", "1e4 mu", ">=", True, 0.0)]  # fmt: skip
+    observed = pd.concat([values({"A": 20.0}, indicator="TJ-D01", unit="%"), values({"A": 4.0})])
+    found = account(tmp_path, rows, observed).reset_index().set_index(["indicator", "zone"])["state"]
+    assert found["TJ-D01", "A"] == "not_due" and found["TJ-A11", "A"] == "breached"
 
 
 def test_down_to_the_plots(tmp_path, home):

@@ -11,6 +11,9 @@ from workbench.core.errors import ParameterError
 from workbench.indicators.compute import compute
 from workbench.indicators.library import load_library
 
+REBUILT = {"land_use@2024": ["0601/201 0101"] * 4}
+"""The first column was a factory the year before and is housing now."""
+
 
 @pytest.fixture
 def reported(drawn, make_city):
@@ -29,6 +32,19 @@ def test_without_a_figure_there_is_no_value_but_the_holder(reported):
     assert math.isnan(row["value"]) and row["tier"] == "" and row["reason"] == "not_reported:TJ-A03"
     assert "生态环境局" in row["reason_zh"] and "水功能区水质达标率" in row["reason_zh"]
     assert "ecology and water bureaus" in row["reason_en"]
+
+
+def test_a_city_without_any_table_names_the_holder_of_the_figure_too(drawn, make_city):
+    layers = {key: rows for key, rows in drawn().drawn.items() if key != "statistics"}
+    table = compute(make_city(), 2025, ["TJ-A03"], levels=["city"], store=drawn(layers))
+    assert table["reason"].tolist() == ["not_reported:TJ-A03"] and "生态环境局" in table["reason_zh"].iloc[0]
+
+
+def test_layers_that_would_do_as_well_are_named_with_their_holder(reported):
+    row = reported(["TJ-A12"]).loc[("TJ-A12", "city", "demo")]
+    assert row["reason"] == "not_reported:TJ-A12"
+    assert "或补齐高标准农田（通常由农业农村局掌握）" in row["reason_zh"]
+    assert row["reason_en"].endswith("high-standard farmland (usually held by agriculture bureau)")
 
 
 def test_a_figure_counts_for_its_own_year_and_zone_only(reported):
@@ -74,8 +90,15 @@ def test_layers_come_before_the_reported_figure_and_proxies_after(reported):
         9.0,
         "2: statistics.reported",
     ]
-    without = reported(["TJ-B12"]).loc[("TJ-B12", "city", "demo")]
-    assert without["tier"] == "proxy" and without["basis"] == "3: growth.became"
+    unchanged = reported(["TJ-B12"]).loc[("TJ-B12", "city", "demo")]
+    assert math.isnan(unchanged["value"]) and unchanged["reason"] == "not_reported:TJ-B12"
+    without = reported(["TJ-B12"], **REBUILT)
+    assert without.loc[("TJ-B12", "city", "demo"), "value"] == pytest.approx(0.04, rel=1e-6)
+    assert without.loc[("TJ-B12", "city", "demo"), ["tier", "basis"]].tolist() == [
+        "proxy",
+        "3: growth.became",
+    ]
+    assert without.loc[("TJ-B12", "district", "E"), "reason"] == "no_change_seen"
 
 
 def test_a_register_without_the_date_it_needs_is_a_reason_not_nought(reported):
@@ -85,7 +108,9 @@ def test_a_register_without_the_date_it_needs_is_a_reason_not_nought(reported):
 
 
 def test_values_are_counted_by_what_they_are_made_of(reported):
-    table = reported(["TJ-A11", "TJ-B12", "TJ-C08", "TJ-A03", "TJ-A05", "TJ-F26"], ["TJ-A03 2025 city 92.5"])
+    table = reported(
+        ["TJ-A11", "TJ-B12", "TJ-C08", "TJ-A03", "TJ-A05", "TJ-F26"], ["TJ-A03 2025 city 92.5"], **REBUILT
+    )
     found = libraries.count_by_basis(table.reset_index(drop=True)).set_index(["state", "basis"])["indicators"]
     assert found.to_dict() == {
         ("computed", "layers"): ["TJ-A11"],

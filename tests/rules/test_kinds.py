@@ -86,3 +86,30 @@ def test_trend_uses_the_latest_earlier_year_and_a_slope_from_five_points():
     assert (
         judge(rule, value=4.0, earlier={2024: 4.0, 2026: 9.0}, year=2025, op=">=").outcome == "steady"
     )  # a later year is no past
+
+
+def test_the_band_of_peers_is_median_and_interquartile_range():
+    rng = np.random.default_rng(3)
+    peers = rng.normal(50, 10, 30)
+    low, middle, high = np.percentile(peers, [25, 50, 75])
+    edge = middle + 1.5 * (high - low)
+    rule = RULES["peer_cities"]
+    assert judge(rule, value=edge - 0.01, peers=peers.tolist()).outcome == "inside"
+    assert judge(rule, value=edge + 0.01, peers=[*peers, math.nan]).outcome == "outside"
+    assert judge(rule, value=edge, peers=None).level == -1
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=9), st.floats(-100, 100), st.floats(0.1, 10))
+def test_a_slope_moves_with_the_scale_and_not_with_the_level(numbers, shift, scale):
+    plain = {2015 + k: number for k, number in enumerate(numbers)}
+    moved = {year: number * scale + shift for year, number in plain.items()}
+    assert theil_sen(moved) == pytest.approx(scale * theil_sen(plain), rel=1e-6, abs=1e-6)
+
+
+def test_a_slope_that_most_pairs_do_not_share_is_no_trend():
+    rule = RULES["tr_slope"]
+    zigzag = {2021: 100.0, 2022: 90.0, 2023: 101.0, 2024: 89.0}
+    assert judge(rule, value=99.0, earlier=zigzag, year=2025, op=">=").outcome == "steady"
+    falling = {2021: 100.0, 2022: 98.0, 2023: 96.0, 2024: 94.0}
+    assert judge(rule, value=92.0, earlier=falling, year=2025, op=">=").outcome == "worse"
+    assert judge(rule, value=92.0, earlier=falling, year=2025, op="<=").outcome == "better"

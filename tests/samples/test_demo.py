@@ -150,6 +150,57 @@ def test_truth_values_are_plausible_and_restated(city):
     assert lake["2025@definition:0"] > lake["2025"]
 
 
+def test_the_city_has_fingers_and_its_boundary_is_wider(city):
+    scopes = vector(city, "scopes").set_index("scope").geometry
+    urban, boundary = (
+        scopes["城区"],
+        shapely.union_all(vector(city, "development_boundary").geometry.to_numpy()),
+    )
+    compact = 4 * np.pi * urban.area / urban.length**2
+    assert 0.12 < compact < 0.55  # a disc has 1
+    assert boundary.buffer(1).covers(urban)
+    assert 1.15 < boundary.area / urban.area < 1.7
+    built = {}
+    for year in (2014, 2019, 2024, 2025):
+        land = vector(city, f"land_use_{year}")
+        built[year] = land.area[land["czcsxm"].str.startswith("201")].sum()
+    assert built[2014] < built[2019] < built[2024] < built[2025] < 1.45 * built[2014]
+
+
+def test_figures_are_those_of_a_city_of_this_size(city):
+    values = json.loads((city / "truth" / "values.json").read_text())
+    now = {name: by_level["city"]["demo"]["2025"] for name, by_level in values.items()}
+    assert 18 < now["TJ-C05"] < 30
+    assert 15 < now["TJ-F06"] < 60
+    for name in ("TJ-F10", "TJ-F13", "TJ-F14", "TJ-F15", "TJ-F17", "TJ-F18", "TJ-F21", "TJ-F26"):
+        assert 50 < now[name] < 92, name
+    table = pd.read_parquet(city / "statistics.parquet").query("year == 2025 and edition == 'original'")
+    item = table.pivot(index="zone", columns="item", values="value")
+    assert 72 < 100 * item["population_urban_1e4"]["city"] / item["population_1e4"]["city"] < 90
+    for name in set(item.columns) - {"population_1e4"}:
+        assert item[name].drop("city").sum() == pytest.approx(item[name]["city"], rel=1e-3), name
+    for name in ("water_use_1e8_m3", "beds_medical", "beds_elderly", "patents"):
+        head = (item[name] / item["population_1e4"]).drop("city")
+        assert head.std() / head.mean() > 0.05, name
+    research = item["rd_1e8_cny"] / item["gdp_1e8_cny"]
+    assert research.drop("city").nunique() == 6
+
+
+@pytest.mark.parametrize("year", [2014, 2019, 2024, 2025])
+def test_journeys_reach_other_cities(city, year):
+    flows = pd.read_parquet(city / f"od_flows_{year}.parquet")
+    units = set(vector(city, "units")["code"])
+    here, there = flows["origin"].isin(units), flows["destination"].isin(units)
+    assert (here | there).all()
+    assert (here & there).any()
+    assert (here & ~there).any()
+    assert (~here & there).any()
+    values = json.loads((city / "truth" / "values.json").read_text())
+    if year >= 2024:
+        crossing = flows["people"][here != there].sum() / 1e4
+        assert values["TJ-E06"]["city"]["demo"][str(year)] == pytest.approx(crossing, rel=1e-12)
+
+
 def test_rivers_run_downhill(city):
     with rasterio.open(city / "dem.tif") as source:
         dem = source.read(1)

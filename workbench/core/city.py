@@ -219,6 +219,7 @@ class _Header(_Strict):
     indicator_changes: str | None = None
     rule_packs: tuple[str, ...] = ()
     report_book: str = "annual_checkup"
+    review_number: str = ""
     data: str
     walking_m_per_min: float = Field(default=60.0, gt=0, le=200)
 
@@ -404,12 +405,8 @@ def _profile_path(name_or_path: str | Path) -> Path:
     if re.fullmatch(r"[A-Za-z0-9_]+", text) and not Path(text).is_file():
         path = PACKAGE / "cities" / f"{text}.toml"
         if not path.exists():
-            raise ProfileError(
-                "no such city",
-                where="cities",
-                found=text,
-                expected=f"one of {', '.join(city_names())}, or a path",
-            )
+            known = f"one of {', '.join(city_names())}, or a path"
+            raise ProfileError("no such city", where="cities", found=text, expected=known)
         return path
     path = Path(text).expanduser().resolve()
     if path.is_file():

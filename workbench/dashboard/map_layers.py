@@ -14,6 +14,7 @@ import numpy as np
 from workbench.views import style
 from workbench.views.cartography import label_point, land_group, layer, raster_groups
 from workbench.views.maps import THREE_LINES, in_force
+from workbench.views.rows import district_names
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -205,3 +206,12 @@ def present_groups(overlay: Overlay) -> list[str]:
     return [
         names[at - 1] for at in sorted(set(np.unique(np.asarray(picture)).tolist()) - {0}) if at <= len(names)
     ]
+
+
+def names_of_districts(checkup: CheckupView, lang: str) -> dict[str, str]:
+    """District code → name in the language; the Chinese one where the layer has no English names."""
+    if lang == "en" and checkup.data.has("districts"):
+        found = checkup.data.vector("districts")
+        if "name_en" in found and found["name_en"].notna().all():
+            return dict(zip(found["code"].astype(str), found["name_en"].astype(str), strict=True))
+    return district_names(checkup)

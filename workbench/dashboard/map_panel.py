@@ -19,6 +19,7 @@ from workbench.dashboard.map_layers import (
     features,
     inner_point,
     land_use_overlay,
+    names_of_districts,
     present_groups,
     surroundings,
     zoom_for,
@@ -29,7 +30,7 @@ from workbench.views.cells import change_text, level_chip, role_label, titles_of
 from workbench.views.html import Html, element, join
 from workbench.views.maps import class_colours, class_edges
 from workbench.views.numbers import num_of, records
-from workbench.views.rows import cases_of, definition_of, district_names
+from workbench.views.rows import cases_of, definition_of
 from workbench.views.text import exempt, mark, plain
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class MapPanel:
             return
         values = self.checkup.values
         areas = {str(r["zone"]): r for r in records(values[values["indicator"] == "case.mu"])}
-        names = district_names(self.checkup)
+        names = names_of_districts(self.checkup, self.lang)
         rows = records(cases)
         ids = [str(row["finding_id"]) for row in rows]
         points = case_points(cases).assign(id=ids).to_crs(WGS84)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.dashboard.map_layers import names_of_districts
 from workbench.views import style
 from workbench.views.cartography import sources_note
 from workbench.views.cells import change_text, level_chip, role_label, titles_of, word
@@ -18,7 +19,6 @@ from workbench.views.rows import (
     DIMENSIONS,
     cases_of,
     definition_of,
-    district_names,
     in_order,
     warnings_of,
     worst_levels,
@@ -157,7 +157,7 @@ def _warning_items(checkup: CheckupView, lang: str, district: str | None) -> lis
 def _case_items(checkup: CheckupView, lang: str, district: str | None) -> list[tuple[int, Html]]:
     values = checkup.values
     areas = {str(row["zone"]): row for row in records(values[values["indicator"] == "case.mu"])}
-    names = district_names(checkup)
+    names = names_of_districts(checkup, lang)
     items = []
     for row in records(cases_of(checkup)):
         if int(row["level"]) < 2 or (district is not None and str(row.get("district")) != district):
@@ -307,12 +307,7 @@ def _row(children: list[Any]) -> Any:
 def _district_options(checkup: CheckupView, lang: str) -> list[tuple[str, Any]]:
     from workbench.dashboard.controls import all_option
 
-    names = district_names(checkup)
-    english = lang == "en" and checkup.data.has("districts")
-    if english:
-        layer = checkup.data.vector("districts")
-        if "name_en" in layer and layer["name_en"].notna().all():
-            names = dict(zip(layer["code"].astype(str), layer["name_en"].astype(str), strict=True))
+    names = names_of_districts(checkup, lang)
     return [all_option(lang), *((name, code) for code, name in names.items())]
 
 

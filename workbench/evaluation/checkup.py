@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from workbench.core.city import City, load_city
 from workbench.core.errors import LayerMissing, RunError
 from workbench.core.paths import atomic_write
 from workbench.core.provenance import code_version
+from workbench.evaluation.accounts import account_values
 from workbench.evaluation.derived import derived_rows, target_rows
 from workbench.indicators.changes import changes_text, city_indicators, city_library
 from workbench.indicators.compute import compute
@@ -192,6 +193,14 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
     scopes = scope_areas(data, profile)
     derived = derived_rows(profile, wanted, values, findings, definitions, scopes)
     values = pd.concat([values, table(derived)], ignore_index=True)
+
+    def keep(name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        parameters = {"city": profile.name, "year": wanted, "table": name}
+        key = step_key("accounts", inputs=inputs, parameters=parameters, code=code_version())
+        return cache.step(f"{name}-{profile.name}", key, make, use_cache=use_cache)
+
+    accounts = account_values(profile, data, wanted, values, keep=keep)
+    values = pd.concat([values, accounts], ignore_index=True)
     result = Checkup(city=profile, year=wanted, values=values, findings=findings, definitions=definitions)
     result.__dict__["data"] = data
     return result
@@ -219,7 +228,7 @@ def scope_areas(data: Any, city: City) -> dict[str, float]:
 def input_hashes(data: Any, city: City) -> dict[str, str]:
     """Hash of every layer edition and of the profile: what a checkup's cached results depend on."""
     found = {"profile": city.profile_text, "indicator_changes": changes_text(city)}
-    for role in city.layers:
+    for role in dict.fromkeys([*city.layers, "statistics"]):  # departments may have filled in some
         for year in data.years(role) or [None]:
             if data.has(role, year):
                 for edition in ("latest", "original"):

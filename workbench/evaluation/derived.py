@@ -69,6 +69,7 @@ def derived_rows(
     - ``report.computed``, ``report.missing``, ``report.total``, ``report.level_4`` … ``report.level_0``,
       ``report.rated``, ``report.unrated``: counts of indicators, zone = dimension or ``all``;
     - ``report.rules``, ``report.findings_4`` …: counts of findings on values, zone ``all``;
+    - ``report.<rule>``: the number of a finding on a layer or a document, zone = what it is about;
     - ``report.cases``, ``report.cases_ha``, ``report.cases_mu``, ``report.cases_open``, ``report.cases_4`` …: patches by
       line, by line and district (``line/district``), and of ``all`` lines, where a place on several lines counts once
       with its worst level;
@@ -187,13 +188,15 @@ def _finding_counts(make: _Maker, findings: pd.DataFrame) -> Iterator[Row]:
         yield make.row(
             name, int((rows["level"] == level).sum()), zone="all", basis="findings on values and data"
         )
-    differ = rows[rows["rule"] == "stated_area"]
-    for _, one in differ.iterrows():
+    numbered = rows[(rows["indicator"] == "") & rows["value"].notna() & (rows["value_id"] != "")]
+    for _, one in numbered.iterrows():
         yield make.row(
-            "report.stated_area",
+            f"report.{one['rule']}",
             float(one["value"]),
+            unit=str(one["unit"]),
+            decimals=0 if one["unit"] in ("count", "day") else 2,
             zone=str(one["zone"]),
-            basis="parcels whose stated area differs from the geometry",
+            basis=f"what the rule {one['rule']} found",
         )
 
 

@@ -268,7 +268,7 @@ def _common_cells(sheet: Any, row: int, number: int, item: Item, code_column: in
         1: number,
         2: item.title,
         3: unit_text(item.unit),
-        4: f"{item.meaning}用于：{item.serves}",
+        4: _explained(item),
         code_column: item.item,
     }
     for column, text in texts.items():

@@ -175,6 +175,9 @@ def quota_ledger(city: City, data: Any, year: int) -> Ledger:
     DataQualityError, ParameterError
         The quotas cannot be used as they are; see :func:`workbench.evaluation.quotas.read_quotas`.
     """
+    for role, wanted in (("land_use", city.base_year), ("land_use", year), ("development_boundary", None)):
+        if (reason := data.why_missing(role, wanted)) is not None:
+            raise LayerMissing(role, wanted, reason=reason, holder=data.holder(role))
     tree = zone_tree(city, data)
     quotas = optional_quotas(city, data, tree)
     open_land, uses = boundary_use(city, data, tree, year)
@@ -473,6 +476,17 @@ def value_rows(city: City, ledger: Ledger, *, levels: Iterable[str] = ()) -> lis
             derived(
                 "report.quota_share", value, unit="%", decimals=1, reason=NO_QUOTA if math.isnan(value) else None,
                 basis="used / total of the quota ledger", **common,
+            )
+        )  # fmt: skip
+    moved = ledger.entries[(ledger.entries["kind"] == "transfer") & (ledger.entries["debit"] > 0)]
+    names = ledger.tree.zones["name"]
+    for one in moved.to_dict("records"):
+        giver, _, taker = str(one["note"]).partition(" → ")
+        rows.append(
+            derived(
+                "report.quota_transfer", float(one["debit"]), city=city.name, year=ledger.year, unit=UNIT, decimals=2,
+                zone=str(one["transaction"]), zone_name=f"{names[giver]} → {names[taker]}", sensitivity="内部",
+                basis=str(one["source"]), data_date=f"{one['year']}-12-31",
             )
         )  # fmt: skip
     return rows

@@ -185,11 +185,20 @@ def _judgement(writer: _Writer) -> Sentence:
         text += writer.say(
             "三条控制线缺少数据，未作检查。", " The three control lines were not checked for want of data."
         )
-    if writer.value("report.missing") or writer.value("report.unrated"):
+    blind = [
+        (name, zh, en)
+        for name, zh, en in (
+            ("report.missing", "项指标缺少数据", "lack data"),
+            ("report.unrated", "项没有判定依据", "have nothing to be judged by"),
+        )
+        if writer.value(name)
+    ]
+    if blind:
         text += writer.say(
-            f"另有{number('report.missing')}项指标缺少数据、{number('report.unrated')}项没有判定依据，均不代表正常。",
-            f" {number('report.missing')} indicators lack data and {number('report.unrated')} have nothing to be judged "
-            "by; neither means normal.",
+            "另有" + "、".join(f"{number(name)}{zh}" for name, zh, _ in blind) + "，不代表正常。",
+            " Further "
+            + " and ".join(f"{number(name)} {en}" for name, _, en in blind)
+            + "; this does not mean normal.",
         )
     if _few(writer) and _verdict(writer) != "unknown":
         text += writer.say(
@@ -230,15 +239,13 @@ def _dimensions(writer: _Writer) -> list[Sentence]:
     present = [name for name in DIMENSIONS if ("report.total", name) in writer.ids]
     warned = [n for n in present if any(writer.value(f"report.level_{level}", n) for level in (2, 3, 4))]
     found = []
+    words = {4: ("严重", "severe"), 3: ("较重", "serious"), 2: ("关注", "to watch")}
     for name in warned:
         label = dimension_words(name, writer.lang)
-        text = writer.say(
-            f"{label}维度：严重{writer.num('report.level_4', name)}项、较重{writer.num('report.level_3', name)}项、"
-            f"关注{writer.num('report.level_2', name)}项。",
-            f"{label}: {writer.num('report.level_4', name)} severe, {writer.num('report.level_3', name)} serious, "
-            f"{writer.num('report.level_2', name)} to watch.",
-        )
-        found.append(Sentence("dimension", text))
+        here = [level for level in words if writer.value(f"report.level_{level}", name)]
+        zh = "、".join(f"{words[level][0]}{writer.num(f'report.level_{level}', name)}项" for level in here)
+        en = ", ".join(f"{writer.num(f'report.level_{level}', name)} {words[level][1]}" for level in here)
+        found.append(Sentence("dimension", writer.say(f"{label}维度：{zh}。", f"{label}: {en}.")))
     quiet = [n for n in present if n not in warned and writer.value("report.rated", n)]
     if quiet:
         names = writer.listed([dimension_words(name, writer.lang) for name in quiet])

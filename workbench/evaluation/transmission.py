@@ -3,7 +3,8 @@
 Two questions are asked of every zone. *Is its own quota kept?* A rigid quota must be kept by the zone itself, within its
 tolerance; a flexible one may be made good by its neighbours as long as the zone above keeps its own. *Do the books agree?*
 What is assigned to the parts must add up to what the whole was assigned (roll-down), and what the parts have must add up to
-what the whole has (roll-up). Amounts add up; shares and averages are weighted with their denominators.
+what the whole has (roll-up). Amounts add up; shares and averages are weighted with their denominators. A limit holds from
+the day it is set; a value to be reached by a later year is not due before.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from workbench.evaluation.quotas import (
     optional_quotas,
     zone_tree,
 )
+from workbench.indicators.changes import city_library
 from workbench.indicators.values import OBSERVED, derived
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ COLUMNS = [
     "parts_actual", "books", "reason_zh", "reason_en", "value_id", "source",
 ]  # fmt: skip
 """Columns of :func:`transmission`: those every reader may count on first."""
-STATES = ("breached", "compensated", "within_tolerance", "kept", "no_data", "not_assigned")
+STATES = ("breached", "compensated", "within_tolerance", "not_due", "kept", "no_data", "not_assigned")
 """State of a zone's own quota, worst first."""
 BOOKS = ("under_assigned", "over_assigned", "not_added_up", "incomplete", "agree", "")
 """Whether the parts agree with the whole, worst first; ``""`` where there are no parts to compare."""
@@ -48,6 +50,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "未达分配指标；指标为弹性，上级总量仍达标，由同级分区余量平衡",
         "short of the quota; it is flexible and the zone above keeps its own: neighbours make up for it",
     ),
+    "not_due": ("尚未达到，未到目标年", "not reached yet; the year of the quota is still to come"),
     "breached_rigid": (
         "突破分配指标且超出容差；指标为刚性，不得由其他分区平衡",
         "beyond the quota and its tolerance; it is rigid and no other zone may make up for it",
@@ -147,8 +150,9 @@ def levels_needed(city: City, data: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _indicators(city: City, quotas: Quotas | None) -> list[str]:
-    given = [] if quotas is None else list(quotas.assigned["indicator"])
-    return [one for one in dict.fromkeys([*given, *(t.indicator for t in city.targets)]) if one != INCREMENT]
+    """Indicators the quotas pass on; those with a planned value where a city has no quotas."""
+    names = [t.indicator for t in city.targets] if quotas is None else list(quotas.assigned["indicator"])
+    return [one for one in dict.fromkeys(names) if one != INCREMENT]
 
 
 def _observed(values: pd.DataFrame) -> pd.DataFrame:
@@ -186,6 +190,8 @@ class _Account:
         self.moved = self._moved(quotas)
         self.assigned = {zone: value + self._net(zone) for zone, value in self.first.items()}
         self.op = self._op()
+        definition = city_library(city).get(indicator)
+        self.always = definition is None or definition.direction in ("constraint", "neutral")
 
     def _given(self, quotas: Quotas | None) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
@@ -261,6 +267,8 @@ class _Account:
             return "kept"
         if -margin <= self._allowance(zone):
             return "within_tolerance"
+        if not self.always and int(self.given[zone]["year"]) > self.year:
+            return "not_due"
         parent = str(self.tree.zones.at[zone, "parent"])
         above = parent in self.assigned and not math.isnan(self._value(parent))
         kept_above = above and -self._margin(parent) <= self._allowance(parent)

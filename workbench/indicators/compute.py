@@ -45,6 +45,7 @@ class _Outcome:
     accesses: frozenset[tuple[str, int | None]] = frozenset()
     outside: frozenset[str] = frozenset()
     reason: tuple[str, str, str] = ("", "", "")
+    instead: tuple[reasons.Gap, ...] = ()
 
 
 @dataclass
@@ -132,8 +133,8 @@ def _polygonal(shapes: Any) -> Any:
     return polygonal(shapes)
 
 
-def _absent(run: Run, indicator: Indicator, method: int) -> tuple[str, str, str] | None:
-    """Why a method cannot be used, or None when its layers and its range exist."""
+def _gaps(run: Run, indicator: Indicator, method: int) -> list[reasons.Gap]:
+    """What a method lacks of layers and of its range; nothing when it can be used."""
     chosen = indicator.methods[method]
     scope = chosen.scope or indicator.scope
     gaps = []
@@ -144,7 +145,20 @@ def _absent(run: Run, indicator: Indicator, method: int) -> tuple[str, str, str]
             gaps.append(_gap(run, role, year))
     if scope != WHOLE and run.scope(scope) is None:
         gaps.append(reasons.Gap("scopes", scope=scope))
-    return reasons.gaps_reason(gaps, (indicator.title_zh, indicator.title_en)) if gaps else None
+    return gaps
+
+
+def _lack(indicator: Indicator, method: int, gaps: list[reasons.Gap]) -> tuple[str, str, str]:
+    """Code and words for what a method lacks; a city without any table has not been told the figure either."""
+    if indicator.methods[method].basis == "reported":
+        code = f"not_reported:{indicator.id}"
+        return (code, *reasons.explain(code, _own(indicator)))
+    return reasons.gaps_reason(gaps, (indicator.title_zh, indicator.title_en))
+
+
+def _own(indicator: Indicator) -> tuple[str, reasons.Words]:
+    """Words of the indicator itself, for reasons that name its code."""
+    return indicator.id, (indicator.title_zh, indicator.title_en, indicator.holder, indicator.holder_en)
 
 
 def _gap(run: Run, role: str, year: int | None) -> reasons.Gap:
@@ -188,14 +202,19 @@ def _apply(run: Run, indicator: Indicator, method: int, level: str) -> _Outcome:
 def _best(run: Run, indicator: Indicator, level: str) -> _Outcome:
     """The first method that gives a value in some zone; when none does, the first that could be tried, or the reason."""
     first: _Outcome | None = None
+    lacking = []
     for method in range(len(indicator.methods)):
-        absent = _absent(run, indicator, method)
-        outcome = _Outcome(method=method, reason=absent) if absent else _apply(run, indicator, method, level)
+        if gaps := _gaps(run, indicator, method):
+            outcome = _Outcome(method=method, reason=_lack(indicator, method, gaps))
+            lacking.append(gaps)
+        else:
+            outcome = _apply(run, indicator, method, level)
         if outcome.frame is not None and outcome.frame["value"].notna().any():
             return outcome
         if first is None or (first.frame is None and outcome.frame is not None):
             first = outcome
     assert first is not None, "the loader refuses an indicator without methods"
+    first.instead = tuple(lacking[0]) if lacking and first.frame is not None else ()
     return first
 
 
@@ -299,8 +318,9 @@ def _result(outcome: _Outcome, code: str, indicator: Indicator) -> dict[str, Any
         if pd.notna(line["value"]):
             return {"value": line["value"], "denominator_value": line.get("denominator", float("nan"))}
         reason = str(line["reason"]) or "not_finite"
-    words = (indicator.title_zh, indicator.title_en, indicator.holder, indicator.holder_en)
-    zh, en = reasons.explain(reason, (indicator.id, words))
+    zh, en = reasons.explain(reason, _own(indicator))
+    if outcome.instead and reason == f"not_reported:{indicator.id}":
+        zh, en = reasons.or_layers((zh, en), outcome.instead)
     return {"reason": reason, "reason_zh": zh, "reason_en": en}
 
 

@@ -132,6 +132,14 @@ def gaps_reason(gaps: Sequence[Gap], title: tuple[str, str]) -> tuple[str, str, 
     return gaps[0].code, f"缺少{zh}；补齐后可得“{title[0]}”", f"lacks {en}; would unlock '{title[1]}'"
 
 
+def or_layers(text: tuple[str, str], gaps: Sequence[Gap]) -> tuple[str, str]:
+    """The words for a figure not filled in, with the layers that would give the value as well."""
+    words = [gap.words() for gap in gaps]
+    zh = "、".join(f"{w[0]}（通常由{w[2]}掌握）" for w in words)
+    en = ", ".join(f"{w[1]} (usually held by {w[3]})" for w in words)
+    return f"{text[0]}；或补齐{zh}后由图层计算", f"{text[1]}; or from layers, given {en}"
+
+
 def explain(code: str, own: tuple[str, Words] | None = None) -> tuple[str, str]:
     """Chinese and English of a reason code a formula gave.
 

@@ -194,9 +194,10 @@ def _warning_sheet(checkup: Checkup, lang: str) -> Sheet:
                 "place": row["zone_name"],
                 "unit": unit_label(str(row["unit"] or ""), lang),
                 "message": row[f"message_{lang}"],
+                "places": 0 if row["kind"] == "freshness" else decimals.get(row.get("value_id"), 2),
             }
         )
-    places = [decimals.get(row.get("value_id"), 2) for row in rows]
+    places = [row["places"] for row in rows]
     columns = (
         "level",
         "rule",

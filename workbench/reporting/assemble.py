@@ -285,6 +285,20 @@ def assemble(plan: Plan, folder: Path, records: Mapping[str, Mapping[str, Any]])
     Path
         The page.
     """
+    content = {
+        "words": WORDS[plan.lang],
+        "title": plan.book.title(plan.lang),
+        "city": plan.city.title(plan.lang),
+        "year": plan.year,
+        "notice": plan.book.notice(plan.lang),
+        "rows": cover_rows(plan, folder),
+        "sections": sections_of(plan, folder, records),
+    }
+    return render(content, plan.lang, folder / "report.html")
+
+
+def render(content: Mapping[str, object], lang: str, path: Path) -> Path:
+    """Write a page from its cover and sections, with style and font inside."""
     import jinja2
     from markupsafe import Markup
 
@@ -294,22 +308,11 @@ def assemble(plan: Plan, folder: Path, records: Mapping[str, Mapping[str, Any]])
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["x"] = lambda text: Markup(mark_exempt(str(text)))
-    sections = sections_of(plan, folder, records)
-    content = {
-        "lang": "zh-CN" if plan.lang == "zh" else "en",
-        "words": WORDS[plan.lang],
-        "title": plan.book.title(plan.lang),
-        "city": plan.city.title(plan.lang),
-        "year": plan.year,
-        "notice": plan.book.notice(plan.lang),
-        "rows": cover_rows(plan, folder),
-        "sections": sections,
-        "css": views_css() + (TEMPLATES / "report.css").read_text(encoding="utf-8"),
-    }
+    css = views_css() + (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    shared = {**content, "lang": "zh-CN" if lang == "zh" else "en", "css": css}
     template = environment.get_template("report.html.j2")
-    bare = template.render(content, font="")
+    bare = template.render(shared, font="")
     font = base64.b64encode(embedded_font(TAGS.sub(" ", bare))).decode()
-    path = folder / "report.html"
     with atomic_write(path) as temporary:
-        temporary.write_text(template.render(content, font=font), encoding="utf-8")
+        temporary.write_text(template.render(shared, font=font), encoding="utf-8")
     return path

@@ -27,6 +27,7 @@ from workbench.reporting.tree import (
     Run,
     Table,
 )
+from workbench.views.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +50,6 @@ WORDS = {
     "zh": {
         "internal": "内部资料",
         "public": "公开版",
-        "review": "审图号：{number}",
-        "no_review": "审图号：（未取得，本图仅供内部使用）",
         "table": "“{caption}”含不公开的数据，公开版不予刊载。",
         "rows": "涉及不公开数据的行已略去。",
         "text": "涉及不公开数据的内容已略去。",
@@ -62,8 +61,6 @@ WORDS = {
     "en": {
         "internal": "Internal",
         "public": "Public edition",
-        "review": "Map review number: {number}",
-        "no_review": "Map review number: (none; this map is for internal use only)",
         "table": "“{caption}” holds data that are not public and is left out of this edition.",
         "rows": "Rows with data that are not public are left out.",
         "text": "Statements on data that are not public are left out.",
@@ -111,10 +108,11 @@ def internal(document: Document, review_number: str = "") -> Document:
 def _slot(block: Block, lang: str, review_number: str) -> Block:
     if not isinstance(block, Figure) or not block.boundaries or block.review:
         return block
-    words = WORDS[lang]
-    return replace(
-        block, review=words["review"].format(number=review_number) if review_number else words["no_review"]
-    )
+    return replace(block, review=_review(review_number, lang))
+
+
+def _review(number: str, lang: str) -> str:
+    return plain("review.given", lang, number=number) if number else plain("review.none", lang)
 
 
 def public_values(values: pd.DataFrame) -> pd.DataFrame:
@@ -246,7 +244,7 @@ class _Redactor:
             self._refuse(kind, _text(block.caption.runs))
             return [self._note(kind, block.caption)]
         caption = replace(block.caption, runs=tuple(map(self._shown, block.caption.runs)))
-        line = self.words["review"].format(number=self.review_number) if block.boundaries else ""
+        line = _review(self.review_number, self.document.lang) if block.boundaries else ""
         return [replace(block, caption=caption, review=line)]
 
     def _table(self, block: Table) -> list[Block]:
@@ -257,7 +255,7 @@ class _Redactor:
         closed = {at for at in body if self._row_closed(block, at)}
         if any(self._closed(cell.runs) for row in block.rows if row.head for cell in row.cells):
             closed = set(body)
-        if closed:
+        if any(_has_value(block, at) for at in closed):
             # rows that print no value may describe what the closed ones count
             closed |= {at for at in body if not _has_value(block, at) and block.rows[at].kind != "group"}
         if not closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from workbench.reporting.tree import (
     Block,
@@ -158,3 +159,41 @@ def chapters(document: Document) -> list[tuple[Heading, list[Block]]]:
         elif found:
             found[-1][1].append(block)
     return found
+
+
+def write_document(document: Document, path: Path) -> Path:
+    """Write a tree as a page like the report's own.
+
+    Parameters
+    ----------
+    document : Document
+        The report.
+    path : Path
+        File to write.
+    """
+    from markupsafe import Markup
+
+    from workbench.reporting.assemble import WORDS, Section, render
+
+    sections = []
+    for at, (heading, blocks) in enumerate(chapters(document), 1):
+        section = Section(
+            f"ch-{at}", heading.number, "".join(run.text for run in heading.runs), fragment(blocks)
+        )
+        section.headings = [
+            (block.anchor, block.number, "".join(run.text for run in block.runs))
+            for block in blocks
+            if isinstance(block, Heading) and block.level == 2
+        ]
+        sections.append(section)
+    between = "。" if document.lang == "zh" else ". "
+    content = {
+        "words": WORDS[document.lang] | {"year_suffix": "", "generated": document.foot},
+        "title": document.title,
+        "city": document.city,
+        "year": document.year,
+        "notice": between.join(filter(None, (document.mark, document.notice))),
+        "rows": [(name, Markup(runs_html(content))) for name, content in document.facts],
+        "sections": sections,
+    }
+    return render(content, document.lang, path)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,9 @@ from workbench.core.errors import ParameterError, RunError
 from workbench.core.paths import PACKAGE, atomic_dir, cache_dir, home, reports_dir
 from workbench.reporting import store
 from workbench.reporting.book import LANGUAGES, Book, Chapter, load_book, notebook_path, suggestion
+from workbench.reporting.edition import check_edition
+from workbench.reporting.formats import FORMATS, write_formats
+from workbench.reporting.formats import failed as unwritten_files
 from workbench.reporting.jobs import Job, Outcome, run_jobs
 from workbench.reporting.parameters import check_parameters, notebook_parameters, parse_value
 from workbench.reporting.progress import Steps
@@ -41,6 +44,8 @@ class RunResult:
     """Ids of the chapters that failed."""
     reused: list[str]
     """Ids of the chapters taken from an earlier run."""
+    unwritten: list[str] = field(default_factory=list)
+    """Files beside the page that could not be written."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,8 @@ def run_report(
     use_cache: bool = True,
     parameters: Mapping[str, str] | None = None,
     time_limit_s: float = 7200.0,
+    formats: Sequence[str] = FORMATS,
+    edition: str = "internal",
     quiet: bool = False,
     values_module: str = "workbench.reporting.values",
 ) -> RunResult:
@@ -188,6 +195,10 @@ def run_report(
         Reuse values and chapters whose inputs, definitions and code are unchanged.
     time_limit_s : float
         Longest wall time of the whole run, in seconds; chapters not done by then are reported as timed out.
+    formats : sequence of str
+        Forms of the report besides the page: ``docx``, ``pdf``.
+    edition : {"internal", "public"}
+        The public one lies in ``public/`` below the run's folder and holds nothing above 公开.
     quiet : bool
         Show no progress.
     values_module : str
@@ -205,6 +216,7 @@ def run_report(
     The folder appears whole or not at all. An interrupt ends every child process; chapters finished by then are
     reused by the next run.
     """
+    check_edition(edition)
     the_plan = plan(book, city, year, lang=lang, parameters=parameters)
     started, deadline = time.time(), time.monotonic() + time_limit_s
     target = (out_dir or reports_dir()) / the_plan.city.name / str(the_plan.year) / the_plan.run_id
@@ -214,9 +226,13 @@ def run_report(
         states = _chapter_step(the_plan, folder, steps, jobs, values, deadline, use_cache=use_cache)
         failed = [t.chapter.id for t in the_plan.tasks if states[t.chapter.id].record["status"] != "ok"]
         reused = [name for name, state in states.items() if state.record.get("reused")]
-        _finish(the_plan, folder, steps, values, states, failed=failed, started=started)
+        record = _finish(
+            the_plan, folder, steps, values, states, failed=failed, started=started, prints=(formats, edition)
+        )
     store.point_latest(target)
-    return RunResult(target / "report.html", "failed" if failed else "ok", failed, reused)
+    page = target / record["folder"] / "report.html"
+    unwritten = unwritten_files(record)
+    return RunResult(page, "failed" if failed or unwritten else "ok", failed, reused, unwritten)
 
 
 @contextmanager
@@ -377,8 +393,9 @@ def _finish(
     *,
     failed: list[str],
     started: float,
-) -> None:
-    """Write tables, maps, the page and the run's record into ``folder``."""
+    prints: tuple[Sequence[str], str],
+) -> dict[str, Any]:
+    """Write tables, maps, the page, its other forms and the run's record into ``folder``; the record of the forms."""
     from workbench.reporting.assemble import assemble
     from workbench.reporting.export import export
 
@@ -387,6 +404,9 @@ def _finish(
     export(folder, the_plan.lang)
     records = {name: state.record for name, state in states.items()}
     assemble(the_plan, folder, records)
+    formats, edition = prints
+    number = the_plan.city.city.review_number
+    printed = write_formats(folder, formats=formats, edition=edition, review_number=number)
     document = {
         "run_id": the_plan.run_id,
         "book": the_plan.book.id,
@@ -394,8 +414,9 @@ def _finish(
         "profile": None if the_plan.city.name in city_names() else str(the_plan.city.path),
         "year": the_plan.year,
         "lang": the_plan.lang,
-        "status": "failed" if failed else "ok",
+        "status": "failed" if failed or unwritten_files(printed) else "ok",
         "failed": failed,
+        "print": printed,
         "started": datetime.fromtimestamp(started).astimezone().isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
         "values": dict(values),
@@ -414,3 +435,4 @@ def _finish(
     }
     store.write_json(folder / "run.json", document)
     steps.end("assemble", "ok")
+    return printed

@@ -50,6 +50,7 @@ from workbench.reporting.word_styles import (
     add_numbering,
     add_styles,
     page_xml,
+    put_in_order,
     twips,
 )
 
@@ -99,6 +100,7 @@ def write_word(document: Document, path: Path) -> Path:
         body.remove(child)
     for element in _parsed(writer.body()):
         body.append(element)
+    put_in_order(body)
     _properties(word, document)
     with atomic_write(path) as temporary:
         word.save(str(temporary))

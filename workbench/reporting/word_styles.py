@@ -23,6 +23,29 @@ CHAPTERS, APPENDICES, BULLETS = 41, 42, 43
 """Numbering definitions."""
 
 
+ORDER = {
+    "pPr": "pStyle keepNext keepLines pageBreakBefore widowControl numPr pBdr shd tabs spacing ind jc outlineLvl rPr sectPr",
+    "rPr": "rStyle rFonts b i color sz szCs bdr shd vertAlign lang",
+    "tblPr": "tblStyle tblW jc tblBorders tblLayout tblCellMar tblLook tblCaption",
+    "tcPr": "tcW gridSpan vMerge tcBorders shd vAlign",
+}
+"""Order in which the format wants properties."""
+
+
+def put_in_order(root: Any) -> None:
+    """Sort properties as the format wants them; of two with one name the later stays."""
+    for name, listed in ORDER.items():
+        rank = {qn(f"w:{child}"): at for at, child in enumerate(listed.split())}
+        for properties in root.iter(qn(f"w:{name}")):
+            children = list(properties)
+            kept = {child.tag: child for child in children}
+            wanted = sorted(kept.values(), key=lambda child: rank.get(child.tag, len(rank)))
+            if wanted != children:
+                for child in children:
+                    properties.remove(child)
+                properties.extend(wanted)
+
+
 def twips(points: float) -> int:
     """Twentieths of a point."""
     return round(points * 20)
@@ -125,19 +148,15 @@ def add_styles(word: WordFile, lang: str) -> None:
     ]  # fmt: skip
     styles = word.styles.element
     for xml in made + [_contents_style(level) for level in (1, 2)]:
-        element: Any = parse_xml(_ordered(xml))
+        element: Any = parse_xml(xml)
         for old in styles.findall(qn("w:style")):
             if old.get(qn("w:styleId")) == element.get(qn("w:styleId")):
                 if old.get(qn("w:default")):
                     element.set(qn("w:default"), "1")
                 styles.remove(old)
+        put_in_order(element)
         styles.append(element)
     _defaults(word)
-
-
-def _ordered(xml: str) -> str:
-    """Move ``semiHidden`` and its like before the properties, where the schema wants them."""
-    return xml.replace("<w:qFormat/><w:uiPriority", "<w:uiPriority")
 
 
 def _language(lang: str) -> str:

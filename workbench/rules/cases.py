@@ -288,7 +288,8 @@ def _codes(frame: gpd.GeoDataFrame, at: Any, kind: str, crs: Any) -> list[str]:
     for k in sorted(at, key=lambda k: -float(frame["area_m2"].iloc[k])):
         first = space_code(shapes[k], crs, kind, int(years[k]))
         seen[first] = seen.get(first, -1) + 1
-        codes[k] = space_code(shapes[k], crs, kind, int(years[k]), serial=seen[first])
+        serial = seen[first]
+        codes[k] = space_code(shapes[k], crs, kind, int(years[k]), serial=serial) if serial else first
     return codes
 
 

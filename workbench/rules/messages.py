@@ -41,7 +41,7 @@ def of_outcome(rule: Rule, outcome: Outcome, definition: Indicator | None, lang:
         outcome.outcome
     )
     words = words or texts["any"]["no_data"]
-    return words[lang].format(title=title)
+    return str(words[lang].format(title=title))
 
 
 def of_case(rule: Rule, before: str, after: str, permit_state: str, lang: str) -> str:

@@ -119,6 +119,8 @@ def _undated(context: Context, rule: Rule) -> Iterator[Item]:
 def _chains(context: Context) -> Iterator[tuple[str, Any, Any]]:
     """Projects that have permits, their shape, and the first approval of each stage."""
     permits = context.data.vector("permits")
+    if "project_code" not in permits:
+        return
     approved = pd.to_datetime(permits["approved"])
     permits = permits[
         permits["kind"].isin(CHAIN) & (permits["project_code"].fillna("") != "") & approved.notna()
@@ -150,6 +152,8 @@ def _stuck(context: Context, rule: Rule) -> Iterator[Item]:
     if not context.data.has("projects"):
         return
     projects, permits = context.data.vector("projects"), context.data.vector("permits")
+    if "project_code" not in permits:
+        return
     limits = LIMIT_DAYS | {str(name): int(days) for name, days in rule.parameters.get("limits", {}).items()}
     chain = project_chain(projects, permits, _end_of_year(context), limits=limits)
     shapes = dict(zip(projects["project_code"].astype(str), projects.geometry, strict=True))

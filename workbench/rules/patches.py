@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import shapely
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from workbench.core.codes import group, names
 from workbench.core.errors import DataQualityError
@@ -154,12 +156,37 @@ def merged_change(before: gpd.GeoDataFrame, after: gpd.GeoDataFrame, from_: str,
     -------
     GeoDataFrame[before, after, area_m2, geometry]
         ``before`` is the class with the largest part of the patch; ellipsoidal m²; index = 0 … n-1.
+
+    Notes
+    -----
+    A parcel whose outline is in both surveys is compared with its twin alone: parcels of one survey do not overlap.
     """
     has_columns(before, ["dlbm"], where="before")
     has_columns(after, ["dlbm"], where="after")
-    start = before[belongs(before["dlbm"].fillna("").to_numpy(object), from_)]
-    end = after[belongs(after["dlbm"].fillna("").to_numpy(object), to)]
-    pieces = change_parcels(start, end)
+    same_crs(before, after)
+    was_code = before["dlbm"].fillna("").to_numpy(object)
+    now_code = after["dlbm"].fillna("").to_numpy(object)
+    start, end = belongs(was_code, from_), belongs(now_code, to)
+    own, layer = valid_polygons(after, where="after"), valid_polygons(before, where="before")
+    twin = np.full(len(after), -1)
+    twin[end] = _twins(own[end], layer)
+    kept = end & (
+        twin >= 0
+    )  # a parcel of unchanged outline: its former class is that of its twin, and no other
+    kept[kept] = start[twin[kept]] & (was_code[twin[kept]] != now_code[kept])
+    whole = gpd.GeoDataFrame(
+        {
+            "before_dlbm": was_code[twin[kept]],
+            "after_dlbm": now_code[kept],
+            "area_m2": area_m2(own[kept], before.crs),
+        },
+        geometry=own[kept],
+        crs=before.crs,
+    )
+    pieces = change_parcels(before[start], after[end & (twin < 0)])
+    pieces = gpd.GeoDataFrame(
+        pd.concat([part for part in (whole, pieces) if len(part)] or [pieces]), crs=before.crs
+    )
     shapes: list[Any] = []
     was: list[str] = []
     now: list[str] = []
@@ -174,11 +201,28 @@ def merged_change(before: gpd.GeoDataFrame, after: gpd.GeoDataFrame, from_: str,
     return frame
 
 
+def _twins(shapes: Geoms, layer: Geoms) -> npt.NDArray[np.intp]:
+    """Position in a layer of the polygon with exactly the outline of each shape; -1 where there is none."""
+    known = pd.Index(shapely.to_wkb(layer))
+    if not known.is_unique:
+        known = pd.Index(
+            [one if not twice else None for one, twice in zip(known, known.duplicated(False), strict=True)]
+        )
+        wanted = pd.Series(np.arange(len(known)), index=known)
+        wanted = wanted[wanted.index.notna()]
+        return wanted.reindex(pd.Index(shapely.to_wkb(shapes))).fillna(-1).to_numpy(dtype=np.intp)
+    return np.asarray(known.get_indexer(pd.Index(shapely.to_wkb(shapes))), dtype=np.intp)
+
+
 def _merge(same: gpd.GeoDataFrame) -> tuple[Geoms, list[str]]:
     """Merge touching pieces; return the patches and the former class with the largest part of each."""
     own = same.geometry.to_numpy()
-    union = shapely.union_all(shapely.set_precision(own, _SNAP_M), grid_size=_SNAP_M)
-    merged, _ = parts_of(np.array([union], dtype=object))
+    snapped, _ = parts_of(shapely.set_precision(own, _SNAP_M))
+    i, j = shapely.STRtree(snapped).query(snapped, predicate="intersects")
+    count, group_of = connected_components(
+        coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(len(snapped), len(snapped))), directed=False
+    )
+    merged, _ = parts_of(united(snapped, group_of.astype(np.intp), count, grid_m=_SNAP_M))
     owner, piece = shapely.STRtree(shapely.point_on_surface(own)).query(merged, predicate="intersects")
     table = pd.DataFrame({"patch": owner, "before": same["before_dlbm"].to_numpy()[piece]})
     table["area"] = same["area_m2"].to_numpy()[piece]
@@ -325,7 +369,7 @@ def seen_between(
     at, image = table["piece"].to_numpy(), images.iloc[table["image"]]
     start = pd.to_datetime(image["date_before"]).to_numpy("datetime64[ns]")
     end = pd.to_datetime(image["date_after"]).to_numpy("datetime64[ns]")
-    early, late = first.to_numpy("datetime64[ns]"), last.to_numpy("datetime64[ns]")
+    early, late = first.to_numpy("datetime64[ns]", copy=True), last.to_numpy("datetime64[ns]", copy=True)
     good = ~np.isnat(start) & (start < late[at])
     early[at[good]] = np.maximum(early[at[good]], start[good])
     good = ~np.isnat(end) & (end > first.to_numpy("datetime64[ns]")[at])

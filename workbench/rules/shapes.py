@@ -66,8 +66,8 @@ def thick(geoms: Geoms, min_width_m: float) -> Geoms:
     return regroup(parts[keep], owner[keep], len(geoms))
 
 
-def united(pieces: Geoms, owner: Ints, count: int) -> Geoms:
-    """Union of the pieces of each owner; None where an owner has none. Pieces may overlap."""
+def united(pieces: Geoms, owner: Ints, count: int, *, grid_m: float | None = None) -> Geoms:
+    """Union of the pieces of each owner, on a grid where one is given; None where an owner has none."""
     out = np.full(count, None, dtype=object)
     if not len(pieces):
         return out
@@ -76,7 +76,7 @@ def united(pieces: Geoms, owner: Ints, count: int) -> Geoms:
     found, first, size = np.unique(owner, return_index=True, return_counts=True)
     out[found[size == 1]] = pieces[first[size == 1]]
     for name, start, number in zip(found[size > 1], first[size > 1], size[size > 1], strict=True):
-        out[name] = shapely.union_all(pieces[start : start + number])
+        out[name] = shapely.union_all(pieces[start : start + number], grid_size=grid_m)
     return out
 
 

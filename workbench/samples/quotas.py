@@ -35,6 +35,8 @@ OVERDRAWN_SHARE = 0.8
 """Quota of one unit as a share of what it has built on."""
 OVER_CAP_SHARE = 0.96
 """Cap of one unit as a share of its construction land."""
+TRANSFER_SHARE = 0.6
+"""What one district hands on of the quota it has not passed to its units."""
 
 
 def make_quotas(
@@ -123,7 +125,7 @@ def _caps(
     """Flexible cap of construction land, km²; one small unit is over it, its district is not."""
     units = (built * (1 + rng.uniform(0.03, 0.07, len(built)))).round(4)
     share = built / built.groupby(district).transform("sum")
-    over = str(share.where((share > 0.02) & (share < 0.3)).idxmin())
+    over = str(share[share > 0.02].idxmin())
     units[over] = round(float(built[over]) * OVER_CAP_SHARE, 4)
     whole = _sums(units, district, 4)
     year, shared = YEARS[-1], ("km2", "<=", False, 0.01)
@@ -141,13 +143,14 @@ def _increment(
     room = (units - used).groupby(district).sum()
     cost = (units - OVERDRAWN_SHARE * used)[used > 1.0]
     cheap = cost[cost < 0.4 * district.map(room).reindex(cost.index)]
-    over = str(used[cheap.index].idxmax())
+    over = str(used[cheap.index].idxmax() if len(cheap) else cost.idxmin())
     units[over] = round(OVERDRAWN_SHARE * float(used[over]), 2)
     whole = (_sums(units, district, 2) * 1.05).round(2)
+    reserve = whole - units.groupby(district).sum()
     left = whole - used.groupby(district).sum()
-    giver = str(left.drop(district[over]).idxmax())
+    giver = str(reserve.drop(district[over]).idxmax())
     taker = str(left.drop(giver).idxmin())
-    moved = round(0.25 * float(left[giver]), 1)
+    moved = round(TRANSFER_SHARE * float(reserve[giver]), 1)
     shared = ("ha", "<=", True, 0.0)
     rows.append(_row(INCREMENT, CITY, 2035, round(1.04 * float(whole.sum()), 2), *shared))
     rows += [_row(INCREMENT, str(zone), 2035, float(value), *shared) for zone, value in whole.items()]

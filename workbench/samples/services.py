@@ -33,12 +33,12 @@ class Standard:
 
 KINDS = {
     "community_health": Standard("社区卫生服务中心", 640, 0.92, 0.42, "08H2", 0.0011),
-    "primary_school": Standard("小学", 390, 0.92, 0.20, "08H2", 0.062),
+    "primary_school": Standard("小学", 385, 0.93, 0.20, "08H2", 0.062),
     "middle_school": Standard("中学", 640, 0.91, 0.0, "08H2", 0.042),
     "kindergarten": Standard("幼儿园", 230, 0.66, 0.38, "", 0.030),
     "elderly_care": Standard("日间照料中心", 180, 0.80, 0.30, "", 0.004),
-    "culture": Standard("文化活动站", 630, 0.93, 0.55, "08H2"),
-    "market": Standard("菜市场", 400, 0.92, 0.10, "05H1"),
+    "culture": Standard("文化活动站", 600, 0.94, 0.55, "08H2"),
+    "market": Standard("菜市场", 385, 0.94, 0.10, "05H1"),
     "sports": Standard("体育活动中心", 640, 0.92, 0.25, "08H2"),
     "football": Standard("足球场", 640, 0.52, 0.0),
     "fire_station": Standard("消防站", 1700, 0.90, 0.0),

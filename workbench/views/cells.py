@@ -41,7 +41,7 @@ def tier_label(tier: object, lang: str) -> Html:
     return element("span", plain(f"tier.{name}", lang), css=f"tier {name}")
 
 
-def change_cell(change: Mapping[str, Any], wanted: str | None, lang: str) -> Html:
+def change_cell(change: Mapping[str, Any], wanted: str | None, lang: str, *, steady: bool = False) -> Html:
     """Amount of change with an arrow; the word 改善 or 变差 where the direction has a meaning.
 
     Parameters
@@ -50,6 +50,8 @@ def change_cell(change: Mapping[str, Any], wanted: str | None, lang: str) -> Htm
         Row of the value table with the change.
     wanted : {"up", "down", None}
         The good way; None when neither is.
+    steady : bool
+        The change is small enough to count as none: its amount is shown without a judgement.
     """
     if pd.isna(change["value"]):
         return num_of(change, lang=lang)
@@ -57,7 +59,7 @@ def change_cell(change: Mapping[str, Any], wanted: str | None, lang: str) -> Htm
     way = "flat" if rounded == 0 else "up" if rounded > 0 else "down"
     if way == "flat":
         return element("span", plain("trend.flat", lang), css="trend flat")
-    judged = "" if wanted is None else "good" if way == wanted else "bad"
+    judged = "steady" if steady else "" if wanted is None else "good" if way == wanted else "bad"
     shown = num_of(change, lang=lang, sign=True)
     more = element("span", plain(f"trend.{judged}", lang), css="verdict") if judged else Html("")
     return element("span", Html(f"{shown} {more}".strip()), css=f"trend {way} {judged}".strip())

@@ -14,7 +14,8 @@ from workbench.views.cells import titles_of, with_tier
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html
 from workbench.views.layout import display_width, wrap
-from workbench.views.numbers import find, format_number
+from workbench.views.numbers import find, format_number, records
+from workbench.views.openness import sensitivity_of
 from workbench.views.rows import DIMENSIONS, definition_of, district_names, in_order, worst_levels
 from workbench.views.text import dimension_label, plain, t, unit_label
 
@@ -66,7 +67,7 @@ def dimension_bars(checkup: CheckupView, lang: str) -> Figure:
     ]
     height = 1.15 + 0.37 * max(1, len(dimensions))
     figure = new_figure(7.4, height)
-    left_edge = 0.17 if lang == "zh" else 0.27
+    left_edge = 0.17 if lang == "zh" else 0.31
     axes = figure.add_axes((left_edge, 0.5 / height, 0.97 - left_edge, (height - 1.15) / height))
     order = ("0", "unrated", "1", "2", "3", "4", "none")
     colours = {str(level): colour for level, colour in style.LEVEL_COLOURS.items()}
@@ -103,8 +104,13 @@ def dimension_bars(checkup: CheckupView, lang: str) -> Figure:
         path_effects=style.heavy(),
         va="center",
     )
+    counts = checkup.values[checkup.values["indicator"].str.match(r"report\.(level_|computed|missing)")]
     return render(
-        figure, alt=plain("chart.dimension_alt", lang), caption=t("chart.dimension_title", lang), colours=128
+        figure,
+        alt=plain("chart.dimension_alt", lang),
+        caption=t("chart.dimension_title", lang),
+        colours=128,
+        sensitivity=sensitivity_of(checkup, (), records(counts)),
     )
 
 
@@ -153,6 +159,7 @@ def _targets(checkup: CheckupView) -> list[dict[str, Any]]:
                 "base_year": base_year,
                 "base": base,
                 "value": value,
+                "decimals": int(now["decimals"] or 0) if now is not None else 0,
                 "title": titles_of(definition_of(checkup, target.indicator), "{}", target.indicator),
             }
         )
@@ -189,7 +196,7 @@ def target_paths(checkup: CheckupView, lang: str, *, tolerance: float = 0.05) ->
     columns = min(3 if len(items) <= 9 else 4, len(items))
     rows = math.ceil(len(items) / columns)
     height = 2.35 * rows + 0.85
-    figure = new_figure({3: 8.4, 4: 10.4}.get(columns, 7.4), height)
+    figure = new_figure({3: 8.4, 4: 9.2}.get(columns, 7.4), height)
     figure.suptitle(
         plain("chart.target_title", lang), x=0.03, y=1 - 0.2 / height, ha="left", va="center", path_effects=style.heavy(),
         fontsize=12.5,
@@ -209,15 +216,20 @@ def target_paths(checkup: CheckupView, lang: str, *, tolerance: float = 0.05) ->
     figure.subplots_adjust(
         left=0.075, right=0.97, top=1 - 0.82 / height, bottom=0.33 / height, hspace=0.62, wspace=0.3
     )
+    shown = checkup.values[checkup.values["indicator"].isin([item["target"].indicator for item in items])]
     return render(
-        figure, alt=plain("chart.target_alt", lang), caption=t("chart.target_title", lang), colours=192
+        figure,
+        alt=plain("chart.target_alt", lang),
+        caption=t("chart.target_title", lang),
+        colours=192,
+        sensitivity=sensitivity_of(checkup, (), records(shown)),
     )
 
 
 def _wrapped(title: str, unit: str, lang: str) -> str:
     bracket = (f"（{unit}）" if lang == "zh" else f" ({unit})") if unit else ""
-    lines = wrap(title, 32)[:2]
-    if display_width(lines[-1] + bracket) > 34 and len(lines) < 2:
+    lines = wrap(title, 27)[:2]
+    if display_width(lines[-1] + bracket) > 28 and len(lines) < 2:
         return "\n".join([*lines, bracket.strip()])
     return "\n".join(lines) + bracket
 
@@ -239,7 +251,7 @@ def _target_panel(
         axes.plot([years[0]], [base], "o", color="white", markeredgecolor="#52687c", markersize=5.5, zorder=4)
         points.append(base)
     axes.plot([target.year], [goal], "D", color=style.ACCENT, markersize=5.5, zorder=4, clip_on=False)
-    text = f"{sign}{_short(goal)}"
+    text = f"{sign}{format_number(goal, _decimals(goal))}"
     goal_side = -13 if base is not None and goal < base else 7
     axes.annotate(
         text,
@@ -256,17 +268,18 @@ def _target_panel(
     axes.plot([year], [value], "o", color=colour, markersize=7, zorder=5)
     value_side = 8 if base is not None and value > _expected(item, year) else -13
     axes.annotate(
-        _short(value), (year, value), (0, value_side), textcoords="offset points", ha="center", fontsize=8.5, color=colour, path_effects=style.heavy(colour),
+        format_number(value, item["decimals"]), (year, value), (0, value_side), textcoords="offset points", ha="center", fontsize=8.5, color=colour, path_effects=style.heavy(colour),
     )  # fmt: skip
     points.append(value)
     if base is None:
         axes.text(
             0.03,
-            0.05,
+            0.93,
             plain("chart.target_no_base", lang),
             transform=axes.transAxes,
             fontsize=8,
             color=style.MUTED,
+            va="top",
         )
     low, high = min(points), max(points)
     room = (high - low) * 0.38 or abs(high) * 0.05 or 1.0
@@ -292,9 +305,9 @@ def _ticks(most: int, *, integer: bool = False) -> Any:
     return MaxNLocator(most, integer=integer)
 
 
-def _short(value: float) -> str:
-    size = abs(value)
-    return format_number(value, 0 if size >= 1000 else 1 if size >= 100 else 2)
+def _decimals(goal: float) -> int:
+    """Decimals a planned value is written with."""
+    return len(f"{goal:.10g}".partition(".")[2])
 
 
 def _path_legend(figure: MplFigure, height: float, lang: str) -> None:
@@ -378,8 +391,13 @@ def district_dots(checkup: CheckupView, indicator: str, lang: str) -> Figure:
     words = plain("chart.district_title", lang, indicator=title)
     figure.text(0.03, 1 - 0.27 / height, words, fontsize=12, path_effects=style.heavy(), va="center")
     caption: Html = t("chart.district_title", lang, indicator=title)
+    drawn = rows if city is None else [*rows, city]
     return render(
-        figure, alt=plain("chart.district_alt", lang, indicator=title), caption=caption, colours=128
+        figure,
+        alt=plain("chart.district_alt", lang, indicator=title),
+        caption=caption,
+        colours=128,
+        sensitivity=sensitivity_of(checkup, (), drawn),
     )
 
 

@@ -20,7 +20,8 @@ from workbench.views.cartography import (
 )
 from workbench.views.cells import titles_of, with_tier
 from workbench.views.figure import Figure, render
-from workbench.views.numbers import format_number
+from workbench.views.numbers import format_number, records
+from workbench.views.openness import review_line, sensitivity_of
 from workbench.views.rows import definition_of
 from workbench.views.text import exempt, plain, t, unit_label
 
@@ -84,6 +85,8 @@ def indicator_map(checkup: CheckupView, indicator: str, lang: str) -> Figure:
         alt=plain("map.indicator_alt", lang, indicator=title),
         caption=t("map.indicator_title", lang, **words, year=exempt(checkup.year)),
         colours=128,
+        sensitivity=sensitivity_of(checkup, ["districts"], records(rows)),
+        review=review_line(checkup, lang),
     )
 
 

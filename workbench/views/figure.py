@@ -25,13 +25,22 @@ class Figure:
     """What a reader who cannot see the picture is told."""
     caption: Html
     """Line below the picture, as markup."""
+    sensitivity: str = ""
+    """Strictest sensitivity of what is drawn; empty when not stated, and then it is not for the public."""
+    review: str = ""
+    """Slot for the review number of a map that shows administrative boundaries; empty for other pictures."""
 
     @property
     def html(self) -> Html:
         """``<figure>`` with the picture inside the page, no file beside it."""
         data = base64.b64encode(self.png).decode("ascii")
         image = Html(f'<img src="data:image/png;base64,{data}" alt="{escape(self.alt)}">')
-        return element("figure", image + element("figcaption", self.caption), css="wb-figure")
+        slot = element("p", self.review, css="wb-review x") if self.review else Html("")
+        state = {
+            "data-sensitivity": self.sensitivity or None,
+            "data-boundaries": "districts" if self.review else None,
+        }
+        return element("figure", image + slot + element("figcaption", self.caption), state, css="wb-figure")
 
     def _repr_html_(self) -> str:
         return str(self.html)
@@ -44,7 +53,16 @@ class Figure:
         return target
 
 
-def render(figure: MplFigure, *, alt: str, caption: Html, dpi: int = 150, colours: int = 0) -> Figure:
+def render(
+    figure: MplFigure,
+    *,
+    alt: str,
+    caption: Html,
+    dpi: int = 150,
+    colours: int = 0,
+    sensitivity: str = "",
+    review: str = "",
+) -> Figure:
     """Draw a Matplotlib figure to PNG without date or program name, so that bytes are repeatable.
 
     Parameters
@@ -57,6 +75,8 @@ def render(figure: MplFigure, *, alt: str, caption: Html, dpi: int = 150, colour
         Dots per inch.
     colours : int
         Palette size to reduce to (smaller file); 0 keeps full colour.
+    sensitivity, review : str
+        Strictest sensitivity of what is drawn; slot for a map's review number.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -69,4 +89,4 @@ def render(figure: MplFigure, *, alt: str, caption: Html, dpi: int = 150, colour
         image = image.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True, dpi=(dpi, dpi))
-    return Figure(out.getvalue(), alt, caption)
+    return Figure(out.getvalue(), alt, caption, sensitivity, review)

@@ -28,6 +28,7 @@ from workbench.views.cartography import (
 from workbench.views.cells import change_text, role_label
 from workbench.views.choropleth import class_colours, class_edges, indicator_map
 from workbench.views.figure import Figure, render
+from workbench.views.openness import BASE_MAP, review_line, sensitivity_of
 from workbench.views.rows import cases_of
 from workbench.views.text import exempt, has, plain, t
 
@@ -154,6 +155,8 @@ def overview_map(checkup: CheckupView, lang: str) -> Figure:
         alt=plain(f"map.{kind}_alt", lang, city=city_name(checkup, lang)),
         caption=t(f"map.{kind}_title", lang, city=city_name(checkup, lang), year=exempt(checkup.year)),
         colours=256,
+        sensitivity=sensitivity_of(checkup, [*BASE_MAP, *THREE_LINES, *shown]),
+        review=review_line(checkup, lang),
     )
 
 
@@ -217,6 +220,8 @@ def land_use_map(checkup: CheckupView, lang: str, year: int | None = None) -> Fi
         alt=plain("map.land_use_alt", lang, city=city_name(checkup, lang), year=year),
         caption=t("map.land_use_title", lang, city=city_name(checkup, lang), year=exempt(year)),
         colours=64,
+        sensitivity=sensitivity_of(checkup, ["districts", role]),
+        review=review_line(checkup, lang),
     )
 
 
@@ -261,7 +266,14 @@ def case_map(
     if room and before_year:
         _insets(figure, checkup, shown, (before_year, checkup.year), room, lang)
     caption = t(key, lang, **place, year=exempt(checkup.year))
-    return render(figure, alt=plain("map.case_alt", lang, city=place["city"]), caption=caption, colours=256)
+    return render(
+        figure,
+        alt=plain("map.case_alt", lang, city=place["city"]),
+        caption=caption,
+        colours=256,
+        sensitivity=sensitivity_of(checkup, [*BASE_MAP, *THREE_LINES, "change_patches", "permits"]),
+        review=review_line(checkup, lang),
+    )
 
 
 def _base_for_cases(axes: Axes, checkup: CheckupView, zones: gpd.GeoDataFrame) -> None:
@@ -284,7 +296,7 @@ def _draw_cases(axes: Axes, cases: pd.DataFrame, numbered: int, lang: str) -> li
                 *point,
                 "o",
                 color=colour,
-                markersize=3.6,
+                markersize=5,
                 markeredgecolor="white",
                 markeredgewidth=0.5,
                 zorder=22,

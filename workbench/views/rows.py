@@ -104,7 +104,7 @@ def wanted_way(checkup: CheckupView, indicator: str) -> str | None:
 
 
 def mapped_indicators(checkup: CheckupView, most: int = 2) -> list[str]:
-    """Indicators worth a map: rates with a good and a bad end whose districts all have values and differ most.
+    """Indicators worth a map: the warned first, rates with a good and a bad end whose districts differ most.
 
     Parameters
     ----------
@@ -113,18 +113,20 @@ def mapped_indicators(checkup: CheckupView, most: int = 2) -> list[str]:
     most : int
         At most so many, of different dimensions.
     """
-    found: dict[str, tuple[float, str]] = {}
+    levels = worst_levels(checkup)
+    found: dict[str, tuple[int, float, str]] = {}
     for indicator, rows in pd.DataFrame(in_order(checkup, level="district")).pipe(_by_indicator):
         definition = definition_of(checkup, indicator)
         rate = bool(getattr(definition, "denominator_zh", ""))
         if not rate or wanted_way(checkup, indicator) is None or rows["value"].isna().any() or len(rows) < 3:
             continue
-        middle = float(rows["value"].abs().mean())
-        apart = (float(rows["value"].max()) - float(rows["value"].min())) / middle if middle else 0.0
+        top = float(rows["value"].abs().max())
+        apart = float(rows["value"].std()) / top if top else 0.0
         dimension = str(getattr(definition, "dimension", ""))
-        if apart > 0 and apart > found.get(dimension, (0.0, ""))[0]:
-            found[dimension] = (apart, indicator)
-    return [indicator for _, indicator in sorted(found.values(), reverse=True)[:most]]
+        level = levels.get(indicator, 0)
+        if apart > 0 and (level, apart) > found.get(dimension, (-1, 0.0, ""))[:2]:
+            found[dimension] = (level, apart, indicator)
+    return [indicator for *_, indicator in sorted(found.values(), reverse=True)[:most]]
 
 
 def _by_indicator(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -199,13 +200,24 @@ def _comparison(
     if pd.isna(row["value"]) or pd.isna(last["value"]):
         return [shown, ""]
     if change is not None:
-        return [shown, change_cell(change, wanted_way(checkup, str(row["indicator"])), lang)]
+        steady = abs(float(change["value"])) <= _steady() * abs(float(last["value"]))
+        way = wanted_way(checkup, str(row["indicator"]))
+        return [shown, change_cell(change, way, lang, steady=steady and way is not None)]
     definition = definition_of(checkup, str(row["indicator"]))
     arrow = trend_arrow(
         float(row["value"]), float(last["value"]), decimals=int(row.get("decimals") or 0),
         direction=str(getattr(definition, "direction", "")), lang=lang,
     )  # fmt: skip
     return [shown, arrow]
+
+
+@cache
+def _steady() -> float:
+    """Relative change that the rule on last year counts as none."""
+    from workbench.rules.library import load_rules
+
+    rules = (rule for rule in load_rules().values() if rule.kind == "trend" and "steady" in rule.parameters)
+    return max((float(rule.parameters["steady"]) for rule in rules), default=0.0)
 
 
 def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | None = None) -> Html:

@@ -123,7 +123,8 @@ def open_surface(
             dask="parallelized",
             output_dtypes=[np.uint8],
         )
-        return surface.compute()  # one byte a cell, made block by block and used for every level of zones
+        made: xr.DataArray = surface.compute()  # one byte a cell, made by blocks, for every level of zones
+        return made
 
     try:
         surface = data.share(("open_surface", data.year, least_index), make)
