@@ -22,6 +22,7 @@ from workbench.core.city import City, load_city
 from workbench.core.paths import home
 from workbench.evaluation.checkup import Checkup, checkup
 from workbench.evaluation.compare import decompose, restated
+from workbench.evaluation.transmission import out_of_balance, transmission
 
 SHIPPED = FIXED_SEEDS[0]
 SEEDS = [
@@ -165,3 +166,29 @@ def test_change_on_last_year_splits_into_the_planted_revisions(city):
     assert (parts["code_revision"] == 0).all()
     kinds = ["real_change", "data_revision", "definition_revision", "code_revision"]
     assert (parts[kinds].T.sum() == parts["total_change"]).all()
+
+
+def test_ledger_and_transmission_find_the_planted_flaws_and_no_other(city):
+    """Use of each unit, the unit over its quota, the district whose units were given too little, and the transfer."""
+    path = city.source / "truth" / "quotas.json"
+    if not path.exists():
+        pytest.skip("the demo city has no quotas")
+    truth = json.loads(path.read_text(encoding="utf-8"))
+    rows = city.result.values[city.result.values["year"] == 2025]
+    used = rows[rows["indicator"] == "report.quota_used"].set_index("zone")["value"]
+    assert {zone: used[zone] for zone in truth["used_ha"]} == pytest.approx(truth["used_ha"], rel=1e-5, abs=1e-6)
+    left = rows[rows["indicator"] == "report.quota_left"].set_index("zone")["value"]
+    assert left[left < 0].to_dict() == pytest.approx(
+        {truth["overdrawn"]["zone"]: -truth["overdrawn"]["beyond"]}, rel=1e-5
+    )
+    moved = rows[rows["indicator"] == "report.quota_transfer"]
+    assert moved["value"].tolist() == [truth["transfer"]["value"]]
+    found = transmission(city.result.city, city.result.values, data=city.result.data, year=2025)
+    bad = out_of_balance(found)
+    assert bad[["indicator", "zone", "books"]].values.tolist() == [
+        ["TJ-A11", truth["under_assigned"]["zone"], "under_assigned"]
+    ]
+    short = bad["assigned"].item() - bad["parts_assigned"].item()
+    assert short == pytest.approx(truth["under_assigned"]["short"], abs=1e-6)
+    assert found.loc[found["state"] == "compensated", "zone"].tolist() == [truth["compensated"]["zone"]]
+    assert city.result.data.table("quota_ledger", 2025)["used"].notna().all()

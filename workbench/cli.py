@@ -11,15 +11,16 @@ import difflib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from workbench import __version__
+from workbench.commands.accounts import fill_in, ledger
+from workbench.commands.options import city_option, data_root_option
+from workbench.commands.options import make_table as _table
+from workbench.commands.options import show as _show
 from workbench.core.errors import DefinitionError, ParameterError, ProfileError, WorkbenchError
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 MISUSE = (ParameterError, ProfileError, DefinitionError)
 """Errors found before anything ran: exit code 2."""
@@ -50,13 +51,6 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _use_data_root(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Make a data root given as an option known to every part and child process."""
-    if value is not None:
-        os.environ["WORKBENCH_DATA"] = str(value.resolve())
-    return value
-
-
 def _pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
     """Options of the form ``name=value`` as a dict."""
     found = {}
@@ -68,23 +62,14 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     return found
 
 
-data_root_option = click.option(
-    "--data-root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    callback=_use_data_root,
-    expose_value=False,
-    is_eager=True,
-    help="Folder of real data; $WORKBENCH_DATA when not given.",
-)
-city_option = click.option(
-    "--city", default="demo", show_default=True, help="Name of a city, or the path of a profile."
-)
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="workbench")
 def main() -> None:
     """Analytical workbench for monitoring how territorial spatial plans are carried out."""
+
+
+main.add_command(fill_in)
+main.add_command(ledger)
 
 
 @main.command()
@@ -207,87 +192,6 @@ def demo(force: bool) -> None:
     from workbench.core.city import load_city
 
     click.echo(build(load_city("demo"), force=force))
-
-
-@main.group("fill-in")
-def fill_in() -> None:
-    """Fill-in sheets: a workbook for each department with the figures no layer holds."""
-
-
-@fill_in.command("make")
-@city_option
-@click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder; fill_in/CITY/YEAR below the home.",
-)
-@data_root_option
-def fill_in_make(city: str, year: int | None, out: Path | None) -> None:
-    """Write a workbook for each department; prints their paths."""
-    from workbench.core.paths import home
-    from workbench.evaluation.fill_in import make
-    from workbench.reporting.run import find_city
-
-    profile = find_city(city)
-    wanted = year or profile.latest_year
-    for path in make(profile, wanted, out or home() / "fill_in" / profile.name / str(wanted)):
-        click.echo(path)
-
-
-@fill_in.command("read")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@city_option
-@click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
-@click.option("--check", "only_check", is_flag=True, help="Say what is wrong; keep nothing.")
-@click.option(
-    "--note-above", type=float, default=30.0, show_default=True, help="Percent of change that needs a note."
-)
-@data_root_option
-def fill_in_read(
-    paths: tuple[Path, ...], city: str, year: int | None, only_check: bool, note_above: float
-) -> None:
-    """Read filled-in workbooks (or folders of them), say what is wrong by cell, and keep the figures without an error.
-
-    Exit code 1 when a cell has an error: that figure is not kept, the others are.
-    """
-    from workbench.evaluation.fill_in import keep, read
-    from workbench.reporting.run import find_city
-
-    profile = find_city(city)
-    wanted = year or profile.latest_year
-    found = read(profile, wanted, paths, note_above=note_above / 100)
-    table = _table("level", "file", "what")
-    for row in found.findings.to_dict("records"):
-        table.add_row(row["level"], row["file"], row[f"message_{profile.language}"])
-    _show(table)
-    click.echo(f"{len(found.table)} figures accepted, {len(found.errors)} errors")
-    if not only_check and found.departments:
-        click.echo(keep(profile, wanted, found))
-    sys.exit(1 if len(found.errors) else 0)
-
-
-@main.command()
-@city_option
-@click.option("--year", type=int, help="Year of the accounts; the profile's latest when not given.")
-@click.option("--level", help="Zone level of the rows; city and the level below it when not given.")
-@data_root_option
-def ledger(city: str, year: int | None, level: str | None) -> None:
-    """Close the accounts of the development boundary for a year and publish them in the catalogue as quota_ledger."""
-    from workbench.catalog.data import CityData
-    from workbench.evaluation.ledger import UNIT, publish, quota_ledger
-    from workbench.reporting.run import find_city
-
-    profile = find_city(city)
-    book = quota_ledger(profile, CityData(profile), year or profile.latest_year)
-    columns = ("total", "transferred_in", "transferred_out", "used", "left")
-    table = _table("zone", "name", *(f"{name} {UNIT}" for name in columns), "state")
-    wanted = {level} if level else set(book.tree.levels[:2])
-    for row in book.balances.to_dict("records"):
-        if row["level"] in wanted:
-            table.add_row(row["zone"], row["name"], *(f"{row[name]:,.2f}" for name in columns), row["state"])
-    _show(table)
-    click.echo(publish(profile, book))
 
 
 @main.command()
@@ -578,23 +482,6 @@ def doctor() -> None:
         faults += not line.good
     _show(table)
     sys.exit(1 if faults else 0)
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _show(table: Table) -> None:
-    """Print a table, not cut to a width when the output is no terminal."""
-    from rich.console import Console
-
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-    console.print(table)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,13 @@ def test_a_city_without_any_table_names_the_holder_of_the_figure_too(drawn, make
     assert table["reason"].tolist() == ["not_reported:TJ-A03"] and "生态环境局" in table["reason_zh"].iloc[0]
 
 
+def test_one_figure_is_asked_for_rather_than_the_parts_it_is_made_of(reported):
+    row = reported(["TJ-B06"]).loc[("TJ-B06", "city", "demo")]
+    assert row["reason"] == "not_reported:TJ-B06" and "自然资源局" in row["reason_zh"]
+    parts = ["idle_land_disposed_ha 2025 city 3", "idle_land_ha 2025 city 12"]
+    assert reported(["TJ-B06"], parts).loc[("TJ-B06", "city", "demo"), "value"] == pytest.approx(25.0)
+
+
 def test_layers_that_would_do_as_well_are_named_with_their_holder(reported):
     row = reported(["TJ-A12"]).loc[("TJ-A12", "city", "demo")]
     assert row["reason"] == "not_reported:TJ-A12"

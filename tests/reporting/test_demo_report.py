@@ -6,9 +6,11 @@ import re
 import pandas as pd
 import pytest
 
+from workbench.reporting.formats import write_formats
 from workbench.reporting.run import run_report
 
 from .numerals import Page, faults
+from .print_numerals import pages_that_differ, pdf_page, word_page
 
 pytestmark = pytest.mark.slow
 
@@ -48,3 +50,28 @@ def test_every_picture_has_words_and_a_caption(report):
     assert len(pictures) >= 4
     assert all(re.search(r'alt="[^"]+"', picture) for picture in pictures)
     assert page.count("<figure") == page.count("<figcaption")
+
+
+def test_word_and_pdf_account_for_every_digit(report):
+    folder = report.path.parent
+    assert report.unwritten == []
+    values = pd.read_parquet(folder / "values.parquet")
+    printed = Page(report.path.read_text(encoding="utf-8")).numbers
+    word = word_page(folder / "report.docx")
+    assert faults(word, values) == []
+    assert Page(word).numbers == printed
+    assert pages_that_differ(folder / "report.pdf", folder / "numbers.parquet") == []
+    assert faults(pdf_page(folder / "numbers.parquet"), values) == []
+    assert set(printed) <= set(Page(pdf_page(folder / "numbers.parquet")).numbers)
+
+
+def test_the_public_edition_prints_nothing_closed(report):
+    folder = report.path.parent
+    record = write_formats(folder, edition="public")
+    assert {found["status"] for found in record["files"].values()} <= {"ok", "none"}
+    values = pd.read_parquet(folder / "values.parquet").set_index("value_id")
+    shown = Page((folder / "public" / "report.html").read_text(encoding="utf-8")).numbers
+    assert {values.loc[value_id, "sensitivity"] for value_id, _ in shown} == {"公开"}
+    listed = pd.read_parquet(folder / "public" / "numbers.parquet")["value_id"].dropna()
+    assert set(values.loc[listed, "sensitivity"]) == {"公开"}
+    assert record["refused"]

@@ -19,9 +19,10 @@ def folder(tmp_path):
 
 
 def test_one_that_fails_leaves_the_others(folder, monkeypatch):
-    record = write_formats(folder)  # the folder holds no checkup: no annexes
+    (folder / "checkup.json").write_text('{"profile": "absent.toml"}', encoding="utf-8")
+    record = write_formats(folder)
     assert failed(record) == ["tables/annex.xlsx", "maps/annex.gpkg"]
-    assert record["files"]["tables/annex.xlsx"]["error"]["name"] == "RunError"
+    assert record["files"]["tables/annex.xlsx"]["error"]["name"] == "ProfileError"
     assert {p.name for p in folder.iterdir()} >= {"report.docx", "report.pdf", "numbers.parquet"}
     monkeypatch.setattr(pdf, "TEMPLATE", folder / "absent.typ")
     (folder / "report.pdf").unlink()

@@ -158,7 +158,11 @@ def test_properties_stand_in_the_order_of_the_format(made):
         "sectPr": "headerReference footerReference type pgSz pgMar pgNumType",
     }
     body, styles = made[2].element.body, made[2].styles.element
-    mine = [s for s in styles.iter(qn("w:style")) if s.get(qn("w:styleId"), "").startswith(("wb", "Heading", "TOC"))]
+    mine = [
+        s
+        for s in styles.iter(qn("w:style"))
+        if s.get(qn("w:styleId"), "").startswith(("wb", "Heading", "TOC"))
+    ]
     for root in (body, *mine):
         for name, listed in orders.items():
             rank = {qn(f"w:{child}"): at for at, child in enumerate(listed.split())}

@@ -222,3 +222,20 @@ def test_peers_are_noted_and_never_more():
 def test_new_columns_of_findings_have_their_types():
     found = judged(Data(land_use=parcels(), permits=permit(("农转用", "2019-01-01", None, HOUSE))), "permits")
     assert found["rank"].dtype == np.int64 and found["space_code"].eq("").all()
+
+
+def test_the_targets_of_two_years_are_judged_apart():
+    """In 2025 the target of 2025 binds and that of 2035 is a path."""
+    targets = [
+        SimpleNamespace(
+            indicator="X-1", year=year, value=goal, op=">=", unit="%", base_year=2020, base_value=50.0
+        )
+        for year, goal in ((2025, 60.0), (2035, 80.0))
+    ]
+    found = judged(
+        Data(), "targets", values=[value(58.0, 2025)], definitions={"X-1": definition()}, targets=targets
+    ).set_index("rule")
+    assert found.at["target_floor_expected", "finding_id"].endswith("-2025-2025")
+    assert found.at["target_floor_expected", "level"] == 3
+    assert found.at["target_path", "finding_id"].endswith("-2025-2035")
+    assert found.at["target_path", "margin"] == pytest.approx(-2 / 30)

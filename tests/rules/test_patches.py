@@ -13,7 +13,7 @@ from tests.rules.drawn import CRS, DISTRICTS, FIELD, HOUSE, at, cases, change, f
 from workbench.core.errors import CRSError, DataQualityError, ParameterError
 from workbench.rules.cases import Change, build_cases
 from workbench.rules.library import load_rules
-from workbench.rules.patches import changed_land, patch_codes
+from workbench.rules.patches import changed_land, merged_change, patch_codes
 from workbench.rules.spatial import as_findings
 
 RULES = list(load_rules(("control_lines",)).values())
@@ -183,3 +183,25 @@ def test_cases_do_not_depend_on_the_order_of_the_layers(houses, order):
     assert one["space_code"].tolist() == two["space_code"].tolist()
     assert np.allclose(one["area_m2"], two["area_m2"])
     assert one.crs == CRS
+
+
+@settings(max_examples=25)
+@given(houses=st.lists(rectangles, min_size=1, max_size=4), fields=st.lists(rectangles, max_size=4))
+def test_parcels_of_unchanged_outline_are_no_exception(houses, fields):
+    """The same land cut otherwise in the earlier survey gives the same patches."""
+    union, apart = shapely.Polygon(), []
+    for shape in (*houses, *fields):
+        if not shape.intersects(union):
+            apart.append(shape)
+            union = union.union(shape)
+    codes = ["0702", "0601", "0301", "0101"]
+    after = change(*[(shape, codes[k % 4]) for k, shape in enumerate(apart)]).after
+    same = frame(after.geometry, dlbm=["0103", *["0101" if k % 2 else "0301" for k in range(len(apart))]])
+    cut = frame(
+        [part for shape in same.geometry for part in (shape.intersection(at(0, 0, 201, 400)), shape.intersection(at(201, 0, 400, 400)))],
+        dlbm=[code for code in same["dlbm"] for _ in range(2)],
+    )  # fmt: skip
+    cut = cut[cut.geom_type.isin(["Polygon", "MultiPolygon"]) & (cut.area > 0)].reset_index(drop=True)
+    one, two = (merged_change(before, after, "not construction", "construction") for before in (same, cut))
+    assert one[["before", "after"]].to_numpy().tolist() == two[["before", "after"]].to_numpy().tolist()
+    assert one["area_m2"].tolist() == pytest.approx(two["area_m2"].tolist(), rel=1e-6)

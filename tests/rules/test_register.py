@@ -278,4 +278,5 @@ def test_the_list_names_what_else_a_case_lies_on(register, tmp_path):
     assert table["SFYN"].eq("是").all() and table["SFHX"].eq("否").all()
     assert table["YNMJ"].tolist() == pytest.approx(table["MJ"].tolist())
     assert table["DLMC"].eq("旱地").all() and table["TBLXMC"].eq("农村宅基地").all()
+    assert table["KZX"].eq("永久基本农田").all() and table["TZ"].eq("疑似占用永久基本农田新增建设").all()
     assert table["SPPP"].eq("否").all() and table["MS"].iloc[0] == pytest.approx(0.9)

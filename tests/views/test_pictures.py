@@ -44,9 +44,10 @@ def test_every_picture_draws_in_the_packaged_font(
     assert not [r for r in caplog.records if "findfont" in r.message]
     for figure in made:
         assert len(figure.png) < 400_000
-        assert figure.alt and figure._repr_html_().startswith(
-            '<figure class="wb-figure"><img src="data:image/png;base64,'
-        )
+        markup = figure._repr_html_()
+        assert figure.alt and '<img src="data:image/png;base64,' in markup
+        assert markup.startswith('<figure class="wb-figure" data-sensitivity="')
+        assert ("data-boundaries" in markup) == ('class="wb-review x"' in markup) == (figure in made[3:])
 
 
 def test_the_same_data_give_the_same_bytes(checkup: Any) -> None:

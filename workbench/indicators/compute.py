@@ -213,6 +213,11 @@ def _best(run: Run, indicator: Indicator, level: str) -> _Outcome:
             return outcome
         if first is None or (first.frame is None and outcome.frame is not None):
             first = outcome
+        elif (
+            indicator.methods[first.method].basis == "tables"
+            and indicator.methods[method].basis == "reported"
+        ):
+            first = outcome  # one figure to ask for, not the parts it is made of
     assert first is not None, "the loader refuses an indicator without methods"
     first.instead = tuple(lacking[0]) if lacking and first.frame is not None else ()
     return first

@@ -65,7 +65,7 @@ def write_formats(
     folder : Path
         Folder of the run with ``report.html`` and the saved checkup.
     formats : sequence of str
-        Of :data:`FORMATS`; workbook and GeoPackage are always written.
+        Of :data:`FORMATS`; workbook and GeoPackage are written wherever the folder holds a checkup.
     edition : {"internal", "public"}
         The public one goes to ``public/`` below the folder.
     review_number : str
@@ -113,10 +113,13 @@ def write_formats(
         steps["report.docx"] = lambda: _word(document(), target / "report.docx")
     if "pdf" in formats:
         steps["report.pdf"] = lambda: _pdf(document(), target / "report.pdf")
-    steps["tables/annex.xlsx"] = lambda: _workbook(checkup(), document(), target / "tables" / "annex.xlsx")
-    steps["maps/annex.gpkg"] = lambda: _package(
-        checkup(), document(), target / "maps" / "annex.gpkg", districts=bool(review_number) or not public
-    )
+    if (folder / "checkup.json").is_file():
+        steps["tables/annex.xlsx"] = lambda: _workbook(
+            checkup(), document(), target / "tables" / "annex.xlsx"
+        )
+        steps["maps/annex.gpkg"] = lambda: _package(
+            checkup(), document(), target / "maps" / "annex.gpkg", districts=bool(review_number) or not public
+        )
     for file, make in steps.items():
         record["files"][file] = _attempt(make)
     return record

@@ -203,15 +203,10 @@ def merged_change(before: gpd.GeoDataFrame, after: gpd.GeoDataFrame, from_: str,
 
 def _twins(shapes: Geoms, layer: Geoms) -> npt.NDArray[np.intp]:
     """Position in a layer of the polygon with exactly the outline of each shape; -1 where there is none."""
-    known = pd.Index(shapely.to_wkb(layer))
-    if not known.is_unique:
-        known = pd.Index(
-            [one if not twice else None for one, twice in zip(known, known.duplicated(False), strict=True)]
-        )
-        wanted = pd.Series(np.arange(len(known)), index=known)
-        wanted = wanted[wanted.index.notna()]
-        return wanted.reindex(pd.Index(shapely.to_wkb(shapes))).fillna(-1).to_numpy(dtype=np.intp)
-    return np.asarray(known.get_indexer(pd.Index(shapely.to_wkb(shapes))), dtype=np.intp)
+    known: dict[bytes, int] = {}
+    for at, outline in enumerate(shapely.to_wkb(layer)):
+        known[outline] = -1 if outline in known else at  # one that is there twice is no one's twin
+    return np.array([known.get(outline, -1) for outline in shapely.to_wkb(shapes)], dtype=np.intp)
 
 
 def _merge(same: gpd.GeoDataFrame) -> tuple[Geoms, list[str]]:

@@ -26,6 +26,7 @@ from workbench.core.errors import DataQualityError, ParameterError
 from workbench.core.paths import atomic_write
 from workbench.operators.area import area_m2
 from workbench.rules.activities import activities
+from workbench.rules.library import load_rules
 from workbench.rules.patches import class_names
 from workbench.rules.register import SETTLING, STATUSES, VERDICTS, Register
 from workbench.rules.rule import LEVELS
@@ -130,12 +131,16 @@ def listed(register: Register) -> gpd.GeoDataFrame:
     plain = {
         "KJM": "space_code", "JCBH": "patch_id", "ALBH": "finding_id", "XZQDM": "district", "GHDY": "unit_code",
         "TBLX": "after", "DLBM": "before", "SPZT": "permit_state", "XMDM": "project_code", "BDCDYH": "unit_no",
-        "DZJGH": "supervision_no", "KZX": "line", "HDLX": "activity_type", "ZT": "status", "HCJL": "verdict",
+        "DZJGH": "supervision_no", "HDLX": "activity_type", "ZT": "status", "HCJL": "verdict",
         "HCR": "person", "BZ": "note",
     }  # fmt: skip
     for field, name in plain.items():
         table[field] = cases[name].to_numpy(dtype=object)
     table["OBJECTID"] = range(1, len(cases) + 1)
+    rules = load_rules()
+    known = [rules.get(rule) for rule in cases["rule"]]
+    table["KZX"] = [rule.line_zh if rule else line for rule, line in zip(known, cases["line"], strict=True)]
+    table["TZ"] = [rule.title_zh if rule else "" for rule in known]
     table["TBLXMC"] = [text.get(code, "") for code in cases["after"]]
     table["DLMC"] = [own.get(code, "") for code in cases["before"]]
     table["MJ"] = cases["area_m2"].round(2).to_numpy()

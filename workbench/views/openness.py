@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 BASE_MAP = ("districts", "land_use", "roads", "rail_lines")
 """Layers under every map: districts, water from the land-use survey, roads and rail."""
+CLOSED = "内部"
+"""What does not say how sensitive it is."""
 
 
 def sensitivity_of(
@@ -33,8 +35,8 @@ def sensitivity_of(
         Rows of the value table drawn.
     """
     layers = checkup.city.layers
-    levels = [str(layers[role].sensitivity) for role in roles if role in layers]
-    levels += [str(row.get("sensitivity") or "内部") for row in rows]
+    levels = [str(getattr(layers[role], "sensitivity", "") or CLOSED) for role in roles if role in layers]
+    levels += [str(row.get("sensitivity") or CLOSED) for row in rows]
     return highest_sensitivity(levels)
 
 

@@ -1,0 +1,1 @@
+"""Groups of the command ``workbench`` that have a module of their own."""
