@@ -176,7 +176,9 @@ def test_ledger_and_transmission_find_the_planted_flaws_and_no_other(city):
     truth = json.loads(path.read_text(encoding="utf-8"))
     rows = city.result.values[city.result.values["year"] == 2025]
     used = rows[rows["indicator"] == "report.quota_used"].set_index("zone")["value"]
-    assert {zone: used[zone] for zone in truth["used_ha"]} == pytest.approx(truth["used_ha"], rel=1e-5, abs=1e-6)
+    assert {zone: used[zone] for zone in truth["used_ha"]} == pytest.approx(
+        truth["used_ha"], rel=1e-5, abs=1e-6
+    )
     left = rows[rows["indicator"] == "report.quota_left"].set_index("zone")["value"]
     assert left[left < 0].to_dict() == pytest.approx(
         {truth["overdrawn"]["zone"]: -truth["overdrawn"]["beyond"]}, rel=1e-5

@@ -243,9 +243,9 @@ def _entry(city: City, job: _Job, old: Entry | None, grid: GeoBox | None, hashes
         return _build_raster(city, job, entry, grid)
     path = job.paths["main"]
     made = (
-        ingest_vector(city, job.role, path)
+        ingest_vector(city, job.role, path, job.year)
         if job.spec.kind == "vector"
-        else ingest_table(city, job.role, path)
+        else ingest_table(city, job.role, path, job.year)
     )
     return _write_rows(city, job, entry, made)
 

@@ -208,6 +208,15 @@ def _accuracy(source: pyproj.CRS, target: pyproj.CRS, bounds: tuple[float, ...])
     return [Finding("datum_conversion", "warning", 1, np.nan, "", zh, en)]
 
 
+def _spec_of(city: City, role: str, year: int | None) -> LayerSpec:
+    """Specification of a layer with the year put into the names of its fields."""
+    spec = city.layer(role)
+    if year is None:
+        return spec
+    fields = {standard: name.replace("{year}", str(year)) for standard, name in spec.fields.items()}
+    return spec.model_copy(update={"fields": fields})
+
+
 def _rename(frame: pd.DataFrame, spec: LayerSpec, where: str) -> pd.DataFrame:
     absent = [name for name in spec.fields.values() if name not in frame.columns]
     if absent:
@@ -317,7 +326,34 @@ def _tidy(frame: pd.DataFrame, spec: LayerSpec, role: str) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def ingest_vector(city: City, role: str, path: Path) -> Ingested:
+def _merge(frame: pd.DataFrame, spec: LayerSpec, where: str) -> tuple[pd.DataFrame, list[Finding]]:
+    """One row for all that agree in ``merge_by``; fields that differ inside a group are left out.
+
+    A sum with an unknown part is unknown.
+    """
+    keys = list(spec.merge_by)
+    if not keys:
+        return frame, []
+    if absent := [name for name in keys if name not in frame]:
+        raise ProfileError("no such field to merge by", where=f"{where}.merge_by", found=", ".join(absent))
+    groups = frame.groupby(keys, sort=False, dropna=False)
+    summed = ["value"] if spec.kind == "table" and "value" in frame else []
+    rest = [name for name in frame.columns if name not in {*keys, *summed, "geometry"}]
+    same = [name for name in rest if bool((groups[name].nunique(dropna=False) == 1).all())]
+    merged: pd.DataFrame = groups[same].first() if same else groups.size().to_frame()[[]]
+    for name in summed:
+        merged[name] = groups[name].agg(lambda part: part.sum(skipna=False))
+    if "geometry" in frame:
+        shapes = groups["geometry"].agg(lambda part: shapely.union_all(part.to_numpy()))
+        assert isinstance(frame, gpd.GeoDataFrame)
+        merged = gpd.GeoDataFrame(merged, geometry=shapes.to_numpy(), crs=frame.crs)
+    n, m = len(frame), len(merged)
+    zh, en = f"{n} 条记录按 {'、'.join(keys)} 合并为 {m} 条", f"{n} rows merged into {m} by {', '.join(keys)}"
+    found = [Finding("rows_merged", "info", n, float(m), "", zh, en)] if m < n else []
+    return merged.reset_index(), found
+
+
+def ingest_vector(city: City, role: str, path: Path, year: int | None = None) -> Ingested:
     """Read a vector file and bring it into the standard form of its role, in the city's CRS.
 
     Raises
@@ -327,7 +363,7 @@ def ingest_vector(city: City, role: str, path: Path) -> Ingested:
     CRSError
         When the file's CRS is unknown or unsafe.
     """
-    spec, where = city.layer(role), f"{city.path.name}: layers.{role}"
+    spec, where = _spec_of(city, role, year), f"{city.path.name}: layers.{role}"
     frame, findings = read_vector_file(path, spec, where)
     frame = frame.set_geometry(frame.geometry.name)
     if frame.geometry.name != "geometry":
@@ -339,7 +375,8 @@ def ingest_vector(city: City, role: str, path: Path) -> Ingested:
     frame = _where(_recode(_rename(frame, spec, where), spec, where), spec, where)
     frame, type_findings = _fill_and_type(frame, role, where)
     frame, repairs = quality.repair(_tidy(frame, spec, role), ROLES.get(role))
-    findings += crs_findings + type_findings + repairs
+    frame, merges = _merge(frame, spec, where)
+    findings += crs_findings + type_findings + repairs + merges
     frame = frame.reset_index(drop=True)
     if frame.empty:
         finding = Finding(
@@ -391,9 +428,9 @@ def _row_checks(city: City, role: str, frame: gpd.GeoDataFrame) -> list[Finding]
     return findings
 
 
-def ingest_table(city: City, role: str, path: Path) -> Ingested:
+def ingest_table(city: City, role: str, path: Path, year: int | None = None) -> Ingested:
     """Read a table (Parquet, CSV, Excel) and bring it into the standard form of its role."""
-    spec, where = city.layer(role), f"{city.path.name}: layers.{role}"
+    spec, where = _spec_of(city, role, year), f"{city.path.name}: layers.{role}"
     if path.suffix == ".parquet":
         frame = pd.read_parquet(path)
     elif path.suffix.lower() in {".xlsx", ".xlsm"}:
@@ -414,7 +451,8 @@ def ingest_table(city: City, role: str, path: Path) -> Ingested:
     if role == "statistics":
         frame["edition"] = frame["edition"].replace("", "original")
         frame["zone"] = frame["zone"].replace("", "city")
-    frame = _tidy(frame, spec, role)
+    frame, merges = _merge(_tidy(frame, spec, role), spec, where)
+    findings += merges
     if frame.empty:
         zh, en = "表格没有可用的记录", "the table has no usable row"
         findings.append(Finding("empty_layer", "error", 0, np.nan, "", zh, en))

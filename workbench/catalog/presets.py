@@ -121,6 +121,11 @@ def osm_buildings(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return frame
 
 
+def zone_points(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Figures of zones at a point inside each zone: right for sums over whole zones, coarse for distances."""
+    return frame.set_geometry(frame.geometry.make_valid().representative_point())
+
+
 def _osm_id(frame: gpd.GeoDataFrame) -> pd.Series:
     prefix = frame["osm_type"].astype(str) + "/" if "osm_type" in frame else ""
     found: pd.Series = prefix + frame["id"].astype(str)
@@ -132,6 +137,7 @@ PRESETS: dict[str, Callable[[gpd.GeoDataFrame], gpd.GeoDataFrame]] = {
     "osm_facilities": osm_facilities,
     "osm_parks": osm_parks,
     "osm_buildings": osm_buildings,
+    "zone_points": zone_points,
 }
 """Presets applied to a frame just read; ``gtfs_stops`` reads the file itself."""
 

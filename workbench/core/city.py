@@ -25,6 +25,7 @@ DEMO_SOURCE = "demo-source"
 """Folder below the built data in which the demo city's source files are generated."""
 Tier = Literal["statutory", "substitute", "proxy"]
 Sensitivity = Literal["公开", "内部", "敏感"]
+Preset = Literal["osm_roads", "osm_facilities", "osm_parks", "osm_buildings", "gtfs_stops", "zone_points"]
 
 
 class _Strict(BaseModel):
@@ -62,14 +63,16 @@ class LayerSpec(_Strict):
     where: str | None = None
     """pandas query on the standardised fields; rows that fail it are left out."""
     fields: dict[str, str] = Field(default_factory=dict)
-    """Standard field = the file's field."""
+    """Standard field = the file's field; ``{year}`` stands for the year."""
     values: dict[str, dict[str, str | int | float | bool]] = Field(default_factory=dict)
     """Standard field -> {the file's value = standard value}; other values stay."""
     constants: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Standard field = one value for every row."""
     scale: dict[str, float] = Field(default_factory=dict)
     """Standard field = factor to the standard unit."""
-    preset: Literal["osm_roads", "osm_facilities", "osm_parks", "osm_buildings", "gtfs_stops"] | None = None
+    merge_by: tuple[str, ...] = ()
+    """Rows that agree in these standard fields become one: shapes are united, ``value`` of a table is added up."""
+    preset: Preset | None = None
     """Named reading of a well-known format, applied before ``fields``."""
     crs: str | None = None
     """What the file should have said of its CRS; used when the file is silent."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from workbench.reporting.tree import (
     Block,
@@ -23,6 +24,8 @@ from workbench.reporting.tree import (
 
 SIZES = (9.0, 8.5, 8.0, 7.5, 7.0)
 """Letter sizes of tables in points, the first that fits is taken."""
+STEPS = 40
+"""Steps in which the width left over is shared out among the columns."""
 SMALL = 12
 """Rows up to which a table is not divided over pages."""
 PADDING = 3.6
@@ -118,9 +121,33 @@ def column_widths(table: Table, width: float) -> tuple[float, list[float]]:
         return size, [need * width / sum(most) for need in most]
     if sum(least) > width:
         return size, [need * width / sum(least) for need in least]
-    spare = [high - low for low, high in zip(least, most, strict=True)]
-    free = width - sum(least)
-    return size, [low + free * part / sum(spare) for low, part in zip(least, spare, strict=True)]
+    return size, _shared_out(table, size, width, least, most)
+
+
+def _shared_out(
+    table: Table, size: float, width: float, least: list[float], most: list[float]
+) -> list[float]:
+    """Least widths plus the rest of a width, given step by step to the column that lowers the rows most."""
+    import numpy as np
+
+    texts = np.zeros((len(table.rows), table.columns))
+    for at, line in enumerate(table.placed):
+        for column, cell, first in line:
+            if first and cell.colspan == 1 and cell.rowspan == 1:
+                texts[at, column] = sum(max(1.0, ems(part)) for part in written(cell.runs).split("\n")) * size
+    widths, step = np.array(least), (width - sum(least)) / STEPS
+
+    def heights(of: Any) -> float:
+        lines = np.maximum(texts / (of - 2 * PADDING), (texts > 0) * 1.0)
+        return float((lines**6).sum(axis=1).__pow__(1 / 6).sum())
+
+    for _ in range(STEPS):
+        tried = [
+            heights(widths + step * (np.arange(len(widths)) == at)) if widths[at] < most[at] else np.inf
+            for at in range(len(widths))
+        ]
+        widths[int(np.argmin(tried))] += step
+    return [float(one) for one in widths]
 
 
 def _needs(table: Table, size: float) -> tuple[list[float], list[float]]:
@@ -130,7 +157,8 @@ def _needs(table: Table, size: float) -> tuple[list[float], list[float]]:
         for at, cell, first in line:
             if not first or cell.colspan > 1:
                 continue
-            limit = 4.0 if table.columns > 8 or (cell.head and cell.align == "right") else 6.0
+            narrow = (table.columns > 8 and at > 0) or (cell.head and cell.align == "right")
+            limit = 4.0 if narrow else 6.0
             low, high = _need(cell, size, limit)
             least[at], most[at] = max(least[at], low), max(most[at], high)
     return least, most
@@ -140,7 +168,8 @@ def _need(cell: Cell, size: float, limit: float) -> tuple[float, float]:
     text = written(cell.runs)
     whole = max((ems(part) for part in text.split("\n")), default=0.0)
     piece = max((ems(part) for part in PIECES.findall(text)), default=0.0)
-    low = whole if whole <= limit or (cell.align == "right" and not cell.head) else max(piece, limit)
+    limit = max(limit, 6.5) if cell.align == "right" and not cell.head else limit
+    low = whole if whole <= limit else max(piece, limit)
     return low * size + 2 * PADDING + 1.5, whole * size + 2 * PADDING + 1.5
 
 
@@ -152,6 +181,12 @@ def picture_size(picture: Picture, width: float, height: float) -> tuple[float, 
         pixels = image.size
     scale = min(width / pixels[0], height / pixels[1], 72 / 110)
     return pixels[0] * scale, pixels[1] * scale
+
+
+def contents_line(entries: int) -> float:
+    """Distance of lines in the table of contents, less where a few entries would stand on a page of their own."""
+    room = text_area(False)[1] - 75
+    return max(15.0, min(21.0, room / max(1, entries)))
 
 
 def text_area(landscape: bool) -> tuple[float, float]:
@@ -298,7 +333,7 @@ def keeps(table: Table, after: Block | None, landscape: bool) -> list[bool]:
     return [
         after is not None
         if at == last
-        else row.head or small or at == heads or (at == last - 1 and last > heads + 2)
+        else row.head or row.kind == "group" or small or at == heads or (at == last - 1 and last > heads + 2)
         for at, row in enumerate(table.rows)
     ]
 

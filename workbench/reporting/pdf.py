@@ -93,15 +93,21 @@ def _content(document: Document, folder: Path) -> dict[str, Any]:
     """Return what the template reads; pictures are written into its folder."""
     width = text_area(False)[0]
     parts: list[dict[str, Any]] = []
+    footed = False
     for at, block in enumerate(document.blocks):
         if isinstance(block, PageBreak):
             parts.append({"landscape": block.landscape, "blocks": []})
             continue
         if not parts:
             parts.append({"landscape": False, "blocks": []})
-        noted = note_after(document.blocks, at) is not None
-        part = parts[-1]
-        part["blocks"].append(_block(block, folder, noted=noted, landscape=part["landscape"]))
+        note, part = note_after(document.blocks, at), parts[-1]
+        if isinstance(block, Paragraph) and footed:
+            footed = False
+            continue
+        part["blocks"].append(_block(block, folder, noted=note is not None, landscape=part["landscape"]))
+        if isinstance(block, Table) and note and not stays_whole(block, part["landscape"]):
+            part["blocks"][-1] |= {"foot": _runs(note.runs), "noted": False}
+            footed = True
     return {
         "lang": document.lang,
         "city": document.city,
@@ -137,7 +143,13 @@ def _block(block: Block, folder: Path, *, noted: bool, landscape: bool) -> dict[
             }
             for row in block.rows
         ]
-        shape = {"size": size, "widths": widths, "noted": noted, "whole": stays_whole(block, landscape)}
+        shape = {
+            "size": size,
+            "widths": widths,
+            "noted": noted,
+            "foot": [],
+            "whole": stays_whole(block, landscape),
+        }
         return {"kind": "table", **_caption(block.caption), **shape, "rows": rows}
     if isinstance(block, Figure):
         return _figure(block, folder, text_area(landscape)[0], frame_height(landscape))

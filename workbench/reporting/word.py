@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 from workbench.core.paths import atomic_write
 from workbench.reporting.layout import (
     column_widths,
+    contents_line,
     ems,
     frame_height,
     heading_pages,
@@ -237,6 +238,8 @@ class _Writer:
             '<w:r><w:instrText xml:space="preserve"> TOC \\o "1-2" \\h \\z \\u </w:instrText></w:r>'
             '<w:r><w:fldChar w:fldCharType="separate"/></w:r>'
         )
+        line = twips(contents_line(len(headings)))
+        tight = f'<w:spacing w:before="0" w:after="0" w:line="{line}" w:lineRule="exact"/>'
         for at, (heading, page) in enumerate(zip(headings, pages, strict=True), 1):
             anchor = f"_Toc{at:08d}"
             entry = self.runs([Run(heading.number)]) + "<w:r><w:tab/></w:r>" if heading.number else ""
@@ -246,7 +249,7 @@ class _Writer:
                 + field_xml(f"PAGEREF {anchor} \\h", str(page))
             )
             link = f'<w:hyperlink w:anchor="{anchor}" w:history="1">{entry}</w:hyperlink>'
-            yield paragraph_xml(f"TOC{heading.level}", (begin if at == 1 else "") + link)
+            yield paragraph_xml(f"TOC{heading.level}", (begin if at == 1 else "") + link, tight)
         if headings:
             yield paragraph_xml("Normal", '<w:r><w:fldChar w:fldCharType="end"/></w:r>')
 
