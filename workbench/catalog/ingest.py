@@ -344,7 +344,7 @@ def _merge(frame: pd.DataFrame, spec: LayerSpec, where: str) -> tuple[pd.DataFra
     for name in summed:
         merged[name] = groups[name].agg(lambda part: part.sum(skipna=False))
     if "geometry" in frame:
-        shapes = groups["geometry"].agg(lambda part: shapely.union_all(part.to_numpy()))
+        shapes = groups["geometry"].agg(lambda part: shapely.union_all(np.asarray(part)))
         assert isinstance(frame, gpd.GeoDataFrame)
         merged = gpd.GeoDataFrame(merged, geometry=shapes.to_numpy(), crs=frame.crs)
     n, m = len(frame), len(merged)
@@ -375,7 +375,9 @@ def ingest_vector(city: City, role: str, path: Path, year: int | None = None) ->
     frame = _where(_recode(_rename(frame, spec, where), spec, where), spec, where)
     frame, type_findings = _fill_and_type(frame, role, where)
     frame, repairs = quality.repair(_tidy(frame, spec, role), ROLES.get(role))
-    frame, merges = _merge(frame, spec, where)
+    merged, merges = _merge(frame, spec, where)
+    assert isinstance(merged, gpd.GeoDataFrame)
+    frame = merged
     findings += crs_findings + type_findings + repairs + merges
     frame = frame.reset_index(drop=True)
     if frame.empty:

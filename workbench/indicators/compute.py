@@ -7,7 +7,7 @@ import inspect
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +144,7 @@ def _gaps(run: Run, indicator: Indicator, method: int) -> list[reasons.Gap]:
         if not run.store.has(role, year):
             gaps.append(_gap(run, role, year))
     if scope != WHOLE and run.scope(scope) is None:
-        gaps.append(reasons.Gap("scopes", scope=scope))
+        gaps.append(replace(_gap(run, "scopes", None), fault=None, scope=scope))
     return gaps
 
 
@@ -162,9 +162,18 @@ def _own(indicator: Indicator) -> tuple[str, reasons.Words]:
 
 
 def _gap(run: Run, role: str, year: int | None) -> reasons.Gap:
-    holder = run.city.say(getattr(run.store, "holder", lambda _: None)(role) or "", "zh")
-    years = tuple(run.store.years(role))
-    return reasons.Gap(role, year, years, holder=holder, fault=_fault(run, role, year))
+    holder = getattr(run.store, "holder", lambda _: None)(role) or ""
+    english = run.city.say(holder, "en")
+    hint = getattr(run.city, "missing", {}).get(role)
+    return reasons.Gap(
+        role,
+        year,
+        tuple(run.store.years(role)),
+        holder=run.city.say(holder, "zh"),
+        holder_en=english if english.isascii() else "",
+        fault=_fault(run, role, year),
+        note=(hint.note_zh, hint.note_en) if hint is not None and not hint.holder else ("", ""),
+    )
 
 
 def _fault(run: Run, role: str, year: int | None) -> tuple[str, str, str] | None:

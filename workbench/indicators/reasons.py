@@ -81,6 +81,10 @@ class Gap:
     """Years there are."""
     holder: str = ""
     """Who holds the data in this city, where the profile says so."""
+    holder_en: str = ""
+    """The same in English, where the profile gives it."""
+    note: tuple[str, str] = ("", "")
+    """Why nobody holds them (zh, en), where the profile names no holder."""
     fault: tuple[str, str, str] | None = None
     """Code and words (zh, en) when the layer is there but cannot be used."""
     scope: str = ""
@@ -98,7 +102,7 @@ class Gap:
     def words(self) -> tuple[str, str, str, str]:
         """What is lacking and who holds it: zh, en, holder zh, holder en."""
         zh, en, holder_zh, holder_en = role_words(self.role)
-        holder_zh = self.holder or holder_zh
+        holder_zh, holder_en = self.holder or holder_zh, self.holder_en or holder_en
         if self.scope:
             english = {"城区": "the urban area", "中心城区": "the central urban area"}.get(
                 self.scope, self.scope
@@ -118,6 +122,14 @@ class Gap:
         return zh, en, holder_zh, holder_en
 
 
+def _lacking(gaps: Sequence[Gap]) -> tuple[str, str]:
+    """The things lacking, each with who holds it or why nobody does: zh, en."""
+    words = [(gap.words(), gap.note) for gap in gaps]
+    zh = "、".join(f"{w[0]}（{n[0] or f'通常由{w[2]}掌握'}）" for w, n in words)
+    en = ", ".join(f"{w[1]} ({n[1] or f'usually held by {w[3]}'})" for w, n in words)
+    return zh, en
+
+
 def gaps_reason(gaps: Sequence[Gap], title: tuple[str, str]) -> tuple[str, str, str]:
     """Code (of the first gap), Chinese and English for what a method lacks, and what having it would unlock.
 
@@ -126,17 +138,13 @@ def gaps_reason(gaps: Sequence[Gap], title: tuple[str, str]) -> tuple[str, str, 
     >>> gaps_reason([Gap("parks")], ("人均公园绿地面积", "Park green space per capita"))[2]
     "lacks parks and squares (usually held by parks department); would unlock 'Park green space per capita'"
     """
-    words = [gap.words() for gap in gaps]
-    zh = "、".join(f"{w[0]}（通常由{w[2]}掌握）" for w in words)
-    en = ", ".join(f"{w[1]} (usually held by {w[3]})" for w in words)
+    zh, en = _lacking(gaps)
     return gaps[0].code, f"缺少{zh}；补齐后可得“{title[0]}”", f"lacks {en}; would unlock '{title[1]}'"
 
 
 def or_layers(text: tuple[str, str], gaps: Sequence[Gap]) -> tuple[str, str]:
     """The words for a figure not filled in, with the layers that would give the value as well."""
-    words = [gap.words() for gap in gaps]
-    zh = "、".join(f"{w[0]}（通常由{w[2]}掌握）" for w in words)
-    en = ", ".join(f"{w[1]} (usually held by {w[3]})" for w in words)
+    zh, en = _lacking(gaps)
     return f"{text[0]}；或补齐{zh}后由图层计算", f"{text[1]}; or from layers, given {en}"
 
 

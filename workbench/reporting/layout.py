@@ -290,13 +290,14 @@ def _table_items(table: Table, landscape: bool, after: Block | None) -> list[_It
         look = LOOKS["caption"]
         items.append(_Item(look.line + look.after, look.before, keep=True))
     heads = 0.0
-    for row, height, keep in zip(table.rows, _row_heights(table, text_area(landscape)[0]), kept, strict=True):
+    for row, height, keep in zip(table.rows, row_heights(table, text_area(landscape)[0]), kept, strict=True):
         heads += height if row.head else 0.0
         items.append(_Item(height, keep=keep, repeat=0.0 if row.head else heads))
     return [*items, _Item(8.0)] if after is None else items
 
 
-def _row_heights(table: Table, width: float) -> list[float]:
+def row_heights(table: Table, width: float) -> list[float]:
+    """Measured height of each row of a table that fills a width, points."""
     size, widths = column_widths(table, width)
     heights = []
     for line in table.placed:
@@ -312,7 +313,7 @@ def _row_heights(table: Table, width: float) -> list[float]:
 def stays_whole(table: Table, landscape: bool) -> bool:
     """Whether a table is small enough to stand on one page."""
     width, height = text_area(landscape)
-    return sum(not row.head for row in table.rows) <= SMALL and sum(_row_heights(table, width)) < 0.6 * height
+    return sum(not row.head for row in table.rows) <= SMALL and sum(row_heights(table, width)) < 0.6 * height
 
 
 def keeps(table: Table, after: Block | None, landscape: bool) -> list[bool]:

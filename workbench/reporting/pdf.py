@@ -18,6 +18,7 @@ from workbench.reporting.layout import (
     frame_height,
     note_after,
     picture_size,
+    row_heights,
     stays_whole,
     text_area,
 )
@@ -135,13 +136,15 @@ def _block(block: Block, folder: Path, *, noted: bool, landscape: bool) -> dict[
         }
     if isinstance(block, Table):
         size, widths = column_widths(block, text_area(landscape)[0])
+        width, high = text_area(landscape)
         rows = [
             {
                 "head": row.head,
                 "style": row.kind,
+                "tall": height > 0.7 * high,
                 "cells": [_cell(cell, folder, landscape) for cell in row.cells],
             }
-            for row in block.rows
+            for row, height in zip(block.rows, row_heights(block, width), strict=True)
         ]
         shape = {
             "size": size,

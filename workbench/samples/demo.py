@@ -28,6 +28,7 @@ from workbench.samples.houses import make_buildings
 from workbench.samples.people import make_bus_stops, make_parks, make_population
 from workbench.samples.planning import Plan, make_plan
 from workbench.samples.planting import Patch, make_patches
+from workbench.samples.quotas import write_quotas
 from workbench.samples.sensor import DATES, Scene, lasting_texture, make_image, paved, plot_tone
 from workbench.samples.services import make_facilities
 from workbench.samples.space import CRS, TRANSFORM, YEARS, Array, N, burn, burn_values, sample
@@ -300,6 +301,7 @@ def build(out_dir: Path, seed: int = 20250, progress: Step | None = None) -> Pat
             _write_people(land, zones, parcels, houses, folder, seed)
             write_revised_definition(folder)
             truth.write_truth(folder, land.patches, land.fabric, land.unit_district)
+            write_quotas(folder, seed, parcels[2025], land.fabric, zones["units"], land.plan.boundary)
             waiting.result()
         step("done", 1.0)
     return Path(out_dir)

@@ -71,7 +71,7 @@ def definition_table(checkup: CheckupView, lang: str) -> Html:
                 indicator_name(row["indicator"], definition, lang, code=True),
                 num_of(row, lang=lang, unit=True),
                 _lines(meaning),
-                _method_cell(row, definition, lang),
+                _method_cell(checkup, row, definition, lang),
                 _basis_cell(definition, lang),
                 element("code", str(row["value_id"]), css="x id"),
             ]
@@ -82,14 +82,18 @@ def definition_table(checkup: CheckupView, lang: str) -> Html:
     )
 
 
-def _method_cell(row: Mapping[str, Any], definition: Any, lang: str) -> Html:
-    """Tier, formula and note of the method that gave a value; the reason where there is none."""
+def _method_cell(checkup: CheckupView, row: Mapping[str, Any], definition: Any, lang: str) -> Html:
+    """Tier, formula and note of the method that gave a value, with those of proxy layers; else the reason."""
     if pd.isna(row["value"]):
         reason = reason_text(row, lang).partition("；补齐后可得")[0].partition("; would unlock")[0]
         return element("span", mark(reason), css="small")
-    note = getattr(method_of(row, definition), f"note_{lang}", "")
+    method = method_of(row, definition)
+    layers = [checkup.city.layers.get(role) for role in getattr(method, "inputs", ())]
+    notes = [getattr(method, f"note_{lang}", "")]
+    notes += [getattr(one, f"note_{lang}", "") for one in layers if one is not None and one.tier == "proxy"]
     formula = str(row.get("basis") or "").partition(": ")[2]
-    return _lines([tier_label(row["tier"], lang), _small("formula", formula, lang), _plain_small(note)])
+    shown = [tier_label(row["tier"], lang), _small("formula", formula, lang)]
+    return _lines([*shown, *(_plain_small(note) for note in notes if note)])
 
 
 def _plain_small(text: object) -> Html:
@@ -256,8 +260,19 @@ def _needs(
     for role in methods[0].inputs if methods else ():
         if not data.has(role, year if data.years(role) else None):
             words = role_words(role)
-            held = getattr(data, "holder", lambda _: None)(role) if lang == "zh" else None
-            yield words[at], profile_text(checkup, held or words[2 + at], lang)
+            held = profile_text(checkup, getattr(data, "holder", lambda _: None)(role), lang)
+            holder = mark(held if held and (lang == "zh" or held.isascii()) else words[2 + at])
+            hint = getattr(checkup.city, "missing", {}).get(role)
+            note = _plain_small(getattr(hint, f"note_{lang}", ""))
+            yield (
+                words[at],
+                _lines(
+                    [
+                        *([] if hint is not None and note and not hint.holder else [holder]),
+                        *([note] if note else []),
+                    ]
+                ),
+            )
             found = True
     scope = str(getattr(definition, "scope", ""))
     if methods and scope != "市域" and scope not in checkup.city.scopes:

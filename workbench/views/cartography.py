@@ -293,8 +293,14 @@ def label_point(shape: Any) -> tuple[float, float]:
     return float(point.x), float(point.y)
 
 
+def year_of(checkup: CheckupView, role: str, year: int | None = None) -> int | None:
+    """Year to read a layer for: the one named, else the checkup's where the layer is dated by year."""
+    return checkup.year if year is None and checkup.data.years(role) else year
+
+
 def layer(checkup: CheckupView, role: str, year: int | None = None) -> gpd.GeoDataFrame | None:
-    """Vector layer of the city, None where the city has none."""
+    """Vector layer of the city, None where the city has none; a dated one of the checkup's year when none is named."""
+    year = year_of(checkup, role, year)
     if not checkup.data.has(role, year):
         return None
     found: gpd.GeoDataFrame = checkup.data.vector(role, year)
@@ -320,7 +326,8 @@ def sources_note(checkup: CheckupView, roles: Iterable[tuple[str, int | None]], 
     """Lines for :func:`note`: distinct sources of the layers drawn, their newest date, the CRS."""
     texts: list[str] = []
     dates: list[str] = []
-    for role, year in roles:
+    for role, named in roles:
+        year = year_of(checkup, role, named)
         if checkup.data.has(role, year):
             source = checkup.data.source(role, year)
             texts.append(profile_text(checkup, source.source, lang))

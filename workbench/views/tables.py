@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
 LEVELS = (4, 3, 2, 1, 0)
+MOST_COLUMNS = 20
+"""So many zones have a column each in the table of zones; where there are more, each has a row."""
 MOST_NAMED = 12
 """Indicators named below a table; more of them are only said to exist."""
 ABOUT_DATA = ("freshness", "consistency")
@@ -258,6 +260,11 @@ def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | 
         lines.append(
             [indicator_name(indicator, definition, lang), unit_label(str(some[0]["unit"]), lang), *shown]
         )
+    wide = [line for line in lines if len(line) > 1]
+    if len(zones) > MOST_COLUMNS and len(wide) < len(zones):  # many zones, few indicators: a row a zone
+        headers = [(t("column.district", lang), "row")]
+        headers += [(Html(f"{line[0]}<br>{line[1]}"), "number") for line in wide]
+        lines = [[name, *(line[at + 2] for line in wide)] for at, name in enumerate(zones.values())]
     note = t("note.districts", lang)
     if len(absent) > MOST_NAMED:
         note = Html(note + Html(" ") + t("note.districts_many_absent", lang))
