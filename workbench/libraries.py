@@ -6,16 +6,16 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
 from workbench.core.dimensions import dimension_words
 from workbench.core.errors import ParameterError
 from workbench.core.units import display
+from workbench.indicators.bases import STATES as STATES
+from workbench.indicators.bases import count_by_basis as count_by_basis
 from workbench.indicators.indicator import BASES, DIMENSIONS, Indicator
 from workbench.indicators.library import load_library, read_set, set_names
-from workbench.indicators.values import OBSERVED
 from workbench.rules.library import load_rules
 
 
@@ -172,66 +172,6 @@ def sets_diff(name: str, other: str, lang: str = "zh") -> pd.DataFrame:
     rows += [("added", id_) for id_ in after if id_ not in before]
     found = [(change, id_, library[id_].title(lang), library[id_].dimension) for change, id_ in rows]
     return pd.DataFrame(found, columns=["change", "id", "title", "dimension"])
-
-
-def count_by_basis(
-    values: pd.DataFrame,
-    *,
-    level: str = "city",
-    year: int | None = None,
-    library: Mapping[str, Indicator] | None = None,
-) -> pd.DataFrame:
-    """How the indicators of a value table came about: computed, substituted, reported and missing apart, by basis.
-
-    Parameters
-    ----------
-    values : DataFrame
-        Value table.
-    level : str
-        Zone level; an indicator counts as missing when none of its zones has a value.
-    year : int, optional
-        The latest year of observed values when not given.
-    library : mapping, optional
-        Definitions; the package's own when not given.
-
-    Returns
-    -------
-    DataFrame[state, basis, count, indicators]
-        ``state``: ``computed`` (statutory), ``substituted`` (substitute or proxy), ``reported`` (filled in as it stands),
-        ``missing``. ``basis``: ``layers`` (geometry, rasters, networks), ``tables``, ``reported``; for a missing indicator
-        that of the method that was tried first. ``indicators``: their ids.
-    """
-    known = load_library() if library is None else library
-    rows = values[
-        (values["level"] == level) & values["indicator"].isin(known) & (values["scenario"] == OBSERVED)
-    ]
-    if len(rows):
-        rows = rows[rows["year"] == (int(rows["year"].max()) if year is None else year)]
-    found: dict[tuple[str, str], list[str]] = {}
-    for id_, zones in rows.groupby("indicator", sort=False):
-        held = zones[zones["value"].notna()]
-        one = (held if len(held) else zones).iloc[0]
-        method = known[str(id_)].methods[int(str(one["basis"]).partition(":")[0]) - 1]
-        found.setdefault((_state(one, method.basis), method.basis), []).append(str(id_))
-    table = [
-        {"state": state, "basis": basis, "count": len(found[state, basis]), "indicators": found[state, basis]}
-        for state in STATES
-        for basis in BASES
-        if (state, basis) in found
-    ]
-    return pd.DataFrame(table, columns=["state", "basis", "count", "indicators"])
-
-
-STATES = ("computed", "substituted", "reported", "missing")
-"""What may become of an indicator."""
-
-
-def _state(row: pd.Series[Any], basis: str) -> str:
-    if pd.isna(row["value"]):
-        return "missing"
-    if basis == "reported":
-        return "reported"
-    return "substituted" if row["tier"] in {"substitute", "proxy"} else "computed"
 
 
 def rules_table(lang: str = "zh") -> pd.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
+import pandas as pd
 import pytest
 
 from workbench.catalog.build import build
@@ -14,7 +15,7 @@ from workbench.catalog.data import CityData
 from workbench.core.city import City
 from workbench.core.errors import ProfileError
 
-from .conftest import CRS, box
+from .conftest import CRS, HEADER, box, districts
 
 Make = Callable[..., City]
 PARKS = '[layers.parks]\npath = "parks.{end}"\nkind = "vector"\n'
@@ -90,3 +91,55 @@ def test_several_layers_need_a_name(city: Make, source: Path, end: str, driver: 
         build(city(PARKS.format(end=end) + 'layer = "parks_2022"\n'))
     data = CityData(city(PARKS.format(end=end) + 'layer = "parks_2024"\n'))
     assert data.vector("parks")["name"].tolist() == ["人民公园", "白云山"]
+
+
+def test_rows_are_merged_by_the_named_fields(city: Callable[[str], City], source: Path) -> None:
+    districts().assign(region=["r", "r"]).to_file(source / "parts.gpkg")
+    rows = {"zone": ["A", "B", "city"], "n": [1.5, 2.5, 4.0], "item": ["x"] * 3, "year": [2024] * 3}
+    pd.DataFrame(rows).to_csv(source / "figures.csv", index=False)
+    made = city("""
+[layers.parts]
+path = "parts.gpkg"
+kind = "vector"
+fields = { code = "region", part = "XZQDM" }
+merge_by = ["code"]
+[layers.statistics]
+path = "figures.csv"
+kind = "table"
+fields = { value = "n" }
+values = { zone = { "A" = "01", "B" = "01" } }
+merge_by = ["zone"]
+""")
+    data = CityData(made)
+    parts = data.vector("parts")
+    assert len(parts) == 1 and parts.area.iloc[0] == pytest.approx(2e6) and "part" not in parts
+    table = data.table("statistics", 2024).set_index("zone")["value"]
+    assert table.to_dict() == {"01": 4.0, "city": 4.0}
+    merged = data.quality[data.quality["check"] == "rows_merged"]
+    assert dict(zip(merged["role"], merged["count"], strict=True)) == {"parts": 2, "statistics": 3}
+
+
+def test_a_field_to_merge_by_must_exist(city: Callable[[str], City]) -> None:
+    header = HEADER.replace("[layers.districts]", '[layers.districts]\nmerge_by = ["region"]')
+    with pytest.raises(ProfileError, match=r"merge by.*region"):
+        CityData(city("", header))
+
+
+def test_figures_of_zones_stand_at_a_point_inside_and_the_field_names_the_year(
+    city: Callable[[str], City], source: Path
+) -> None:
+    districts().assign(p2023=[10, 20], p2024=[11, 22]).to_file(source / "people.gpkg")
+    data = CityData(
+        city("""
+[layers.population]
+path = "people.gpkg"
+kind = "vector"
+years = [2023, 2024]
+preset = "zone_points"
+fields = { cell_id = "XZQDM", population = "p{year}" }
+""")
+    )
+    assert data.vector("population", 2023)["population"].tolist() == [10.0, 20.0]
+    people = data.vector("population", 2024)
+    assert people["population"].tolist() == [11.0, 22.0] and set(people.geom_type) == {"Point"}
+    assert people.within(data.vector("districts").geometry).all()

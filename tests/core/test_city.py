@@ -108,3 +108,20 @@ def test_packaged_profiles_fit_the_real_data(name: str, real_data: Path) -> None
     for role, spec in city.layers.items():
         for year in spec.years or (None,):
             assert spec.file(city.root, year).exists(), role
+
+
+@pytest.mark.parametrize("name", ["singapore", "shenzhen"])
+def test_further_profiles_fit_the_real_data_and_speak_both_languages(name: str, real_data: Path) -> None:
+    city = load_city(name, data_root=real_data)
+    for role, spec in city.layers.items():
+        for year in spec.years or (None,):
+            assert spec.file(city.root, year).exists(), role
+        assert spec.source and spec.licence and spec.date and (spec.holder or spec.tier == "proxy"), role
+        assert bool(spec.note_zh) == bool(spec.note_en), role
+        for text in (spec.source, spec.licence):
+            assert city.say(text, "en").isascii() or "©" in text or "–" in text, text
+            assert city.say(text, "zh") != text or not text.isascii() or text.split()[0] in {"MIT", "ODbL"}, (
+                text
+            )
+    for hint in city.missing.values():
+        assert hint.holder or (hint.note_zh and hint.note_en)

@@ -117,3 +117,14 @@ def test_empty_tables_say_so(checkup: Any) -> None:
     assert tables.case_table(checkup, "zh") == "<p>没有疑似图斑。</p>"
     assert tables.finding_table(checkup, "zh") == "<p>没有触发预警的指标。</p>"
     assert "没有较重或严重的指标预警" in tables.finding_table(checkup, "zh", least=3)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_many_zones_have_a_row_each(checkup: Any, lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, turned = Digits(), Digits()
+    usual.feed(tables.district_table(checkup, lang, ["A-1", "C-1"]))
+    monkeypatch.setattr(tables, "MOST_COLUMNS", 3)
+    page = tables.district_table(checkup, lang, ["A-1", "C-1"])
+    turned.feed(page.replace("<br>", " "))
+    assert page.count("<tr") == 1 + 4 and len(turned.numbers) == 2 * 4  # header and four districts
+    assert sorted(turned.numbers) == sorted(usual.numbers) and turned.loose == []

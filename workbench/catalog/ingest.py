@@ -343,10 +343,11 @@ def _merge(frame: pd.DataFrame, spec: LayerSpec, where: str) -> tuple[pd.DataFra
     merged: pd.DataFrame = groups[same].first() if same else groups.size().to_frame()[[]]
     for name in summed:
         merged[name] = groups[name].agg(lambda part: part.sum(skipna=False))
-    if "geometry" in frame:
-        shapes = groups["geometry"].agg(lambda part: shapely.union_all(np.asarray(part)))
-        assert isinstance(frame, gpd.GeoDataFrame)
-        merged = gpd.GeoDataFrame(merged, geometry=shapes.to_numpy(), crs=frame.crs)
+    if isinstance(frame, gpd.GeoDataFrame):
+        shapes = frame.geometry.to_numpy()
+        united = [shapely.union_all(shapes[rows]) for rows in groups.indices.values()]
+        order = pd.Series(range(len(united)), index=pd.Index(groups.indices)).reindex(merged.index)
+        merged = gpd.GeoDataFrame(merged, geometry=[united[k] for k in order], crs=frame.crs)
     n, m = len(frame), len(merged)
     zh, en = f"{n} 条记录按 {'、'.join(keys)} 合并为 {m} 条", f"{n} rows merged into {m} by {', '.join(keys)}"
     found = [Finding("rows_merged", "info", n, float(m), "", zh, en)] if m < n else []

@@ -50,6 +50,8 @@ class Checkup:
     """What the rules say, worst first."""
     definitions: Mapping[str, Indicator] = field(default_factory=load_library)
     """Indicator definitions by id."""
+    before: gpd.GeoDataFrame | None = None
+    """Findings of the year before and what became of them; None without values of that year."""
 
     @cached_property
     def data(self) -> CityData:
@@ -96,6 +98,9 @@ class Checkup:
             self.values.to_parquet(path)
         with atomic_write(folder / "findings.parquet") as path:
             self.findings.to_parquet(path)
+        if self.before is not None:
+            with atomic_write(folder / "findings_before.parquet") as path:
+                self.before.to_parquet(path)
         record = {
             "city": self.city.name,
             "profile": str(self.city.path),
@@ -123,6 +128,7 @@ class Checkup:
                 expected="checkup.json, values.parquet, findings.parquet",
             )
         record = json.loads((folder / "checkup.json").read_text("utf-8"))
+        before = folder / "findings_before.parquet"
         city = load_city(record["profile"]).model_copy(update={"root": Path(record["root"])})
         return cls(
             city=city,
@@ -130,6 +136,7 @@ class Checkup:
             values=pd.read_parquet(folder / "values.parquet"),
             findings=gpd.read_parquet(folder / "findings.parquet"),
             definitions=city_library(city),
+            before=gpd.read_parquet(before) if before.exists() else None,
         )
 
 
@@ -203,6 +210,10 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
     values = pd.concat([values, accounts], ignore_index=True)
     result = Checkup(city=profile, year=wanted, values=values, findings=findings, definitions=definitions)
     result.__dict__["data"] = data
+    from workbench.evaluation.further import further
+
+    more, result.before = further(result, keep=keep)
+    result.values = pd.concat([values, more], ignore_index=True)
     return result
 
 

@@ -331,9 +331,13 @@ def _target_numbers(
     """Make expected value and deviation where a path rule judged; distance to the target for every target with a value."""
     now = {str(row["indicator"]): row for row in observed(values, make.year).to_dict("records")}
     paths = findings[(findings["kind"] == "path") & findings["margin"].notna()]
+    told: set[tuple[str, str]] = set()
     for path in paths.drop(columns="geometry").to_dict("records"):
         name = str(path["indicator"])
         goal_year = str(path["finding_id"]).rpartition("-")[2]
+        if (name, goal_year) in told:
+            continue  # several rules judge the same path
+        told.add((name, goal_year))
         decimals = int(now[name]["decimals"])
         common = {"zone": goal_year, "sensitivity": now[name]["sensitivity"]}
         yield make.row(

@@ -30,7 +30,9 @@ SMALL = 12
 """Rows up to which a table is not divided over pages."""
 PADDING = 3.6
 """Space left and right in a cell, points."""
-PIECES = re.compile(r"\d{4}-\d\d-\d\d(?:\u00a0–)?|[^ \n\-\u2e80-\uffff]+-?|-|[\u2e80-\uffff]|[ \n]+")
+PIECES = re.compile(
+    r"(?:[\u2e80-\uffff][ \u00a0]?)?\d{4}-\d\d-\d\d(?:\u00a0–)?|[^ \n\-\u2e80-\uffff]+-?|-|[\u2e80-\uffff]|[ \n]+"
+)
 """What is not broken: a date, a word up to its hyphen, one Chinese letter."""
 PAGES = {False: (595.3, 841.9), True: (841.9, 595.3)}
 """Width and height of the paper in points, by whether it lies on its side."""
@@ -72,7 +74,7 @@ def ems(text: str) -> float:
     Examples
     --------
     >>> ems("面积 km2")
-    3.9
+    4.0
     """
     return round(sum(map(_advance, text)) + 1e-9, 1)
 
@@ -81,7 +83,7 @@ def ems(text: str) -> float:
 def _advance(letter: str) -> float:
     if ord(letter) > 0x2E7F or "\u2190" <= letter <= "\u25ff" or letter == "—":
         return 1.0
-    return 0.3 if letter in " .,:;'|" else 0.62 if letter.isupper() else 0.53
+    return 0.3 if letter in " .,:;'|" else 0.62 if letter.isupper() else 0.56
 
 
 def written(runs: Iterable[Run]) -> str:

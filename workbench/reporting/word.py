@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ from workbench.reporting.word_styles import (
 if TYPE_CHECKING:
     from docx.document import Document as WordFile
 
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 BOOKMARK = "_v_"
 """Begin of the bookmarks around numerals; Word hides bookmarks that begin with an underscore."""
 WORDS = {
@@ -137,9 +139,16 @@ def run_xml(run: Run, extra: str = "") -> str:
     look += [f'<w:shd w:val="clear" w:color="auto" w:fill="{run.fill[1:]}"/>'] if run.fill else []
     look += [f'<w:vertAlign w:val="{"super" if run.shift == "sup" else "sub"}script"/>'] if run.shift else []
     text = f"\u00a0{run.text}\u00a0" if run.kind in ("chip", "tier") else run.text
-    parts = [f'<w:t xml:space="preserve">{escape(part)}</w:t>' if part else "" for part in text.split("\n")]
+    parts = [_text_xml(part) if part else "" for part in text.split("\n")]
     properties = "".join(look)
     return f"<w:r>{f'<w:rPr>{properties}</w:rPr>' if properties else ''}{'<w:br/>'.join(parts)}</w:r>"
+
+
+def _text_xml(text: str) -> str:
+    """Text element; the hyphens of a date hold it together."""
+    between = '</w:t><w:noBreakHyphen/><w:t xml:space="preserve">'
+    shown = DATE.sub(lambda hit: hit.group().replace("-", between), escape(text))
+    return f'<w:t xml:space="preserve">{shown}</w:t>'
 
 
 def field_xml(code: str, shown: str, properties: str = "") -> str:

@@ -164,7 +164,7 @@ def build_cases(
             frames.append(judged)
     if not frames:
         return gpd.GeoDataFrame(columns=CASE_COLUMNS, geometry="geometry", crs=crs)
-    found = _unrefined(pd.concat(frames, ignore_index=True), rules)
+    found = _unyielded(_unrefined(pd.concat(frames, ignore_index=True), rules), rules)
     return _number(gpd.GeoDataFrame(found, geometry="geometry", crs=crs), rules, districts, units)
 
 
@@ -373,6 +373,8 @@ def _judged(rule: Rule, parts: gpd.GeoDataFrame) -> pd.DataFrame:
         keep &= ~after.isin(classes_of(applies["after_not"])).to_numpy()
     if "activity" in applies:
         keep &= (parts["activity_type"] == applies["activity"]).to_numpy()
+    if "permit_not" in applies:
+        keep &= ~parts["permit_state"].isin(applies["permit_not"]).to_numpy()
     day = pd.DatetimeIndex(parts["date_after"])
     if rule.valid_from is not None:
         keep &= np.asarray(day >= pd.Timestamp(rule.valid_from))
@@ -411,6 +413,20 @@ def _unrefined(found: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
         seen = pd.MultiIndex.from_frame(found[place]).isin(pd.MultiIndex.from_frame(mine))
         drop |= found["rule"].isin(rule.refines).to_numpy() & seen
     return found[~drop].reset_index(drop=True)
+
+
+def _unyielded(found: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
+    """Drop cases most of which lie on ground that a reported case of a line their rule yields to speaks for."""
+    keep = np.ones(len(found), dtype=bool)
+    for rule in rules:
+        mine = np.flatnonzero(found["rule"] == rule.id)
+        spoken = found["line"].isin(rule.applies.get("yields_to", ())) & ~found["outcome"].isin(QUIET)
+        if not len(mine) or not spoken.any():
+            continue
+        shapes = found["geometry"].to_numpy()
+        said = shapely.union_all(shapes[spoken.to_numpy()])
+        keep[mine] = shapely.area(shapely.intersection(shapes[mine], said)) < 0.5 * shapely.area(shapes[mine])
+    return found[keep].reset_index(drop=True)
 
 
 def _number(

@@ -85,7 +85,9 @@ class Rule:
     """What a target, an indicator, a change of land or a line must be for the rule to judge it.
 
     Spatial rules know ``from`` and ``to`` (a group of land classes, or ``not`` and a group), ``after`` and ``after_not``
-    (classes or groups), ``line_kind`` and ``line_kind_not`` (words in the line's ``kind``), ``activity`` (a code).
+    (classes or groups), ``line_kind`` and ``line_kind_not`` (words in the line's ``kind``), ``activity`` (a code),
+    ``permit_not`` (permit states that make the change an ordinary one, no case), ``yields_to`` (lines whose own cases speak
+    for the same ground).
     """
     refines: tuple[str, ...] = ()
     """Rules that say nothing of a patch which this rule judges."""

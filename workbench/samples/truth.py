@@ -20,8 +20,8 @@ scipy's Dijkstra (``truth_walk``). Conventions:
 - **Network densities** are of centre lines by class (``motorway`` to ``residential`` for TJ-B10), geodesic length.
 - **Trips to other cities** are those with exactly one end in a planning unit of the city.
 - **Park green per person** is of parks of kind ``park``; squares do not count.
-- **Violations**: area of a planted patch on the farmland or in the red line in force at the end of 2025, or outside
-  the development boundary; it must be reported from 200 m² on. ``permit_state`` is what was planted.
+- **Violations**: area of a planted patch on the farmland or in the red line in force on the day of its later image, or
+  outside the development boundary of that day; it must be reported from 200 m² on. ``permit_state`` is what was planted.
 """
 
 from __future__ import annotations
@@ -105,15 +105,23 @@ class _Files:
 
     folder: Path
     areas: dict[int, Array] = field(default_factory=dict)
+    unions: dict[tuple[str, bytes], Any] = field(default_factory=dict)
 
     def read(self, name: str) -> Any:
         return gpd.read_parquet(self.folder / f"{name}.parquet")
 
     def line(self, role: str, year: int) -> Any:
+        """A planning line as it was at the end of a year."""
+        return self.line_on(role, pd.Timestamp(year, 12, 31))
+
+    def line_on(self, role: str, day: pd.Timestamp) -> Any:
+        """A planning line as it was on a day."""
         frame = self.read(role)
-        end = pd.Timestamp(year, 12, 31)
-        keep = (frame["approved"] <= end) & (frame["ended"].isna() | (frame["ended"] > end))
-        return shapely.union_all(frame.geometry[keep].to_numpy())
+        keep = (frame["approved"] <= day) & (frame["ended"].isna() | (frame["ended"] > day))
+        key = (role, keep.to_numpy().tobytes())
+        if key not in self.unions:
+            self.unions[key] = shapely.union_all(frame.geometry[keep].to_numpy())
+        return self.unions[key]
 
     def parcels(self, year: int, edition: str = "latest") -> Any:
         return self.read(
@@ -333,16 +341,14 @@ def _growth(files: _Files, zones: _Zones, fabric: Fabric, district: Array, year:
 def violations(files: _Files, zones: _Zones, patches: list[Patch], fabric: Fabric) -> gpd.GeoDataFrame:
     """Every planted patch and line it lies on the wrong side of, with what must be reported."""
     rows = []
-    lines = {
-        role: files.line(role, 2025)
-        for role in ("permanent_farmland", "ecological_red_line", "development_boundary")
-    }
-    ended = {role: shapely.union_all(files.read(role).geometry.to_numpy()) for role in lines}
+    roles = ("permanent_farmland", "ecological_red_line", "development_boundary")
+    ended = {role: shapely.union_all(files.read(role).geometry.to_numpy()) for role in roles}
     for number, patch in enumerate(patches):
         pieces = np.flatnonzero(fabric.planted == number + 1)
         largest = pieces[shapely.area(fabric.shapes[pieces]).argmax()]
         where = zones.codes[int(_which(zones.shapes, np.array([patch.shape.representative_point()]))[0])]
-        for role, line in lines.items():
+        for role in roles:
+            line = files.line_on(role, pd.Timestamp(patch.date_after))
             outside = role == "development_boundary"
             wrong = patch.shape.difference(line) if outside else patch.shape.intersection(line)
             dated = not outside and wrong.is_empty and patch.shape.intersects(ended[role])

@@ -259,24 +259,11 @@ def _needs(
     found = False
     for role in methods[0].inputs if methods else ():
         if not data.has(role, year if data.years(role) else None):
-            words = role_words(role)
-            held = profile_text(checkup, getattr(data, "holder", lambda _: None)(role), lang)
-            holder = mark(held if held and (lang == "zh" or held.isascii()) else words[2 + at])
-            hint = getattr(checkup.city, "missing", {}).get(role)
-            note = _plain_small(getattr(hint, f"note_{lang}", ""))
-            yield (
-                words[at],
-                _lines(
-                    [
-                        *([] if hint is not None and note and not hint.holder else [holder]),
-                        *([note] if note else []),
-                    ]
-                ),
-            )
+            yield role_words(role)[at], _held(checkup, role, lang)
             found = True
     scope = str(getattr(definition, "scope", ""))
     if methods and scope != "市域" and scope not in checkup.city.scopes:
-        yield plain("gap.scope", lang, scope=plain(f"scope.{scope}", lang)), role_words("scopes")[2 + at]
+        yield plain("gap.scope", lang, scope=plain(f"scope.{scope}", lang)), _held(checkup, "scopes", lang)
         found = True
     if kind in ("no_item", "no_item_year", "stale"):
         item = item_words(rest.partition(":")[0])
@@ -288,6 +275,17 @@ def _needs(
         found = True
     if not found:
         yield reason_text(row, lang), str(getattr(definition, "holder_en" if lang == "en" else "holder", ""))
+
+
+def _held(checkup: CheckupView, role: str, lang: str) -> Html:
+    """Who usually holds a layer the city lacks, and what the profile says of its absence."""
+    said = profile_text(checkup, getattr(checkup.data, "holder", lambda _: None)(role), lang)
+    usual = role_words(role)[3 if lang == "en" else 2]
+    hint = getattr(checkup.city, "missing", {}).get(role)
+    note = _plain_small(getattr(hint, f"note_{lang}", ""))
+    if note and hint is not None and not hint.holder:
+        return note
+    return _lines([mark(said if said and (lang == "zh" or said.isascii()) else usual), note])
 
 
 def data_table(checkup: CheckupView, lang: str) -> Html:

@@ -263,7 +263,7 @@ def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | 
     wide = [line for line in lines if len(line) > 1]
     if len(zones) > MOST_COLUMNS and len(wide) < len(zones):  # many zones, few indicators: a row a zone
         headers = [(t("column.district", lang), "row")]
-        headers += [(Html(f"{line[0]}<br>{line[1]}"), "number") for line in wide]
+        headers += [(Html(f"{line[0]}<br>{mark(line[1])}"), "number") for line in wide]
         lines = [[name, *(line[at + 2] for line in wide)] for at, name in enumerate(zones.values())]
     note = t("note.districts", lang)
     if len(absent) > MOST_NAMED:

@@ -1,0 +1,56 @@
+"""Measures: column widths, rows that stay together, pages of the headings."""
+
+import pytest
+
+from workbench.reporting.document import read_page
+from workbench.reporting.layout import column_widths, contents_line, ems, keeps, line_count, text_area
+from workbench.reporting.tree import Cell, Paragraph, Row, Run, Table
+
+from .sample_page import page
+
+
+def cell(text, **look):
+    return Cell((Paragraph((Run(text),)),), **look)
+
+
+def test_widths_fill_the_page_and_give_room_to_the_long_column():
+    head = Row(
+        (cell("名", head=True), cell("值", head=True, align="right"), cell("说明", head=True)), head=True
+    )
+    rows = tuple(
+        Row((cell("江北区"), cell("1,234.56", align="right"), cell("很长的说明" * 12))) for _ in range(4)
+    )
+    size, widths = column_widths(Table((head, *rows)), 400.0)
+    assert size == 9.0 and sum(widths) == pytest.approx(400.0)
+    assert widths[2] > 250 and widths[1] >= ems("1,234.56") * 9  # a number is not divided
+
+
+def test_letters_shrink_before_columns_are_too_narrow():
+    row = Row(tuple(cell("STBHHX990103", align="left") for _ in range(9)))
+    size, widths = column_widths(Table((row,)), 447.0)
+    assert size < 9.0 and sum(widths) == pytest.approx(447.0)
+    assert column_widths(Table(()), 447.0)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("", 1), ("一二三四", 1), ("一二三四五", 2), ("abcd efgh", 2), ("一\n二", 2), ("一" * 12, 3)],
+)
+def test_lines(text, lines):
+    assert line_count(text, 40.0, 10.0) == lines
+
+
+def test_small_tables_stay_whole_and_notes_with_their_table():
+    tables = [b for b in read_page(page()).blocks if isinstance(b, Table)]
+    note = Paragraph((Run("注"),), "note")
+    assert keeps(tables[0], None, False) == [True] * 4 + [False]
+    assert keeps(tables[0], note, False) == [True] * 5
+    long = keeps(tables[1], None, True)
+    assert long[:2] == [True, True] and not any(long[2:-2]) and long[-2:] == [True, False]
+
+
+def test_contents_fit_one_page_where_they_can():
+    high = text_area(False)[1]
+    for entries in (3, 34, 40):
+        assert 15.0 <= contents_line(entries) <= 21.0
+        assert contents_line(entries) * entries < high - 60

@@ -1,0 +1,159 @@
+"""What is missing, who holds it and what it would unlock; and what the values rest on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from workbench.evaluation.gaps import Gap, gaps
+from workbench.views import style
+from workbench.views.cells import table, titles_of, value_cell
+from workbench.views.charts import new_figure
+from workbench.views.figure import Figure, render
+from workbench.views.html import Html, element, join
+from workbench.views.layout import display_width, wrap
+from workbench.views.numbers import find, num_of
+from workbench.views.rows import definition_of
+from workbench.views.text import exempt, mark, paragraph, plain, t
+
+if TYPE_CHECKING:
+    from workbench.views.source import CheckupView
+
+STATES = ("computed", "substituted", "reported", "missing")
+BASES = ("layers", "tables", "reported")
+MOST_BARS = 14
+"""Missing things drawn; the table has all of them."""
+MOST_NAMED = 24
+"""Indicators named in a cell; the appendix lists all."""
+
+
+def _gaps(checkup: CheckupView) -> list[Gap]:
+    return gaps(checkup.city, checkup.data, checkup.year, checkup.values, dict(checkup.definitions))
+
+
+def _number(checkup: CheckupView, name: str, zone: str, lang: str) -> Html:
+    row = find(checkup, name, level="report", zone=zone, year=checkup.year)
+    return num_of(row, lang=lang) if row is not None else Html("")
+
+
+def lead(checkup: CheckupView, lang: str) -> Html:
+    """Sentence: how many indicators were computed, substituted, reported, missing, and how many things are missing."""
+    states = {name: _number(checkup, f"report.state.{name}", "all", lang) for name in STATES}
+    return paragraph(
+        "missing_data.lead", lang, **states, total=_number(checkup, "report.total", "all", lang),
+        layers=_number(checkup, "report.on_layers", "all", lang), gaps=_number(checkup, "report.gaps", "all", lang),
+        year=exempt(checkup.year), city=getattr(checkup.city, f"name_{lang}"),
+    )  # fmt: skip
+
+
+def basis_table(checkup: CheckupView, lang: str) -> Html:
+    """Number of indicators computed, substituted, reported and missing, by what they rest on."""
+    headers: list[tuple[object, str]] = [(t("missing_data.state", lang), "row")]
+    headers += [(t(f"basis_of.{name}", lang), "number") for name in BASES]
+    headers += [(t("common.total", lang), "number")]
+    lines: list[list[object]] = [
+        [
+            t(f"state_of.{state}", lang),
+            *(_number(checkup, f"report.state.{state}", basis, lang) for basis in (*BASES, "all")),
+        ]
+        for state in STATES
+    ]
+    return table(headers, lines, caption=t("missing_data.caption_basis", lang), lang=lang, css="basis")
+
+
+def gap_table(checkup: CheckupView, lang: str) -> Html:
+    """Missing data: what, who holds it, how many indicators it unlocks alone and with others, and which."""
+    found = _gaps(checkup)
+    if not found:
+        return paragraph("missing_data.none", lang)
+    headers: list[tuple[object, str]] = [
+        (t("column.lacking", lang), "row"),
+        (t("column.holder", lang), ""),
+        (t("missing_data.alone", lang), "number"),
+        (t("missing_data.more", lang), "number"),
+        (t("missing_data.which", lang), ""),
+    ]
+    lines: list[list[object]] = []
+    for gap in found:
+        what, holder = gap.need.say(lang)
+        counts = [
+            value_cell(find(checkup, f"report.unlocks_{name}", level="report", zone=gap.need.key), lang)
+            for name in ("alone", "more")
+        ]
+        lines.append([mark(what), mark(holder), *counts, _names(checkup, [*gap.alone, *gap.more], lang)])
+    return table(
+        headers, lines, caption=t("missing_data.caption_gaps", lang), lang=lang, css="gaps",
+        note=t("missing_data.note", lang),
+    )  # fmt: skip
+
+
+def _names(checkup: CheckupView, ids: list[str], lang: str) -> Html:
+    names = [titles_of(definition_of(checkup, one), lang, one) for one in ids[:MOST_NAMED]]
+    if len(ids) > MOST_NAMED:
+        names.append("…")
+    return mark(("、" if lang == "zh" else ", ").join(names))
+
+
+def gap_bars(checkup: CheckupView, lang: str) -> Figure | None:
+    """Bars: the missing things that would unlock most; None when nothing is missing."""
+    found = [gap for gap in _gaps(checkup) if gap.alone][:MOST_BARS]
+    if not found:
+        return None
+    labels = []
+    for gap in found:
+        what, holder = gap.need.say(lang)
+        text = f"{what}（{holder}）" if lang == "zh" else f"{what} ({holder})"
+        labels.append("\n".join(wrap(text, 44)[:2]))
+    height = 0.9 + 0.4 * len(found)
+    figure = new_figure(7.6, height)
+    left = min(0.5, 0.08 + 0.0095 * max(display_width(line) for text in labels for line in text.split("\n")))
+    axes = figure.add_axes((left, 0.42 / height, 0.94 - left, (height - 0.9) / height))
+    counts = [len(gap.alone) for gap in found]
+    axes.barh(range(len(found)), counts, height=0.62, color=style.ACCENT)
+    for at, count in enumerate(counts):
+        axes.annotate(str(count), (count, at), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_yticks(range(len(found)), labels, fontsize=8.8)
+    axes.set_ylim(len(found) - 0.45, -0.55)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(0, max(counts) * 1.12)
+    axes.xaxis.set_major_locator(_whole_ticks())
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    title = plain("missing_data.chart_title", lang)
+    figure.text(0.02, 1 - 0.22 / height, title, fontsize=12.5, path_effects=style.heavy(), va="center")
+    return render(
+        figure, alt=plain("missing_data.chart_alt", lang), caption=t("missing_data.chart_title", lang), colours=64,
+        sensitivity="公开",
+    )  # fmt: skip
+
+
+def _whole_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(8, integer=True)
+
+
+def holder_note(checkup: CheckupView, lang: str) -> Html:
+    """Departments asked, with what each is asked for, as a list."""
+    by_holder: dict[str, list[str]] = {}
+    for gap in _gaps(checkup):
+        what, holder = gap.need.say(lang)
+        by_holder.setdefault(holder, []).append(what)
+    between = "、" if lang == "zh" else ", "
+    colon = "：" if lang == "zh" else ": "
+    return element(
+        "ul",
+        join(
+            [
+                element("li", mark(f"{holder}{colon}{between.join(what)}"))
+                for holder, what in by_holder.items()
+            ]
+        ),
+    )
+
+
+def has_values(checkup: CheckupView) -> bool:
+    """Whether the value table tells how the values came about."""
+    row = find(checkup, "report.gaps", level="report", zone="all")
+    return row is not None and not pd.isna(row["value"])
