@@ -188,9 +188,7 @@ def _rasters(source: Path, files: Any, zones: Any, year: int, *, imagery: bool) 
     people = []
     for one in (BASE_YEAR, year):
         cells = files.read(f"population_{one}")
-        people.append(
-            _by(_zone_codes(zones, zones.inner, cells.geometry.to_numpy()), cells["population"])
-        )
+        people.append(_by(_zone_codes(zones, zones.inner, cells.geometry.to_numpy()), cells["population"]))
     kind = np.full(256, "other", dtype=object)
     for code, at in number.items():
         kind[at] = _main_kind(str(code))
@@ -270,8 +268,12 @@ def _drives(files: Any, zones: Any, land: gpd.GeoDataFrame, year: int) -> dict[s
     points = shapely.points(*(part.ravel() for part in np.meshgrid(x, y)))
     shapely.prepare(region)
     points = points[shapely.contains(region, points)]
-    code = _zone_codes(zones, zones.inner, points)
     fast = drive_minutes(roads, sites.get_group("fire_station").to_numpy(), points) <= 5
+    within = [shapely.contains(zone, points) for zone in zones.inner]  # a point on a border is in no district
+    quick = pd.Series(
+        {c: 100 * fast[inside].mean() for c, inside in zip(zones.codes, within, strict=True) if inside.any()}
+    )
+    quick[CODE] = 100 * fast.mean()
     village = land["czcsxm"].isin(["203", "203A"]).to_numpy()
     homes, m2 = land[village], files.area(year)[village]
     shapes = homes.geometry.to_numpy()
@@ -286,7 +288,7 @@ def _drives(files: Any, zones: Any, land: gpd.GeoDataFrame, year: int) -> dict[s
     hour = drive_minutes(roads, middle, cells.geometry.to_numpy()) <= 60
     where = _zone_codes(zones, zones.shapes, cells.geometry.to_numpy())
     return {
-        "TJ-A19": 100 * _by(code, fast) / _by(code, np.ones(len(code))),
+        "TJ-A19": quick,
         "TJ-C14": 100 * _by(homes["district"], m2 * ward) / _by(homes["district"], m2),
         "TJ-C15": 100 * _by(homes["district"], m2 * near) / _by(homes["district"], m2),
         "TJ-F04": 100 * _by(where, cells["population"] * hour) / _by(where, cells["population"]),
@@ -306,7 +308,7 @@ def _papers(files: Any, zones: Any, year: int) -> dict[str, pd.Series]:
     stock = pd.Series(np.bincount(at, m2, minlength=len(ground)), index=zones.codes)
     share = 100 * stock / all_m2.where(all_m2 > 0)
     share[CODE] = 100 * stock.sum() / all_m2.sum() if all_m2.sum() else np.nan
-    found = {"TJ-B07": share}
+    found = {"TJ-B07": share, "TJ-B11": _disposed(permits, zones, year)}
     if not (files.folder / f"change_patches_{year}.parquet").exists():
         return found
     patches = files.read(f"change_patches_{year}")
@@ -325,9 +327,22 @@ def _papers(files: Any, zones: Any, year: int) -> dict[str, pd.Series]:
     return found | {"TJ-A27": _by(_zone_codes(zones, zones.shapes, points), bare)}
 
 
-def _things(
-    source: Path, files: Any, zones: Any, land: gpd.GeoDataFrame, year: int
-) -> dict[str, pd.Series]:
+def _disposed(permits: gpd.GeoDataFrame, zones: Any, year: int) -> pd.Series:
+    """Of the land converted but not supplied at the start of the year, the share that was supplied in it."""
+    when = permits["approved"].dt.year
+
+    def ground(kind: str, keep: Any) -> Any:
+        return shapely.union_all(permits.geometry[(permits["kind"] == kind) & keep].to_numpy())
+
+    waiting = shapely.difference(ground("农转用", when < year), ground("供地", when < year))
+    supplied = shapely.intersection(waiting, ground("供地", when == year))
+    parts = [
+        _by(zones.codes, geod_area(shapely.intersection(zones.shapes, one))) for one in (waiting, supplied)
+    ]
+    return 100 * parts[1] / parts[0].where(parts[0] > 0)
+
+
+def _things(source: Path, files: Any, zones: Any, land: gpd.GeoDataFrame, year: int) -> dict[str, pd.Series]:
     """Heritage sites, floor area of homes for each townsman, people with a wood within a quarter of an hour."""
     sites = files.read("heritage_line")
     end = pd.Timestamp(year, 12, 31)
@@ -339,9 +354,7 @@ def _things(
     at, home, m2 = _pairs(zones.shapes, houses.geometry.to_numpy())
     floor = _by(np.array(zones.codes)[at], m2 * houses["floors"].to_numpy()[home])
     town = pd.Series(truth._statistic(files, zones, "population_urban_1e4", year)).rename({CITY: CODE})
-    woods = shapely.get_parts(
-        shapely.union_all(land.geometry[land["dlbm"].str.startswith("03")].to_numpy())
-    )
+    woods = shapely.get_parts(shapely.union_all(land.geometry[land["dlbm"].str.startswith("03")].to_numpy()))
     net = truth_walk.walk_net(files.read("roads"))
     gates = truth_walk.entrances(net, woods[geod_area(woods) >= 10_000])
     cells = files.read(f"population_{year}")

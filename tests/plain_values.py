@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from tests.plain_further import further_values
 from workbench.samples import truth, truth_walk
 from workbench.samples.truth import CITY, SETTLED, geod_area
 
@@ -25,8 +26,8 @@ Cell = tuple[str, str, int]
 """Indicator, zone code, year."""
 
 
-def every_value(source: Path) -> dict[Cell, float]:
-    """Each known value of the whole city and of its districts, 2019, 2024 and 2025."""
+def every_value(source: Path, *, imagery: bool = True) -> dict[Cell, float]:
+    """Each known value of the whole city and of its districts, 2019, 2024 and 2025; those from images where asked for."""
     found = {
         (indicator, zone, int(year)): value
         for indicator, levels in json.loads((source / "truth" / "values.json").read_text("utf-8")).items()
@@ -37,7 +38,9 @@ def every_value(source: Path) -> dict[Cell, float]:
     }
     found |= _base_year(source, found)
     for year in (2024, 2025):
-        for indicator, values in _further(source, year).items():
+        for indicator, values in (
+            _further(source, year) | further_values(source, year, imagery=imagery)
+        ).items():
             found |= {(indicator, zone, year): value for zone, value in values.items() if np.isfinite(value)}
     return found
 

@@ -23,6 +23,7 @@ from workbench.core.paths import home
 from workbench.evaluation.checkup import Checkup, checkup
 from workbench.evaluation.compare import decompose, restated
 from workbench.evaluation.transmission import out_of_balance, transmission
+from workbench.samples.truth import CONSTRUCTION
 
 SHIPPED = FIXED_SEEDS[0]
 SEEDS = [
@@ -36,10 +37,26 @@ LEAST_M2 = 10_000
 WITHIN = 1e-5
 LOOSELY = 0.005
 LOOSE = {"TJ-F06", "TJ-F10", "TJ-F13", "TJ-F14", "TJ-F15", "TJ-F17", "TJ-F18", "TJ-F21", "TJ-F22", "TJ-F26",
-         "SDG-11.2.1", "SDG-11.7.1b", "TJ-B10"}  # fmt: skip
-"""Indicators that small things decide. On foot: the workbench joins ends of roads half a metre apart, the plant
-does not, and a home at the limit may change sides. Road density: a ring road is the edge of the 城区, and whether a
-line on an edge lies inside is a matter of the last digit."""
+         "TJ-F28", "SDG-11.2.1", "SDG-11.7.1b", "TJ-B10", "TJ-A19", "TJ-A20", "TJ-C14", "TJ-F04"}  # fmt: skip
+"""Indicators that small things decide. On foot and by car: the workbench joins ends of roads half a metre apart, the
+plant does not, and a home at the limit may change sides. Road density: a ring road is the edge of the 城区, and whether
+a line on an edge lies inside is a matter of the last digit. Open surface: so is whether a cell's vegetation index is
+just the limit."""
+BOUNDARY = {
+    "0702": {"已批": 0, "批少占多": 1, "未批先建": 1, "过期": 1, "无": 1},
+    "0809": {"已批": 0, "批少占多": 2, "未批先建": 1, "过期": 2, "无": 1},
+    "05H1": {"已批": 2, "批少占多": 4, "未批先建": 4, "过期": 4, "无": 4},
+    "0601": {"已批": 1, "批少占多": 3, "未批先建": 3, "过期": 3, "无": 3},
+    "0508": {"已批": 1, "批少占多": 3, "未批先建": 3, "过期": 3, "无": 3},
+}
+"""Levels outside the development boundary: villages, single-site works, commerce, industry, storage."""
+OTHERS = {
+    "green_line": ("0810", "0810A"), "blue_line": ("1109",), "purple_line": (), "nature_reserve": (), "heritage_line": (),
+    "yellow_line": ("0809", "1001", "1002", "1005", "1109"), "flood_line": ("1109",), "mineral_line": ("0602",),
+    "industrial_line": ("0601", "0508", "0809", "1001", "1002", "1003", "1004", "1005"),
+}  # fmt: skip
+"""Lines inside which building is questioned, and the classes that are not."""
+AUTHORISING = ["农转用", "供地", "规划许可", "施工", "核实", "临时用地"]
 
 
 @dataclass
@@ -87,7 +104,7 @@ def planted(city: Planted, line: str) -> gpd.GeoDataFrame:
 @pytest.mark.parametrize("line", LINES)
 def test_every_planted_violation_is_found_and_no_other(city, line):
     found, wanted = cases(city, line), planted(city, line)
-    assert len(wanted) >= 5
+    assert len(wanted) >= 4  # one in the part of the red line approved in April 2025 may have come before it
     overlap = shapely.area(
         shapely.intersection(wanted.geometry.to_numpy()[:, None], found.geometry.to_numpy()[None, :])
     )
@@ -109,13 +126,70 @@ def test_every_planted_violation_is_found_and_no_other(city, line):
 
 
 @pytest.mark.parametrize("line", LINES)
+def built_in_2025(source: Path) -> gpd.GeoDataFrame:
+    """Pieces of land that became construction land, with their classes before and after, by plain overlay."""
+    before = gpd.read_parquet(source / "land_use_2024_revised.parquet")
+    after = gpd.read_parquet(source / "land_use_2025.parquet")
+    before, after = before[~before["dlbm"].isin(CONSTRUCTION)], after[after["dlbm"].isin(CONSTRUCTION)]
+    old, new = before.geometry.to_numpy(), after.geometry.to_numpy()
+    i, j = shapely.STRtree(old).query(new, predicate="intersects")
+    pieces = shapely.intersection(new[i], old[j])
+    found = gpd.GeoDataFrame(
+        {"before": before["dlbm"].to_numpy()[j], "after": after["dlbm"].to_numpy()[i]},
+        geometry=pieces,
+        crs=after.crs,
+    )
+    return found[shapely.area(pieces) > 0.5]
+
+
+def broad_parts(shape: object) -> list[object]:
+    """Parts of a shape that are wider than three metres and have at least 200 m²."""
+    opened = shapely.buffer(shapely.buffer(shape, -1.6), 1.6)
+    return [part for part in shapely.get_parts(opened) if part.area >= 201]
+
+
+def test_other_lines_list_what_was_built_on_them_and_nothing_else(city):
+    pieces = built_in_2025(city.source)
+    for line, allowed in OTHERS.items():
+        layer = gpd.read_parquet(city.source / f"{line}.parquet")
+        found = cases(city, line)
+        layer = layer[layer["ended"].isna() | (layer["ended"] > "2025-12-31")]
+        layer = layer[layer["approved"] < "2026-01-01"]
+        if layer.empty:
+            assert found.empty, (city.seed, line)
+            continue
+        taken = pieces[~pieces["after"].isin(allowed)].geometry.to_numpy()
+        wanted = shapely.intersection(shapely.union_all(taken), shapely.union_all(layer.geometry.to_numpy()))
+        listed = shapely.union_all(found.geometry[found["rule"] != "in_other_use"].to_numpy())
+        assert shapely.difference(listed, shapely.buffer(wanted, 0.01)).area < 1, (city.seed, line)
+        assert not broad_parts(shapely.difference(wanted, listed)), (city.seed, line)
+
+
+def test_cropland_is_listed_where_no_full_permit_covers_it_and_nowhere_else(city):
+    pieces = built_in_2025(city.source)
+    fields = shapely.union_all(pieces.geometry[pieces["before"].str.startswith("01")].to_numpy())
+    permits = gpd.read_parquet(city.source / "permits.parquet")
+    permits = permits[permits["kind"].isin(AUTHORISING) & (permits["approved"] < "2025-03-01")]
+    permits = permits[permits["ended"].isna() | (permits["ended"] > "2025-12-31")]
+    bare = shapely.difference(fields, shapely.union_all(permits.geometry.to_numpy()))
+    found = cases(city, "land_use")
+    assert not found.empty
+    assert "已批" not in set(found["permit_state"])
+    assert (shapely.area(shapely.intersection(found.geometry.to_numpy(), bare)) > 100).all(), city.seed
+    spoken = [cases(city, line).geometry.to_numpy() for line in ("land_use", *LINES[:2])]
+    said = shapely.union_all([shape for shapes in spoken for shape in shapes])
+    assert not broad_parts(shapely.difference(bare, said)), city.seed
+    red = cases(city, "permanent_farmland").geometry.to_numpy()
+    shared = shapely.intersection(found.geometry.to_numpy(), shapely.union_all(red))
+    assert (shapely.area(shared) < 0.5 * shapely.area(found.geometry.to_numpy())).all(), "listed twice"
+
+
 def test_levels_of_the_planted_states(city, line):
-    red = {"无", "过期", "批少占多", "未批先建"}
     for _, case in cases(city, line).iterrows():
         if line == "development_boundary":
-            assert case["level"] == (2 if case["permit_state"] in red else 0)
+            assert case["level"] == BOUNDARY[case["after"]][case["permit_state"]]
         else:
-            assert case["level"] == (4 if case["permit_state"] in red else 1)
+            assert case["level"] == (1 if case["permit_state"] == "已批" else 4)
 
 
 def test_every_computed_indicator_is_as_planted(city):
@@ -123,7 +197,7 @@ def test_every_computed_indicator_is_as_planted(city):
     rows = city.result.values
     rows = rows[rows["level"].isin(["city", "district"]) & (rows["edition"] == "latest")]
     rows = rows[~rows["tier"].isin(["target", "derived"])]
-    truth = every_value(city.source)
+    truth = every_value(city.source, imagery="imagery" in city.result.city.layers)
     known = [truth.get(cell) for cell in zip(rows["indicator"], rows["zone"], rows["year"], strict=True)]
     rows = rows.assign(truth=known)[["indicator", "zone", "year", "value", "truth", "reason"]]
     lacking = rows[rows["value"].notna() & rows["truth"].isna()]
@@ -136,8 +210,8 @@ def test_every_computed_indicator_is_as_planted(city):
     share = rows["indicator"].isin(LOOSE).map({True: LOOSELY, False: WITHIN})
     wrong = rows[~(apart <= (share * rows["truth"].abs()).clip(lower=1e-9))]
     assert wrong.empty, f"seed {city.seed}:\n{wrong.to_string()}"
-    assert len(rows[rows["year"] == 2025]) > 350
-    assert len(rows[rows["zone"] == CODE]) > 130
+    assert len(rows[rows["year"] == 2025]) > 450
+    assert len(rows[rows["zone"] == CODE]) > 160
     absent = {i for i, _, year in truth if year == 2025} - set(rows["indicator"])
     assert not absent, "planted, but not computed"
 

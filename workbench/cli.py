@@ -17,7 +17,9 @@ import click
 
 from workbench import __version__
 from workbench.commands.accounts import fill_in, ledger
-from workbench.commands.options import city_option, data_root_option
+from workbench.commands.catalog import catalog, demo
+from workbench.commands.libraries import libraries
+from workbench.commands.options import SOURCES_HINT, city_option, data_root_option
 from workbench.commands.options import make_table as _table
 from workbench.commands.options import show as _show
 from workbench.core.errors import DefinitionError, ParameterError, ProfileError, WorkbenchError
@@ -68,8 +70,8 @@ def main() -> None:
     """Analytical workbench for monitoring how territorial spatial plans are carried out."""
 
 
-main.add_command(fill_in)
-main.add_command(ledger)
+for _command in (catalog, demo, fill_in, ledger, libraries):
+    main.add_command(_command)
 
 
 @main.command()
@@ -144,56 +146,6 @@ def report(
     sys.exit(1 if result.failed or result.unwritten else 0)
 
 
-@main.group()
-def catalog() -> None:
-    """Build and look into a city's catalogue."""
-
-
-@catalog.command("build")
-@city_option
-@click.option("--force", is_flag=True, help="Standardise every layer again.")
-@data_root_option
-def catalog_build(city: str, force: bool) -> None:
-    """Standardise a city's layers and write its STAC catalogue; prints its path."""
-    from workbench.catalog.build import build
-    from workbench.reporting.run import find_city
-
-    click.echo(build(find_city(city), force=force))
-
-
-@catalog.command("list")
-@city_option
-@data_root_option
-def catalog_list(city: str) -> None:
-    """List the layers a city has and those it lacks."""
-    from workbench.catalog.data import CityData
-    from workbench.reporting.run import find_city
-
-    profile = find_city(city)
-    data = CityData(profile)
-    table = _table("role", "years", "kind", "tier", "date", "source")
-    for role, spec in profile.layers.items():
-        years = data.years(role)
-        if not data.has(role, years[-1] if years else None):
-            table.add_row(role, "-", spec.kind, spec.tier, "-", "not available")
-            continue
-        source = data.source(role, years[-1] if years else None)
-        table.add_row(role, " ".join(map(str, years)), spec.kind, source.tier, source.date, source.source)
-    for role, missing in profile.missing.items():
-        table.add_row(role, "-", "-", "-", "-", f"missing; usually held by {missing.holder}")
-    _show(table)
-
-
-@main.command()
-@click.option("--force", is_flag=True, help="Standardise every layer again.")
-def demo(force: bool) -> None:
-    """Generate the demo city and its catalogue (nothing to do when they are there)."""
-    from workbench.catalog.build import build
-    from workbench.core.city import load_city
-
-    click.echo(build(load_city("demo"), force=force))
-
-
 @main.command()
 @click.argument("value_id")
 @click.option(
@@ -213,99 +165,8 @@ def trace(value_id: str, run_dir: Path | None) -> None:
 
     found = trace_value(value_id, run_dir or find_run(value_id))
     click.echo(found.text)
+    click.echo(f"{'sources':<14}{SOURCES_HINT}")
     sys.exit(0 if found.agrees else 1)
-
-
-@main.group()
-def libraries() -> None:
-    """Show the libraries: indicators, sets of indicators, rules, operators."""
-
-
-lang_option = click.option(
-    "--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Language of titles."
-)
-
-
-@libraries.command("indicators")
-@click.argument("ids", nargs=-1)
-@click.option("--dimension", help="Only this dimension, e.g. 安全 or Safety.")
-@click.option("--basis", type=click.Choice(["layers", "tables", "reported"]), help="Only with such a method.")
-@click.option("--holder", help="Only where the holder of the data contains this text.")
-@click.option("--confidence", help="Only where the statement of confidence contains this text.")
-@click.option("--city", help="With the changes of this city's own edition.")
-@lang_option
-@data_root_option
-def libraries_indicators(
-    ids: tuple[str, ...],
-    dimension: str | None,
-    basis: str | None,
-    holder: str | None,
-    confidence: str | None,
-    city: str | None,
-    lang: str,
-) -> None:
-    """List indicators, all or by a filter; with IDS everything about these."""
-    from workbench import libraries as shown
-    from workbench.indicators.changes import city_library
-    from workbench.indicators.library import load_library
-    from workbench.reporting.run import find_city
-
-    library = load_library() if city is None else city_library(find_city(city))
-    if unknown := [one for one in ids if one not in library]:
-        raise ParameterError("no such indicator in the library", where="ids", found=unknown)
-    found = shown.indicators_table(
-        lang, dimension=dimension, basis=basis, holder=holder, confidence=confidence, library=library
-    )
-    if ids:
-        _show_rows(found[found["id"].isin(ids)].set_index("id").T.reset_index(names=""))
-        return
-    columns = ["id", "dimension", "title", "unit", "basis", "methods", "holder"]
-    _show_rows(found[columns + ["confidence"] * (confidence is not None)])
-
-
-@libraries.command("sets")
-@click.argument("name", required=False)
-@click.option("--diff", "other", metavar="OTHER", help="What OTHER has more and less than NAME.")
-@lang_option
-def libraries_sets(name: str | None, other: str | None, lang: str) -> None:
-    """List the sets of indicators, the indicators of set NAME, or how it differs from another."""
-    from workbench import libraries as shown
-
-    if name is None:
-        if other is not None:
-            raise click.UsageError("--diff needs the NAME of a set to compare with")
-        _show_rows(shown.sets_table(lang))
-    elif other is None:
-        _show_rows(shown.set_table(name, lang)[["id", "dimension", "title", "unit", "kind", "basis"]])
-    else:
-        _show_rows(shown.sets_diff(name, other, lang))
-
-
-@libraries.command("rules")
-@lang_option
-def libraries_rules(lang: str) -> None:
-    """List the rules."""
-    from workbench.libraries import rules_table
-
-    _show_rows(rules_table(lang)[["id", "kind", "title", "clause"]])
-
-
-@libraries.command("operators")
-def libraries_operators() -> None:
-    """List the operators."""
-    from workbench.libraries import operators_table
-
-    found = operators_table()
-    found["operator"] = found["module"] + "." + found["operator"]
-    _show_rows(found[["operator", "summary"]])
-
-
-def _show_rows(frame: Any) -> None:
-    """Print a table of the libraries."""
-    table = _table(*(str(name) for name in frame.columns))
-    for row in frame.itertuples(index=False):
-        table.add_row(*(str(value) for value in row))
-    _show(table)
 
 
 @main.group()

@@ -118,6 +118,29 @@ _INDICATOR_COLUMNS += ["methods", "basis", "inputs", "holder", "unlocks", "sourc
 _INDICATOR_COLUMNS += ["definition_version"]
 
 
+_SURE = ("found", "inferred", "from-memory")
+
+
+def sureness(confidence: str) -> str:
+    """How sure the name and the definition of an indicator are, from its statement of confidence.
+
+    Examples
+    --------
+    >>> sureness("name+second_level:found[R1]; kind:inferred[R1]; unit/scope/definition/formula:from-memory")
+    'name found, definition from-memory'
+    >>> sureness("from-memory")
+    'from-memory'
+    """
+    said = {}
+    for part in confidence.split(";"):
+        names, _, state = part.strip().rpartition(":")
+        word = next((word for word in _SURE if state.strip().startswith(word)), None)
+        if word is not None:
+            said |= dict.fromkeys(names.replace("+", "/").split("/"), word)
+    parts = [f"{name} {said[name]}" for name in ("name", "definition") if name in said]
+    return ", ".join(parts) or confidence
+
+
 def _dimension(name: str) -> str:
     """Dimension by its Chinese or English name, whatever its case."""
     known = {

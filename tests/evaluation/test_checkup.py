@@ -162,3 +162,14 @@ def test_the_first_year_has_no_survey_to_compare_with(root, home_of_result):
     conflicts = first.findings[first.findings["kind"] == "spatial_conflict"]
     assert (conflicts["level"] == -1).all() and len(conflicts) == 3
     assert year_on_year(first).empty
+
+
+def test_last_year_has_its_districts_whichever_year_came_first(result, root, home_of_result):
+    """Values kept of a year as the one before another lack districts; a checkup of that year must not take them."""
+    first = checkup(load_city(root / "fields.toml", data_root=root), 2024)
+    levels = first.values.loc[first.values["indicator"] == "TJ-A11", ["level", "year"]]
+    assert "district" in set(levels[levels["year"] == 2024]["level"])
+
+
+def test_the_date_of_a_line_is_that_of_its_last_approval(result):
+    assert result.get("TJ-A10")["data_date"] == "2020-06-30"

@@ -11,7 +11,7 @@ from workbench.core.errors import DefinitionError
 from workbench.indicators import trace as tracing
 from workbench.indicators.changes import city_indicators, city_library
 from workbench.indicators.compute import Run, compute
-from workbench.indicators.library import load_library
+from workbench.indicators.library import load_library, load_set
 
 TEN_MINUTES = """
 [TJ-F10]
@@ -95,7 +95,7 @@ def test_the_changed_version_stands_in_every_value(edition, drawn):
 
 def test_a_whole_new_definition_joins_the_citys_set(edition, drawn):
     city = edition(NEW)
-    assert city_indicators(city) == ["PL-01", "PL-02", "PL-03", "PL-04", "LOCAL-1"]
+    assert city_indicators(city) == [*load_set("plan"), "LOCAL-1"]
     value = compute(city, 2025, ["LOCAL-1"], levels=["city"], store=drawn())
     assert value["value"].iloc[0] == pytest.approx(4.0, rel=1e-6)
     assert value["definition_version"].iloc[0].startswith("1+")

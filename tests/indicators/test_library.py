@@ -45,6 +45,7 @@ def broken(path, value):
         (("methods", 0, "inputs"), ["land_use"], "inputs differ"),
         (("methods", 0, "parameters", "unti"), "ha", "unknown parameters"),
         (("methods", 0, "parameters", "unit"), ..., "not given"),
+        (("methods", 0, "parameters", "group"), "orchard", "no such group of land classes in 'group'"),
         (("methods", 0, "example"), ..., "worked example"),
     ],
 )

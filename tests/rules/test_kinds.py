@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.rules.kinds import judge, theil_sen
+from workbench.rules import messages
+from workbench.rules.kinds import Outcome, judge, theil_sen
 from workbench.rules.library import load_rules
 
 RULES = load_rules()
@@ -113,3 +114,11 @@ def test_a_slope_that_most_pairs_do_not_share_is_no_trend():
     falling = {2021: 100.0, 2022: 98.0, 2023: 96.0, 2024: 94.0}
     assert judge(rule, value=92.0, earlier=falling, year=2025, op=">=").outcome == "worse"
     assert judge(rule, value=92.0, earlier=falling, year=2025, op="<=").outcome == "better"
+
+
+def test_a_limit_that_still_holds_is_not_called_missed():
+    """A floor kept but used up too fast says so, and does not say that the target is behind."""
+    rule = load_rules()["target_path"]
+    kept = Outcome(3, "far_behind", words={"kept": 1.0})
+    assert "未突破目标值" in messages.of_outcome(rule, kept, None, "zh")
+    assert "落后于目标进度" in messages.of_outcome(rule, Outcome(3, "far_behind"), None, "zh")

@@ -107,6 +107,22 @@ def test_farmland_built_planted_and_used_for_sheds():
     assert found.at["fa_cropland_built", "permit_state"] == "无"  # a record of a shed allows no house
 
 
+def test_cropland_taken_under_full_approval_is_no_case():
+    built = change((HOUSE, "0702"))
+    full, half = (permit(("农转用", "2023-05-01", None, shape)) for shape in (HOUSE, at(50, 50, 65, 70)))
+    assert cases(built, {}, pack("farmland"), permits=full).empty
+    assert rules_named(cases(built, {}, pack("farmland"), permits=half)) == {"fa_cropland_built": 3}
+
+
+@pytest.mark.parametrize(("edge", "listed"), [(64, True), (66, False)])
+def test_cropland_that_a_line_speaks_for_is_not_listed_twice(edge, listed):
+    """Of a house 30 m long the farmland holds 14 or 16 m."""
+    lines = {"permanent_farmland": line(at(0, 0, edge, 400))}
+    found = rules_named(cases(change((HOUSE, "0702")), lines, pack("farmland", "three_lines")))
+    assert found.pop("tl_permanent_farmland") == 4
+    assert found == ({"fa_cropland_built": 3} if listed else {})
+
+
 @pytest.mark.parametrize(
     ("code", "rule", "level"),
     [

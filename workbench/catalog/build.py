@@ -68,7 +68,7 @@ def _generator() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def ensure_source(city: City) -> None:
+def ensure_source(city: City, progress: Progress | None = None) -> None:
     """Generate the demo city's source files when they are absent or their generator has changed.
 
     Raises
@@ -82,7 +82,13 @@ def ensure_source(city: City) -> None:
         )  # beside, so that the city's files stay as made
         if not (city.root.exists() and stamp.exists() and stamp.read_text("utf-8") == _generator()):
             log.info("generating the demo city in %s", city.root)
-            importlib.import_module("workbench.samples.demo").build(city.root)  # above this layer: by name
+
+            def step(name: str, share: float) -> None:
+                if progress is not None:
+                    progress(round(100 * share), 100, f"demo city: {name}")
+
+            sample = importlib.import_module("workbench.samples.demo")  # above this layer: by name
+            sample.build(city.root, progress=step)
             with atomic_write(stamp) as temporary:
                 temporary.write_text(_generator(), "utf-8")
     if not city.root.is_dir():
@@ -173,7 +179,7 @@ def build(city: City | str, *, force: bool = False, progress: Progress | None = 
     """
     city = load_city(city) if isinstance(city, str) else city
     with manifest.lock(city.name):
-        ensure_source(city)
+        ensure_source(city, progress)
         jobs, grid = _jobs(city), city_grid(city)
         old = {} if force else {(e.role, e.year, e.edition): e for e in manifest.read(city.name)}
         entries: list[Entry] = []

@@ -57,6 +57,21 @@ class Entry:
         return "-".join(parts + ([self.edition] if self.edition != "original" else []))
 
 
+def summary(city_name: str) -> list[str]:
+    """What a city's last build holds: layers and editions, findings by severity and kind, and where they are recorded."""
+    entries = read(city_name)
+    unusable = [entry for entry in entries if entry.reason is not None]
+    lines = [
+        f"{len({entry.role for entry in entries})} layers, {len(entries)} editions, {len(unusable)} of them not usable"
+    ]
+    lines += [f"not usable: {entry.id} ({entry.reason})" for entry in unusable]
+    for severity in ("error", "warning", "info"):
+        kinds = Counter(one.check for entry in entries for one in entry.findings if one.severity == severity)
+        told = ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items()))
+        lines.append(f"findings, {severity}: {kinds.total()}" + (f" ({told})" if told else ""))
+    return [*lines, f"recorded in {folder(city_name) / 'quality.parquet'} and in the chapter on data of the report"]
+
+
 def folder(city_name: str) -> Path:
     """Folder of a city's built data."""
     return built_data_dir() / city_name

@@ -21,7 +21,7 @@ def fill_in() -> None:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder; fill_in/CITY/YEAR below the home.",
+    help="Folder; data/CITY/fill_in_sheets/YEAR below the home when not given.",
 )
 @data_root_option
 def fill_in_make(city: str, year: int | None, out: Path | None) -> None:
@@ -32,8 +32,12 @@ def fill_in_make(city: str, year: int | None, out: Path | None) -> None:
 
     profile = find_city(city)
     wanted = year or profile.latest_year
-    for path in make(profile, wanted, out or home() / "fill_in" / profile.name / str(wanted)):
+    target = out or home() / "data" / profile.name / "fill_in_sheets" / str(wanted)
+    written = make(profile, wanted, target)
+    for path in written:
         click.echo(path)
+    if not written:
+        click.echo(f"nothing to fill in: no indicator of {profile.name} waits for a figure of {wanted}")
 
 
 @fill_in.command("read")

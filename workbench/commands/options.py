@@ -28,6 +28,8 @@ data_root_option = click.option(
     is_eager=True,
     help="Folder of real data; $WORKBENCH_DATA when not given.",
 )
+SOURCES_HINT = "codes of sources such as R1, N8 or warnings.md: see docs/sources.md"
+"""Printed below what names a source by its code."""
 city_option = click.option(
     "--city", default="demo", show_default=True, help="Name of a city, or the path of a profile."
 )

@@ -380,7 +380,7 @@ class City(_Strict):
         """
         if year not in self.years:
             raise ParameterError(
-                "no checkup for this year", where=self.name, found=year, expected=str(self.years)
+                f"no checkup for this year: asked for {year}", where=self.name, expected=str(self.years)
             )
         return year
 
@@ -455,7 +455,7 @@ def _first_problem(error: ValidationError, path: Path) -> ProfileError:
     elif kind == "missing":
         message, found, expected = "key missing", None, "a value"
     else:
-        expected = message
+        expected = message.removeprefix("expected ")
         message = "value cannot be used"
     shown = found if isinstance(found, str | int | float | bool | list | None) else None
     rest = (

@@ -66,7 +66,10 @@ def register_rows(city: Any, year: int, register: Register | None) -> list[Row]:
             )
     for calendar in range(int(register.history["on_date"].min().year), day.year + 1):
         for rate in register.rates(calendar).to_dict("records"):
-            rows += _rates(f"{rate['line']}/{calendar}", {str(k): v for k, v in rate.items()}, common)
+            known = {str(k): v for k, v in rate.items()}
+            if calendar == day.year:  # the year is not over: ages count until the last day
+                known["median_age_days"] = _median_age(table, str(rate["line"]))
+            rows += _rates(f"{rate['line']}/{calendar}", known, common)
     for case in table.drop(columns="geometry").to_dict("records"):
         rows.append(
             derived(
@@ -94,6 +97,12 @@ def register_rows(city: Any, year: int, register: Register | None) -> list[Row]:
             )
         )
     return rows
+
+
+def _median_age(table: pd.DataFrame, line: str) -> float:
+    """Median age of the cases of a line that are open; NaN when none is."""
+    still_open = table[(table["status"] != STATUSES[-1]) & ((table["line"] == line) | (line == "all"))]
+    return float(still_open["age_days"].median()) if len(still_open) else math.nan
 
 
 def _rates(zone: str, rate: dict[str, Any], common: dict[str, Any]) -> list[Row]:

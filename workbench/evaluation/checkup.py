@@ -27,6 +27,7 @@ from workbench.indicators.library import load_library
 from workbench.indicators.values import table, value_id
 from workbench.operators.area import area_m2
 from workbench.rules.evaluate import evaluate
+from workbench.rules.register import Register
 
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
@@ -140,7 +141,13 @@ class Checkup:
         )
 
 
-def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True) -> Checkup:
+def checkup(
+    city: City | str,
+    year: int | None = None,
+    *,
+    use_cache: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> Checkup:
     """Make the checkup of a city and year, or take it from the cache when nothing it depends on changed.
 
     Parameters
@@ -151,6 +158,8 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
         One of the profile's ``years``; the latest when not given.
     use_cache : bool
         Take results of unchanged steps from the cache; either way new ones are kept there.
+    say : callable, optional
+        Told in words what is being computed.
 
     Returns
     -------
@@ -174,27 +183,34 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
         chosen = ids if one in (wanted, wanted - 1) else _targeted(profile, ids)
         if not chosen:
             continue
+        levels = LEVELS if one == wanted else LEVELS[:1]
         key = step_key(
             "values",
             inputs=inputs,
-            parameters={"city": profile.name, "year": one, "ids": chosen},
+            parameters={"city": profile.name, "year": one, "ids": chosen, "levels": levels},
             code=code_version(),
         )
 
-        def compute_year(one: int = one, chosen: list[str] = chosen) -> pd.DataFrame:
-            levels = LEVELS if one == wanted else ("city",)
-            return compute(profile, one, chosen, levels=levels, store=data)
+        def compute_year(
+            one: int = one, chosen: list[str] = chosen, levels: tuple[str, ...] = levels
+        ) -> pd.DataFrame:
+            return compute(profile, one, chosen, levels=levels, store=data, progress=_counted(say, one))
 
         frames.append(cache.step(f"values-{profile.name}", key, compute_year, use_cache=use_cache))
     values = pd.concat([*frames, table(target_rows(profile))], ignore_index=True)
+    _tell(say, "rules")
+    activities = Register.open(profile).activities()
     key = step_key(
-        "findings", inputs=inputs, parameters={"city": profile.name, "year": wanted}, code=code_version()
+        "findings",
+        inputs=inputs,
+        parameters={"city": profile.name, "year": wanted, "activities": activities},
+        code=code_version(),
     )
     definitions = city_library(profile)
     findings = cache.step(
         f"findings-{profile.name}",
         key,
-        lambda: evaluate(profile, wanted, values, data, definitions=definitions),
+        lambda: evaluate(profile, wanted, values, data, definitions=definitions, activities=activities),
         use_cache=use_cache,
     )
     scopes = scope_areas(data, profile)
@@ -206,6 +222,7 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
         key = step_key("accounts", inputs=inputs, parameters=parameters, code=code_version())
         return cache.step(f"{name}-{profile.name}", key, make, use_cache=use_cache)
 
+    _tell(say, "accounts and comparisons")
     accounts = account_values(profile, data, wanted, values, keep=keep)
     values = pd.concat([values, accounts], ignore_index=True)
     result = Checkup(city=profile, year=wanted, values=values, findings=findings, definitions=definitions)
@@ -215,6 +232,16 @@ def checkup(city: City | str, year: int | None = None, *, use_cache: bool = True
     more, result.before = further(result, keep=keep)
     result.values = pd.concat([values, more], ignore_index=True)
     return result
+
+
+def _tell(say: Callable[[str], None] | None, text: str) -> None:
+    if say is not None:
+        say(text)
+
+
+def _counted(say: Callable[[str], None] | None, year: int) -> Callable[[int, int], None]:
+    """Put the count of a computation of a year into words."""
+    return lambda done, total: _tell(say, f"indicators of {year}: {done}/{total}")
 
 
 def indicators_of(city: City) -> list[str]:

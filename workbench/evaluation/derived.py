@@ -16,6 +16,7 @@ from workbench.core.units import convert
 from workbench.indicators.indicator import Indicator
 from workbench.indicators.values import derived, highest_sensitivity
 from workbench.operators.area import area_m2
+from workbench.rules.evaluate import rules_of
 
 Row = dict[str, Any]
 M2_PER_MU = 10_000 / 15
@@ -240,10 +241,22 @@ def _distinct(cases: gpd.GeoDataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def checked_lines(city: Any, year: int) -> dict[str, tuple[str, str]]:
+    """Lines that the city's spatial rules look at in a year, with their Chinese and English names, as the packs order them."""
+    found: dict[str, tuple[str, str]] = {}
+    for rule in rules_of(city, year):
+        # a rule on an activity speaks only where one is stated
+        if rule.kind == "spatial_conflict" and "activity" not in rule.applies:
+            found.setdefault(rule.line, (rule.line_zh, rule.line_en))
+    return found
+
+
 def _case_sums(make: _Maker, findings: gpd.GeoDataFrame) -> Iterator[Row]:
     spatial = findings[findings["kind"] == "spatial_conflict"]
     cases = spatial[spatial["area_m2"].notna()]
-    lines = list(dict.fromkeys(str(line) for line in spatial["line"] if line))
+    lines = list(
+        dict.fromkeys([*checked_lines(make.city, make.year), *(str(x) for x in spatial["line"] if x)])
+    )
     unchecked = {str(line) for line in spatial.loc[spatial["level"] == -1, "line"]}
     groups: list[tuple[str, pd.DataFrame, bool]] = [("all", _distinct(cases), bool(set(lines) - unchecked))]
     for line in lines:

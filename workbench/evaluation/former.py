@@ -12,11 +12,13 @@ import pandas as pd
 
 from workbench.core.codes import match
 from workbench.core.errors import LayerMissing
+from workbench.core.provenance import stable_hash
 from workbench.evaluation.derived import Row, indicator_levels, observed
 from workbench.indicators.indicator import Indicator
 from workbench.indicators.values import derived
 from workbench.operators.area import area_m2
 from workbench.rules.evaluate import evaluate
+from workbench.rules.register import Register
 from workbench.rules.shapes import shared, united
 
 OUTCOMES = ("gone", "eased", "same", "worse", "unknown")
@@ -48,13 +50,18 @@ def findings_before(
     if observed(values, year - 1).empty:
         return None
 
+    activities = Register.open(city).activities()
+
     def judge() -> pd.DataFrame:
-        judged: pd.DataFrame = evaluate(city, year - 1, values, data, definitions=definitions)
+        judged: pd.DataFrame = evaluate(
+            city, year - 1, values, data, definitions=definitions, activities=activities
+        )
         return judged
 
-    found: pd.DataFrame = keep("findings-before", judge)
+    stated = f"-{stable_hash(activities)[:10]}" if activities else ""
+    found: pd.DataFrame = keep(f"findings-before{stated}", judge)
     found = found[(found["level"] >= LEAST) & ~found["kind"].isin(["freshness", "consistency"])]
-    found = gpd.GeoDataFrame(found.reset_index(drop=True), geometry="geometry", crs=city.crs)
+    found = gpd.GeoDataFrame(found.reset_index(drop=True).copy(), geometry="geometry", crs=city.crs)
     levels = indicator_levels(findings)
     city_wide = (found["indicator"] != "") & (found["zone_level"] == "city")
     now = [

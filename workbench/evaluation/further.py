@@ -17,6 +17,7 @@ from workbench.evaluation.former import findings_before, former_rows
 from workbench.evaluation.gaps import basis_rows, gap_rows, gaps
 from workbench.evaluation.pace import pace_rows
 from workbench.evaluation.problems import problem_rows, problems
+from workbench.evaluation.stuck import project_rows
 from workbench.indicators.values import derived, table
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def further(checkup: Checkup, *, keep: Keep) -> tuple[pd.DataFrame, gpd.GeoDataF
         *permit_rows(city, year, checkup.findings),
         *register_rows(city, year, register_of(city)),
         *former_rows(city, year, before),
+        *project_rows(city, data, year),
         *problem_rows(city, year, problems(values, checkup.findings, year, city=city.name)),
         *part_rows(checkup, keep=keep),
     ]

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.core.dimensions import dimension_words
 from workbench.evaluation.checkup import Checkup
 from workbench.evaluation.compare import year_on_year
-from workbench.evaluation.derived import indicator_levels, observed
+from workbench.evaluation.derived import checked_lines, indicator_levels, observed
 from workbench.indicators.indicator import DIMENSIONS
 
 _ID = re.compile(r"\{v:(v[a-z0-9]+)\}")
@@ -183,7 +183,7 @@ def _judgement(writer: _Writer) -> Sentence:
         )
     else:
         text += writer.say(
-            "三条控制线缺少数据，未作检查。", " The three control lines were not checked for want of data."
+            "各条控制线缺少数据，未作检查。", " No control line could be checked for want of data."
         )
     blind = [
         (name, zh, en)
@@ -403,4 +403,38 @@ def _cases(writer: _Writer) -> list[Sentence]:
                 "permits.",
             )
         found.append(Sentence("cases", text))
+    return found + _other_lines(writer)
+
+
+def _other_lines(writer: _Writer) -> list[Sentence]:
+    """Say what was found on every line but the three, which had nothing, and which could not be checked."""
+    names = {
+        line: writer.say(*words)
+        for line, words in checked_lines(writer.checkup.city, writer.checkup.year).items()
+        if line not in LINES and ("report.cases", line) in writer.ids
+    }
+    some = [line for line in names if writer.value("report.cases", line)]
+    none = [names[line] for line in names if writer.known("report.cases", line) and line not in some]
+    blind = [names[line] for line in names if not writer.known("report.cases", line)]
+    items = [
+        writer.say(
+            f"{names[line]}{writer.num('report.cases', line)}个（{writer.num('report.cases_ha', line)}公顷，"
+            f"未见有效批准或批准不足{writer.num('report.cases_open', line)}个）",
+            f"{names[line]} {writer.num('report.cases', line)} ({writer.num('report.cases_ha', line)} ha, "
+            f"{writer.num('report.cases_open', line)} without full valid permits)",
+        )
+        for line in some
+    ]
+    found = []
+    for words, zh, en in (
+        (items, "其他控制线与耕地上的疑似图斑", "Suspected patches on other lines and on cropland"),
+        (none, "已检查、未发现疑似图斑的控制线", "Lines checked without a suspected patch"),
+        (blind, "缺少数据、未作检查的控制线", "Lines not checked for want of data"),
+    ):
+        if words:
+            found.append(
+                Sentence(
+                    "cases", writer.say(f"{zh}：{writer.listed(words)}。", f"{en}: {writer.listed(words)}.")
+                )
+            )
     return found

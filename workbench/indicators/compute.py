@@ -6,7 +6,7 @@ import importlib
 import inspect
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -258,6 +258,26 @@ def _frame_roles(run: Run, level: str, scope: str) -> list[str]:
     return [role for role in dict.fromkeys(roles) if run.store.has(role) and not run.store.years(role)]
 
 
+def _described(run: Run, source: Source) -> str:
+    """Day that what is used of a layer describes.
+
+    Of a table with rows by year it is the year's end, of planning lines the last approval by then; else the layer's own date.
+    """
+    end = f"{run.year}-12-31"
+    spec = run.city.layers.get(source.role)
+    if source.year is not None or spec is None or not source.date:
+        return source.date
+    if spec.kind == "table":
+        return min(source.date, end)
+    if spec.kind == "vector" and source.update_cycle == "on change":
+        lines = run.store.vector(source.role)
+        if "approved" in lines:
+            approved = pd.to_datetime(lines["approved"]).dropna()
+            known = approved[approved <= pd.Timestamp(end)]
+            return str(known.max().date()) if len(known) else source.date
+    return source.date
+
+
 def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -> dict[str, Any]:
     chosen = indicator.methods[outcome.method]
     sources = [run.source(role, year) for role, year in sorted(outcome.accesses, key=str)]
@@ -267,7 +287,7 @@ def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -
     of_year = [
         s.date for s in sources if s.year == run.year and s.date
     ]  # editions compared with do not count
-    dates = of_year or [s.date for s in sources if s.date]
+    dates = of_year or [described for s in sources if (described := _described(run, s))]
     tiers = [chosen.tier, *(s.tier for s in sources if s.tier in TIERS)]
     content = {
         "layers": [[s.role, s.year, s.sha256] for s in [*sources, *frame_sources]],
@@ -348,6 +368,7 @@ def compute(
     store: Store | None = None,
     library: Mapping[str, Indicator] | None = None,
     run_id: str = "",
+    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Values of indicators for a city and year.
 
@@ -369,6 +390,8 @@ def compute(
         Definitions; the package's own with the city's changes when not given.
     run_id : str
         Written into every row.
+    progress : callable, optional
+        Called with the number of indicators done and of all.
 
     Returns
     -------
@@ -386,7 +409,10 @@ def compute(
         raise ParameterError("no such indicator in the library", where="ids", found=unknown)
     present = [level for level in levels if level == "city" or level in run.city.levels]
     rows: list[dict[str, Any]] = []
-    for id_ in dict.fromkeys(ids):
+    wanted = list(dict.fromkeys(ids))
+    for number, id_ in enumerate(wanted):
+        if progress is not None:
+            progress(number, len(wanted))
         start = time.perf_counter()
         for level in present:
             rows.extend(_rows(run, definitions[id_], level, run_id))

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from workbench.core.codes import groups
 from workbench.core.errors import DefinitionError
 from workbench.core.paths import PACKAGE
 from workbench.core.units import UNITS
@@ -91,6 +92,12 @@ def _check_parameters(where: str, function: Formula, parameters: Mapping[str, An
     needed = {p.name for p in signature if p.default is inspect.Parameter.empty}
     if missing := sorted(needed - set(parameters)):
         raise _fail(where, "parameters of the formula are not given", expected=missing)
+    for name in sorted(name for name in parameters if name.endswith(("group", "groups"))):
+        listed = [parameters[name]] if isinstance(parameters[name], str) else list(parameters[name])
+        if absent := [one for one in listed if one not in groups().index]:
+            raise _fail(
+                where, f"no such group of land classes in '{name}'", found=absent, expected=", ".join(groups().index)
+            )
 
 
 def _method(where: str, entry: Any) -> Method:

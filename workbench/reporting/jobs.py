@@ -69,6 +69,7 @@ def run_jobs(
     *,
     on_start: Callable[[Job], None] | None = None,
     on_end: Callable[[Job, Outcome], None] | None = None,
+    on_poll: Callable[[], None] | None = None,
     deadline: float | None = None,
 ) -> dict[str, Outcome]:
     """Run jobs, at most ``workers`` at a time, and return how each ended.
@@ -81,6 +82,8 @@ def run_jobs(
         How many run at once.
     on_start, on_end : callable, optional
         Told of each start and end.
+    on_poll : callable, optional
+        Called again and again while jobs run.
     deadline : float, optional
         ``time.monotonic()`` after which nothing may run; what runs then, or has not started, ends as "timeout".
 
@@ -111,6 +114,8 @@ def run_jobs(
                     outcomes[child.job.id] = outcome
                     if on_end:
                         on_end(child.job, outcome)
+            if on_poll:
+                on_poll()
             time.sleep(POLL_S)
     finally:
         _stop(running)

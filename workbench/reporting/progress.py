@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
+
+NOTE_S = 3.0
+"""Seconds between two lines on what a step is doing, where there is no terminal to redraw."""
 
 
 class Steps:
@@ -25,6 +29,7 @@ class Steps:
         self._console: Console | None = None
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._noted, self._noted_at = "", 0.0
 
     def __enter__(self) -> Steps:
         if self.quiet:
@@ -63,6 +68,14 @@ class Steps:
             self._progress.update(self._tasks[name], state="running")
         elif self._console:
             self._console.print(f"{name}: running", markup=False)
+
+    def note(self, name: str, text: str) -> None:
+        """Say what a running step is doing; outside a terminal at most one line each :data:`NOTE_S` seconds."""
+        if self._progress:
+            self._progress.update(self._tasks[name], state=text)
+        elif self._console and text != self._noted and time.monotonic() - self._noted_at >= NOTE_S:
+            self._noted, self._noted_at = text, time.monotonic()
+            self._console.print(f"{name}: {text}", markup=False)
 
     def end(self, name: str, state: str) -> None:
         """Say how a step ended."""

@@ -24,6 +24,7 @@ from workbench.reporting.formats import FORMATS, write_formats
 from workbench.reporting.formats import failed as unwritten_files
 from workbench.reporting.jobs import Job, Outcome, run_jobs
 from workbench.reporting.parameters import check_parameters, notebook_parameters, parse_value
+from workbench.reporting.profile import check_libraries
 from workbench.reporting.progress import Steps
 
 STANDARD = ("city", "year", "lang", "run_dir")
@@ -133,11 +134,12 @@ def plan(
     """
     the_book = load_book(book)
     profile = find_city(city)
+    check_libraries(profile)
     chosen = profile.latest_year if year is None else year
     if chosen not in profile.years:
         known = ", ".join(map(str, profile.years))
         raise ParameterError(
-            f"no checkup for this year in city '{profile.name}'", found=chosen, expected=f"one of {known}"
+            f"no checkup for this year in city '{profile.name}': asked for {chosen}", expected=f"one of {known}"
         )
     language = lang or profile.language
     if language not in LANGUAGES:
@@ -229,7 +231,7 @@ def run_report(
         record = _finish(
             the_plan, folder, steps, values, states, failed=failed, started=started, prints=(formats, edition)
         )
-    store.point_latest(target)
+    store.point_latest(target, store.latest_name(the_plan.lang, the_plan.city.language, edition))
     page = target / record["folder"] / "report.html"
     unwritten = unwritten_files(record)
     return RunResult(page, "failed" if failed or unwritten else "ok", failed, reused, unwritten)
@@ -273,6 +275,7 @@ def _values_step(
     """Compute the values in a child process into ``folder``; its record."""
     spec, record = folder / ".values.spec.json", folder / ".values.record.json"
     log = cache_dir() / "logs" / f"{the_plan.run_id}-values.log"
+    progress = log.with_suffix(".step")
     content = {
         "city": str(the_plan.city.path),
         "year": the_plan.year,
@@ -280,13 +283,22 @@ def _values_step(
         "record": str(record),
         "use_cache": use_cache,
         "run_id": the_plan.run_id,
+        "progress": str(progress),
     }
     store.write_json(spec, content)
     steps.plan(VALUES)
     steps.start(VALUES)
     limits = the_plan.book.values_timeout_s, the_plan.book.values_memory_gib
     job = Job(VALUES, module, spec, log, *limits, _environment())
-    outcome = run_jobs([job], 1, deadline=deadline)[VALUES]
+
+    def look() -> None:
+        if progress.is_file() and (text := progress.read_text(encoding="utf-8", errors="replace")):
+            steps.note(VALUES, text)
+
+    try:
+        outcome = run_jobs([job], 1, on_poll=look, deadline=deadline)[VALUES]
+    finally:
+        progress.unlink(missing_ok=True)
     result: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
     spec.unlink()
     record.unlink(missing_ok=True)

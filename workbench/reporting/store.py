@@ -109,9 +109,18 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def point_latest(run: Path) -> Path:
-    """Let ``latest`` beside ``run`` point to it, swapped in one step."""
-    link = run.parent / "latest"
+def latest_name(lang: str, own: str, edition: str = "internal") -> str:
+    """Name of the pointer to the newest run of a language and edition; ``latest`` is the profile's own internal one.
+
+    >>> latest_name("zh", "zh"), latest_name("en", "zh"), latest_name("zh", "zh", "public")
+    ('latest', 'latest-en', 'latest-public')
+    """
+    return "-".join(["latest"] + [lang] * (lang != own) + [edition] * (edition != "internal"))
+
+
+def point_latest(run: Path, name: str = "latest") -> Path:
+    """Let the link ``name`` beside ``run`` point to it, swapped in one step."""
+    link = run.parent / name
     temporary = Path(tempfile.mkdtemp(prefix=".latest-", dir=run.parent))
     try:
         (temporary / "latest").symlink_to(run.name)

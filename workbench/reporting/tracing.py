@@ -36,7 +36,7 @@ def find_run(value_id: str, root: Path | None = None) -> Path:
     import pandas as pd
 
     known: list[str] = []
-    runs = [p.parent for p in (root or reports_dir()).glob("*/*/latest/values.parquet")]
+    runs = [p.parent for p in (root or reports_dir()).glob("*/*/latest*/values.parquet")]
     for run in sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True):
         ids = pd.read_parquet(run / "values.parquet", columns=["value_id"])["value_id"]
         if (ids == value_id).any():

@@ -12,6 +12,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +40,17 @@ def digest(table: pd.DataFrame) -> str:
     return hashlib.sha256("|".join(plain.columns).encode() + rows.tobytes()).hexdigest()
 
 
-def compute(city: str, year: int, folder: Path, *, use_cache: bool, run_id: str) -> dict[str, Any]:
-    """Compute the checkup of a city and year into ``folder``; return digests and counts."""
+def compute(
+    city: str, year: int, folder: Path, *, use_cache: bool, run_id: str, say: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Compute the checkup of a city and year into ``folder``, saying each step; return digests and counts."""
     from workbench.catalog.build import build
     from workbench.core.city import load_city
     from workbench.evaluation.checkup import checkup
 
     profile = load_city(city)
-    build(profile, force=False)
-    result = checkup(profile, year, use_cache=use_cache)
+    build(profile, force=False, progress=None if say is None else lambda *step: say(catalogue_step(*step)))
+    result = checkup(profile, year, use_cache=use_cache, say=say)
     if "run_id" in result.values:
         result.values["run_id"] = run_id
     result.save(folder)
@@ -59,6 +62,17 @@ def compute(city: str, year: int, folder: Path, *, use_cache: bool, run_id: str)
         "missing": int(result.values["value"].isna().sum()),
         "findings": len(result.findings),
     }
+
+
+def catalogue_step(done: int, total: int, what: str) -> str:
+    """One step of a catalogue's build in words; the demo city's generator counts in percent.
+
+    >>> catalogue_step(3, 20, "land_use 2025")
+    'catalogue 3/20: land_use 2025'
+    """
+    if what.startswith("demo city"):
+        return f"{what}, {done * 100 // max(1, total)} %"
+    return f"catalogue {done}/{total}: {what}"
 
 
 def inputs(city: City) -> dict[str, str]:
@@ -81,6 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     arguments = sys.argv[1:] if argv is None else argv
     spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    progress = Path(spec["progress"])
     started = time.monotonic()
     record: dict[str, Any]
     try:
@@ -90,6 +105,7 @@ def main(argv: list[str] | None = None) -> int:
             Path(spec["folder"]),
             use_cache=spec["use_cache"],
             run_id=spec["run_id"],
+            say=lambda text: progress.write_text(text, encoding="utf-8"),
         )
         record = {"status": "ok", "error": None, **facts}
     except WorkbenchError as error:

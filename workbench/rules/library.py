@@ -20,7 +20,18 @@ DEFINITIONS = Path(__file__).parent / "definitions"
 VERIFIABILITY = ("影像", "业务", "人工")
 SIDES = ("inside", "outside", "anywhere")
 SPATIAL_APPLIES = frozenset(
-    {"from", "to", "after", "after_not", "line_kind", "line_kind_not", "activity", "plausible", "permit_not", "yields_to"}
+    {
+        "from",
+        "to",
+        "after",
+        "after_not",
+        "line_kind",
+        "line_kind_not",
+        "activity",
+        "plausible",
+        "permit_not",
+        "yields_to",
+    }
 )
 """Keys of ``applies`` that spatial rules know."""
 REQUIRED = (

@@ -37,8 +37,11 @@ def of_outcome(rule: Rule, outcome: Outcome, definition: Indicator | None, lang:
     if definition is not None and rule.kind == "consistency":
         title += f" ({own})" if lang == "en" else f"（{own}）"
     texts = _texts()
-    words = texts["rule"].get(rule.id, {}).get(outcome.outcome) or texts.get(rule.kind, {}).get(
-        outcome.outcome
+    kept = texts.get(f"{rule.kind}_kept", {}) if outcome.words.get("kept") else {}
+    words = (
+        kept.get(outcome.outcome)
+        or texts["rule"].get(rule.id, {}).get(outcome.outcome)
+        or texts.get(rule.kind, {}).get(outcome.outcome)
     )
     words = words or texts["any"]["no_data"]
     return str(words[lang].format(title=title))

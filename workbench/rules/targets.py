@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -124,6 +125,9 @@ def _judge_path(
         op=target.op,
         last=context.series(target.indicator).get(context.year - 1),
     )
+    value = float(row["value"])
+    if met and (value >= goal if target.op == ">=" else value <= goal):
+        outcome = replace(outcome, words={"kept": 1.0})
     if rule.parameters.get("running") and outcome.level == NO_DATA:
         return  # two years are needed; the plain path says what one can say
     context.add(rule, outcome, row, suffix=str(target.year))

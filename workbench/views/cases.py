@@ -16,6 +16,7 @@ from workbench.views.cells import change_text, level_chip, role_label, table, va
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html, element, join
+from workbench.views.layout import wrap
 from workbench.views.numbers import date_text, find, num_of, records
 from workbench.views.openness import sensitivity_of
 from workbench.views.rows import cases_of, district_names
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
 RATES = ("open_start", "found", "checked", "rectified", "closed", "open_end", "closing_pct", "median_age")
+EDGE_M = 30.0
+"""Land use is read so much beyond the edge of a chip, that no cell is missing there."""
 MEETS_M2 = 1.0
 """A patch that shares more than this with another of this year touches its line as well."""
 
@@ -256,11 +259,12 @@ def chips(checkup: CheckupView, case: Any, lang: str) -> Figure | None:
     minx, miny, maxx, maxy = shape.bounds
     half = max(maxx - minx, maxy - miny) * 0.9 + 60
     box = (shape.centroid.x - half, shape.centroid.y - half, shape.centroid.x + half, shape.centroid.y + half)
-    figure = new_figure(6.6, 3.3)
+    wider = (box[0] - EDGE_M, box[1] - EDGE_M, box[2] + EDGE_M, box[3] + EDGE_M)
+    figure = new_figure(6.6, 2.75)
     present: set[int] = set()
     for at, year in enumerate((years[-1], checkup.year)):
         axes = figure.add_axes((0.012 + at * 0.405, 0.02, 0.39, 0.96))
-        present |= draw_land_use(axes, checkup, year, bounds=box)
+        present |= draw_land_use(axes, checkup, year, bounds=wider)
         axes.set(
             xlim=(box[0], box[2]), ylim=(box[1], box[3]), xticks=[], yticks=[], xlabel="", ylabel="", title=""
         )
@@ -312,7 +316,12 @@ def _legend(figure: Any, present: set[int], lang: str) -> None:
     from matplotlib.patches import Patch
 
     handles: list[Any] = [
-        Patch(facecolor=colour, edgecolor="#6b7280", linewidth=0.5, label=plain(f"land.{name}", lang))
+        Patch(
+            facecolor=colour,
+            edgecolor="#6b7280",
+            linewidth=0.5,
+            label="\n".join(wrap(plain(f"land.{name}", lang), 14)),
+        )
         for at, (name, (colour, _)) in enumerate(style.LAND_GROUPS.items())
         if at in present
     ]

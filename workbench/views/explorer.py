@@ -34,7 +34,7 @@ def definition_card(checkup: CheckupView, indicator: str, lang: str) -> Html:
     """What the indicator means, word by word from the library, with its source and confidence."""
     definition = definition_of(checkup, indicator)
     if definition is None:
-        return paragraph("explorer.unknown", lang, indicator=mark(indicator))
+        return paragraph("explorer.unknown", lang, indicator=exempt(indicator))
     denominator = getattr(definition, f"denominator_{lang}", "")
     facts: list[tuple[str, object]] = [
         ("code", exempt(indicator)), ("title", mark(titles_of(definition, lang, indicator))),

@@ -213,16 +213,17 @@ def _indicator_sentences(checkup: CheckupView, problem: Problem, lang: str) -> I
 def _revision(checkup: CheckupView, indicator: str, lang: str) -> Iterator[Html]:
     parts = {
         one: find(checkup, f"report.parts.{one}.{indicator}", level="report", year=checkup.year)
-        for one in ("data_revision", "definition_revision", "real_change")
+        for one in ("data_revision", "definition_revision", "real_change", "total_change")
     }
     known = {one: row for one, row in parts.items() if row is not None and pd.notna(row["value"])}
-    if len(known) == 3 and any(
+    if len(known) == 4 and any(
         abs(float(known[one]["value"])) > 1e-9 for one in ("data_revision", "definition_revision")
     ):
         shown = {one: num_of(row, lang=lang, unit=True, sign=True) for one, row in known.items()}
         yield t(
             "problem.revision", lang, data=shown["data_revision"], definition=shown["definition_revision"],
             real=shown["real_change"],
+            total=shown["total_change"],
         )  # fmt: skip
 
 

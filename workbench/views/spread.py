@@ -36,7 +36,7 @@ def _rates(checkup: CheckupView, dimension: str | None = None) -> dict[str, list
         name: rows
         for name, rows in found.items()
         if len(rows) >= 3
-        and getattr(definition_of(checkup, name), "denominator_zh", "")
+        and bool(str(getattr(definition_of(checkup, name), "denominator_zh", "")))
         and len({float(row["value"]) for row in rows}) > 1
     }
 
