@@ -6,6 +6,8 @@ PORT ?= 8866
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Plain jupyter and papermill of .venv find the kernels too, not only the workbench's own commands.
+KERNELS = for k in kernels/*/; do $(BIN)/jupyter kernelspec install --log-level=ERROR --sys-prefix --name $$(basename $$k) $$k || exit 1; done
 # The newest interpreter the lock file was made for.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
@@ -16,16 +18,17 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 help: ## Show this map
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml $(wildcard kernels/*/kernel.json)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and was not found; name one with PYTHON=/path/to/python"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(KERNELS)
 	@touch $@
 
-install: $(STAMP) ## Create .venv with the locked dependencies and the package, and register the kernels
-	@for k in kernels/*/; do $(BIN)/jupyter kernelspec install --sys-prefix --name $$(basename $$k) $$k 2>/dev/null; done
+install: $(STAMP) ## Create .venv with the locked dependencies, the package, and register the kernels
+	@$(KERNELS)
 
 demo: $(STAMP) ## Generate the demo city and its catalogue (skipped when it is there)
 	$(BIN)/workbench demo
@@ -58,4 +61,4 @@ dashboard: $(STAMP) ## The checkup as a dashboard with a login, on this machine:
 	@$(BIN)/workbench dashboard evaluation/city_checkup --city $(CITY) $(if $(YEAR),--year $(YEAR)) --lang $(LANG_) --port $(PORT)
 
 clean: ## Remove what was generated (not .venv, not reports)
-	rm -rf data .cache stac_catalog/demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build ./*.egg-info
+	rm -rf data .cache $(filter-out stac_catalog/README.md,$(wildcard stac_catalog/*)) .pytest_cache .mypy_cache .ruff_cache .hypothesis build ./*.egg-info

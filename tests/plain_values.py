@@ -127,7 +127,7 @@ def _urban(source: Path, year: int) -> dict[str, pd.Series]:
     table = table[where >= 0].groupby(np.array(zones.codes)[where[where >= 0]]).sum()
     tree = shapely.STRtree(shapes)
     for code, zone, m2 in zip(zones.codes, zones.inner, zones.inner_area, strict=True):
-        if m2 >= 10_000:
+        if m2 > 0:
             hits = tree.query(zone, predicate="intersects")
             parts = geod_area(shapely.intersection(shapes[hits], zone))
             table.loc[code, "floor"] = (parts * houses["floors"].to_numpy()[hits]).sum()

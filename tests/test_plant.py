@@ -125,7 +125,6 @@ def test_every_planted_violation_is_found_and_no_other(city, line):
         assert case["before"] == patch["before_dlbm"], what
 
 
-@pytest.mark.parametrize("line", LINES)
 def built_in_2025(source: Path) -> gpd.GeoDataFrame:
     """Pieces of land that became construction land, with their classes before and after, by plain overlay."""
     before = gpd.read_parquet(source / "land_use_2024_revised.parquet")
@@ -184,6 +183,7 @@ def test_cropland_is_listed_where_no_full_permit_covers_it_and_nowhere_else(city
     assert (shapely.area(shared) < 0.5 * shapely.area(found.geometry.to_numpy())).all(), "listed twice"
 
 
+@pytest.mark.parametrize("line", LINES)
 def test_levels_of_the_planted_states(city, line):
     for _, case in cases(city, line).iterrows():
         if line == "development_boundary":

@@ -1,12 +1,14 @@
 """Every rule of the library: complete, in force on some day, and right on its own worked cases."""
 
+from pathlib import Path
+
 import pytest
 
 from workbench.catalog.roles import ROLES
 from workbench.core.errors import DefinitionError
 from workbench.rules import messages
 from workbench.rules.kinds import KINDS, OUTCOMES, Outcome, judge
-from workbench.rules.library import available_packs, load_rules, make_rule
+from workbench.rules.library import PARAMETERS, REQUIRED, available_packs, load_rules, make_rule, read_pack
 from workbench.rules.space_code import KIND_CODES
 
 RULES = list(load_rules().values())
@@ -121,6 +123,11 @@ SPATIAL = {
         ({"levels": {"met": 0}}, "levels do not name the outcomes"),
         ({"levels": {"met": 0, "near": 2, "breached": 7}}, "unknown level"),
         ({"clause": ""}, "key missing or empty"),
+        ({"clause": 7}, "'clause' is not text"),
+        ({"parameters": {"naer": 0.1}}, "unknown parameters of the kind 'floor'"),
+        ({"levels": [0, 2]}, "'levels' is not a table"),
+        ({"cases": [{**GOOD["cases"][0], "marign": 1.0}, GOOD["cases"][1]]}, "unknown key in worked case 1"),
+        ({"cases": [{"given": GOOD["cases"][0]["given"]}, GOOD["cases"][1]]}, "worked case 1 has no level"),
         ({"treshold": 1}, "unknown key"),
         ({"verifiability": "卫星"}, "unknown verifiability"),
         ({"cases": GOOD["cases"][:1]}, "two worked cases"),
@@ -142,3 +149,53 @@ def test_a_faulty_record_is_refused_by_name(change, words):
     with pytest.raises(DefinitionError, match=words) as caught:
         make_rule("x", {**GOOD, **change}, pack="p")
     assert "p.toml [x]" in str(caught.value)
+
+
+def test_all_problems_of_a_rule_are_said_at_once():
+    change = {"clause": "", "treshold": 1, "parameters": {"naer": 1}, "levels": {"met": 9}, "cases": []}
+    with pytest.raises(DefinitionError) as caught:
+        make_rule("x", {**GOOD, **change}, pack="p")
+    said = str(caught.value)
+    for words in (
+        "(1)",
+        "treshold",
+        "'clause', 'cases'",
+        "naer",
+        "unknown level",
+        "levels do not",
+        "(5) unknown parameters",
+    ):
+        assert words in said
+
+
+def test_a_broken_pack_of_ones_own_names_its_file(tmp_path):
+    own = tmp_path / "our_rules.toml"
+    for text, words in (
+        ("[x", "not valid TOML"),
+        ("x = 1", "must be a table"),
+        ("[x]\nkind = 'floor'", "clause"),
+    ):
+        own.write_text(text, "utf-8")
+        with pytest.raises(DefinitionError, match=words) as caught:
+            read_pack(own)
+        assert str(own) in str(caught.value)
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "add_a_rule.md").read_text("utf-8")
+
+
+def test_the_examples_of_the_guide_load_and_give_their_worked_levels(tmp_path):
+    own = tmp_path / "guide.toml"
+    own.write_text("\n".join(part.split("```")[0] for part in GUIDE.split("```toml\n")[1:]), "utf-8")
+    rules = list(read_pack(own))
+    assert {rule.kind for rule in rules} == set(KINDS)
+    for rule in rules:
+        for case in rule.cases:
+            outcome = judge(rule, **case.given)
+            assert outcome.level == case.level
+            assert case.margin is None or outcome.margin == pytest.approx(case.margin)
+
+
+def test_the_guide_names_every_required_key_and_parameter():
+    names = {*REQUIRED, *(name for known in PARAMETERS.values() for name in known)}
+    assert [name for name in names if f"`{name}`" not in GUIDE] == []

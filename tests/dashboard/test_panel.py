@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from pyproj import Transformer
+from shapely.geometry import box
 
 from workbench.dashboard import checkup_dashboard
-from workbench.dashboard.map_layers import land_use_overlay, zoom_for
+from workbench.dashboard.about import about
+from workbench.dashboard.map_layers import land_use_overlay, water_of, zoom_for
 from workbench.dashboard.map_panel import MapPanel
-from workbench.dashboard.panel import cards, filtered_table, first_view, header, red_list
+from workbench.dashboard.panel import cards, case_card, filtered_table, first_view, header, red_list
 
 
 def _find(widget: Any, kind: str) -> list[Any]:
@@ -62,11 +67,11 @@ def test_a_pick_in_the_list_shows_the_patch_or_the_indicator(checkup: Any) -> No
 
 def test_choosing_all_again_leaves_no_choice_blank(checkup: Any) -> None:
     whole = checkup_dashboard(checkup, "zh")
-    for box in _find(whole, "Dropdown"):
-        if box.options[0][0] == "全部":
-            box.value = box.options[1][1]
-            box.value = box.options[0][1]
-            assert box.index == 0
+    for one in _find(whole, "Dropdown"):
+        if one.options[0][0] == "全部":
+            one.value = one.options[1][1]
+            one.value = one.options[0][1]
+            assert one.index == 0
     assert "f1" in whole.children[1].children[0].children[-1].value
 
 
@@ -77,6 +82,12 @@ def test_land_use_and_indicator_colours_take_turns(checkup: Any) -> None:
     assert not fill.value
     fill.value = True
     assert not land_use.value
+    lines = next(one for one in _find(whole, "ToggleButton") if one.description == "三条控制线")
+    lines.value = True
+    assert not fill.value
+    chosen = next(box for box in _find(whole, "Dropdown") if box.description == "指标")
+    chosen.value = next(value for _, value in chosen.options if value != chosen.value)
+    assert fill.value and not lines.value
 
 
 def test_the_first_view_reads_like_the_page_without_a_kernel(checkup: Any) -> None:
@@ -115,6 +126,91 @@ def test_choosing_an_indicator_recolours_the_map(checkup: Any) -> None:
     assert "wb-key" in panel.legend.value
     panel.show_indicator("A-2")
     assert "无分区数值" in panel.legend.value
+
+
+def test_colours_stay_below_roads_water_and_patches(checkup: Any) -> None:
+    panel = MapPanel(checkup, "zh")
+    for name in panel.LAYERS:
+        panel.toggle(name, True)
+    panel.show_indicator("S-1")
+    heights = {name: look["zIndex"] for name, look in panel.map.panes.items()}
+
+    def height(name: str) -> set[int]:
+        return {heights.get(layer.pane, 400) for layer in panel.groups[name]}  # 400: Leaflet's own
+
+    assert max(height("fill")) < min(height("base")) < min(height("lines")) < min(height("cases"))
+    assert max(height("land_use")) < min(height("base")) and height("cases") == {400}
+    assert panel._border.style["interactive"] is False and panel._border.pane == "wblines"
+
+
+def test_waters_are_those_of_the_land_use(checkup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lakes = ["1103", "1104A", "1104A", "0601", "1101"]
+    shapes = [
+        box(0, 0, 90, 90),
+        box(500, 0, 590, 90),
+        box(590, 0, 700, 90),
+        box(900, 0, 999, 999),
+        box(0, 500, 300, 600),
+    ]
+    parcels = gpd.GeoDataFrame({"dlbm": lakes}, geometry=shapes, crs="EPSG:4547")
+    monkeypatch.setattr(checkup.data, "vector", lambda *_: parcels, raising=False)
+    found = water_of(checkup)
+    assert found is not None  # the pond of 0.8 ha is left out, the two that touch are one of 1.8 ha
+    assert sorted(found.area) == pytest.approx([18_000.0, 30_000.0])
+
+
+def test_an_indicator_is_explained_in_words(checkup: Any) -> None:
+    checkup.definitions["S-1"].definition = "People within 5 minutes of a park"
+    checkup.definitions["S-1"].denominator_zh = "常住人口"
+    checkup.definitions["S-1"].source = "TD/T 1063-2021"
+    row = checkup.values.query("indicator == 'S-1' and level == 'city' and year == 2025").iloc[0]
+    told = re.sub("<[^>]+>", "", about(checkup, "S-1", "zh"))
+    for words in (
+        "公园 5 分钟步行覆盖率",
+        "71.46%",
+        "minutes of a park",
+        "常住人口",
+        "代理",
+        "TD/T 1063-2021",
+        row["value_id"],
+    ):
+        assert words in told
+    assert about(checkup, "no such", "zh") == ""
+    assert "People within 5 minutes" in filtered_table(checkup, "zh", words="公园")
+    whole = checkup_dashboard(checkup, "zh")
+    _pick(whole, "indicator:A-2#1")  # has no district values, and no map
+    texts = [one.value for one in _find(whole, "HTML")]
+    assert any('wb-about" open' in text and "人均年用水量" in text for text in texts)
+
+
+def test_places_are_counted_once_and_lines_refer_to_one_another(checkup: Any) -> None:
+    findings = checkup.findings
+    again = findings[findings["finding_id"] == "f1"].assign(finding_id="f3", line="development_boundary")
+    checkup.findings = gpd.GeoDataFrame(pd.concat([findings, again], ignore_index=True), crs=findings.crs)
+    numbers = {"cases": 2.0, "cases_open": 2.0, "cases_4": 1.0, "cases_3": 1.0}
+    like = checkup.values[checkup.values["indicator"] == "report.computed"].iloc[0]
+    rows = [
+        {**like, "indicator": f"report.{n}", "zone": "all", "value_id": f"vr{n}", "value": v}
+        for n, v in numbers.items()
+    ]
+    checkup.values = pd.concat([checkup.values, pd.DataFrame(rows)], ignore_index=True)
+    made = red_list(checkup, "zh")
+    assert made.count("同一地块另涉") == 2 and "共 <span" in made and "只计一次" in made
+    assert "只计一次" not in red_list(checkup, "zh", "D4")
+    shown = re.sub("<[^>]+>", "", case_card(checkup, "zh"))
+    assert shown == "疑似图斑2处未见完整批准 2严重 1较重 1"
+    assert str(case_card(checkup, "zh")) in cards(checkup, "zh")
+
+
+def test_the_page_says_where_the_report_lies(
+    checkup: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    assert "make report CITY=small" in first_view(checkup, "zh")
+    page = tmp_path / "reports" / "small" / "2025" / "latest" / "report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("report")
+    assert "reports/small/2025/latest/report.html" in first_view(checkup, "zh")
 
 
 def test_layers_come_and_go(checkup: Any) -> None:

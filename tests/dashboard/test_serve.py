@@ -61,6 +61,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]
     spec = {"kernelspec": {"name": "workbench-cpu", "display_name": "x", "language": "python"}}
     write(new_notebook(cells=cells, metadata=spec), folder / "page.ipynb")
+    page = folder / "reports" / "demo" / "2025" / "latest" / "report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<p>report of 2025</p>")
     port = _free_port()
     environment = {**os.environ, "WORKBENCH_HOME": str(folder)}
     command = [sys.executable, "-c", SCRIPT, str(folder / "page.ipynb"), str(port)]
@@ -82,13 +85,58 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield url
         finally:
             children = _children(server.pid)
-            server.send_signal(signal.SIGINT)
-            server.wait(timeout=60)
+            server.terminate()
+            try:
+                server.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                raise
+        log_text = (folder / "log").read_text()
+        assert "eavesdropping" not in log_text and "not trusted" not in log_text
         assert not [pid for pid in children if _alive(pid)], "a kernel outlived the server"
 
 
 def _children(pid: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_in_the_background_can_be_stopped(number: signal.Signals) -> None:
+    """A shell starts background jobs with SIGINT ignored; the server listens to it all the same."""
+    code = (
+        "import asyncio, os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "import tornado.ioloop\nfrom workbench.dashboard.serve import Dashboard\n"
+        "app = Dashboard()\napp.app = type('App', (), {'listen': lambda *_: None})()\n"
+        "app.initialize([])\nended = []\napp.stop = lambda: ended.append(1)\n"
+        f"tornado.ioloop.IOLoop.current().call_later(0.2, os.kill, os.getpid(), {int(number)})\n"
+        "app.listen()\nassert ended == [1]\nprint('ended well')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "ended well", done.stderr
+
+
+def test_the_report_is_found_by_city_and_year(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    site = serve.Site(serve.Address("demo", 2025), [2024, 2025])
+    page = tmp_path / "reports" / "demo" / "2025" / "latest" / "report.html"
+    assert site.report("") is None and site.words(site.default)["report"] is None
+    page.parent.mkdir(parents=True)
+    page.write_text("<p>report</p>")
+    assert site.report("year=2025") == page and site.report("year=2024") is None
+    assert site.words(site.default)["report"] == {
+        "label": "完整报告",
+        "href": "workbench/report?year=2025&lang=zh",
+    }
+    with pytest.raises(ParameterError):
+        site.report("year=2025&city=../x")
+
+
+def test_only_visitors_with_the_password_read_the_report(address: str, visitor: requests.Session) -> None:
+    away = requests.get(f"{address}/workbench/report", allow_redirects=False, timeout=60)
+    assert away.status_code == 302 and "/login" in away.headers["Location"]
+    assert visitor.get(f"{address}/workbench/report?year=2025", timeout=60).text == "<p>report of 2025</p>"
+    assert visitor.get(f"{address}/workbench/report?year=2024", timeout=60).status_code == 404
+    assert visitor.get(f"{address}/workbench/report?city=..%2Fx", timeout=60).status_code == 400
 
 
 def _alive(pid: int) -> bool:

@@ -45,7 +45,6 @@ def broken(path, value):
         (("methods", 0, "inputs"), ["land_use"], "inputs differ"),
         (("methods", 0, "parameters", "unti"), "ha", "unknown parameters"),
         (("methods", 0, "parameters", "unit"), ..., "not given"),
-        (("methods", 0, "parameters", "group"), "orchard", "no such group of land classes in 'group'"),
         (("methods", 0, "example"), ..., "worked example"),
     ],
 )
@@ -53,6 +52,16 @@ def test_contradictions_are_refused_with_file_and_id(path, value, says):
     with pytest.raises(DefinitionError, match=says) as caught:
         parse_indicator("TJ-A14", broken(path, value), "mine.toml")
     assert str(caught.value).startswith("mine.toml [TJ-A14]")
+
+
+def test_a_group_of_land_classes_that_does_not_exist_is_refused():
+    entry = copy.deepcopy(tomllib.loads((DEFINITIONS / "safety.toml").read_text("utf-8"))["TJ-A11"])
+    (chosen,) = {key for key in entry["methods"][0]["parameters"] if key.endswith("group")}
+    entry["methods"][0]["parameters"][chosen] = "orchard"
+    with pytest.raises(
+        DefinitionError, match=r"mine\.toml \[TJ-A11\] method 1: no such group .*'orchard'.*garden"
+    ):
+        parse_indicator("TJ-A11", entry, "mine.toml")
 
 
 def test_line_named_as_parameter_is_an_input():

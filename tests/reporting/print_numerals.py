@@ -62,8 +62,7 @@ def pages_that_differ(path, numbers):
     different = []
     for page, content in enumerate(pypdf.PdfReader(path).pages, 1):
         text = re.sub(r"— \d+ —\s*$", "", content.extract_text())
-        if page == 2:
-            text = re.sub(r" \.[ .]*\d+$", "", text, flags=re.MULTILINE)
+        text = re.sub(r" \.[ .]*\d+$", "", text, flags=re.MULTILINE)  # lines of the contents
         wanted = "".join(re.findall(r"\d", "".join(listed["text"][listed["page"] == page])))
         if "".join(re.findall(r"\d", text)) != wanted:
             different.append(page)

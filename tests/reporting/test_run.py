@@ -115,6 +115,7 @@ def test_interrupt_ends_children_and_leaves_the_earlier_report(desk, monkeypatch
         name="slow",
     )
     code = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\nfrom workbench.reporting.run import run_report\n"
         f"run_report({slow!r}, {str(desk.city)!r}, out_dir=Path({str(desk.out)!r}), values_module={STUB!r})"
     )

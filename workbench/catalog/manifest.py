@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -69,7 +70,10 @@ def summary(city_name: str) -> list[str]:
         kinds = Counter(one.check for entry in entries for one in entry.findings if one.severity == severity)
         told = ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items()))
         lines.append(f"findings, {severity}: {kinds.total()}" + (f" ({told})" if told else ""))
-    return [*lines, f"recorded in {folder(city_name) / 'quality.parquet'} and in the chapter on data of the report"]
+    return [
+        *lines,
+        f"recorded in {folder(city_name) / 'quality.parquet'} and in the chapter on data of the report",
+    ]
 
 
 def folder(city_name: str) -> Path:

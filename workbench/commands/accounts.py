@@ -21,22 +21,24 @@ def fill_in() -> None:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder; data/CITY/fill_in_sheets/YEAR below the home when not given.",
+    help="Folder; CITY/YEAR/fill_in below the folder of reports when not given.",
 )
 @data_root_option
 def fill_in_make(city: str, year: int | None, out: Path | None) -> None:
     """Write a workbook for each department; prints their paths."""
-    from workbench.core.paths import home
+    from workbench.core.paths import reports_dir
     from workbench.evaluation.fill_in import make
     from workbench.reporting.run import find_city
 
     profile = find_city(city)
     wanted = year or profile.latest_year
-    target = out or home() / "data" / profile.name / "fill_in_sheets" / str(wanted)
+    target = out or reports_dir() / profile.name / str(wanted) / "fill_in"
     written = make(profile, wanted, target)
     for path in written:
         click.echo(path)
     if not written:
+        if not any(target.iterdir()):
+            target.rmdir()
         click.echo(f"nothing to fill in: no indicator of {profile.name} waits for a figure of {wanted}")
 
 

@@ -58,7 +58,9 @@ def libraries_indicators(
         found["confidence"] = found["confidence"].map(shown.sureness)
     _show_rows(found[["id", "dimension", "title", "unit", "basis", "methods", "holder", "confidence"]])
     if confidence is None:
-        click.echo("confidence: of the name, of the definition; every statement in full: give an id or --confidence")
+        click.echo(
+            "confidence: of the name, of the definition; every statement in full: give an id or --confidence"
+        )
     click.echo(SOURCES_HINT)
 
 

@@ -29,7 +29,10 @@ LINE_LOOKS = {
     "development_boundary": ("#1f4e9c", "#f5b7a1", 0.12),
 }
 """Control line → colour of its edge, of its inside, and how much the inside covers."""
-WATER_CODES = ("1101", "1102", "1103", "1104", "1105")
+WATER = "water"
+"""Land group drawn as water, as on the maps of land use."""
+WATER_LEAST_M2 = 10_000.0
+"""Smaller waters are left out; neighbouring parcels count as one."""
 ROADS = {"motorway": 2.4, "trunk": 1.9, "primary": 1.3}
 """Roads that help to find one's way → width in pixels."""
 
@@ -92,16 +95,7 @@ def land_use_overlay(checkup: CheckupView, *, cells: int = 900) -> Overlay | Non
 
     crs = checkup.city.crs
     if checkup.data.has("land_use_raster", checkup.year):
-        raster = checkup.data.raster("land_use_raster", checkup.year).squeeze(drop=True)
-        step = max(1, max(raster.shape) // (2 * cells))
-        groups = (raster_groups(np.asarray(raster.values)[::step, ::step]) + 1).astype(np.uint8)
-        xs, ys = raster["x"].to_numpy(), raster["y"].to_numpy()
-        half = abs(float(xs[1] - xs[0])) / 2
-        left, top = float(xs.min()) - half, float(ys.max()) + half
-        transform = from_bounds(
-            left, top - groups.shape[0] * 2 * half * step, left + groups.shape[1] * 2 * half * step, top,
-            groups.shape[1], groups.shape[0],
-        )  # fmt: skip
+        groups, transform = _raster_of_groups(checkup, cells)
     elif checkup.data.has("land_use", checkup.year):
         parcels = checkup.data.vector("land_use", checkup.year)
         minx, miny, maxx, maxy = parcels.total_bounds
@@ -146,18 +140,54 @@ def control_lines(checkup: CheckupView) -> dict[str, dict[str, Any]]:
     return made
 
 
+def water_of(checkup: CheckupView) -> gpd.GeoDataFrame | None:
+    """Waters of the land use of the year, from its parcels or its class raster; None where the city has neither."""
+    import geopandas as gpd
+    from shapely.geometry import shape
+
+    place = list(style.LAND_GROUPS).index(WATER)
+    crs = checkup.city.crs
+    if checkup.data.has("land_use", checkup.year):
+        parcels = checkup.data.vector("land_use", checkup.year)
+        found = parcels.loc[land_group(parcels["dlbm"]) == place, ["geometry"]]
+        found = found.dissolve().explode(ignore_index=True) if len(found) else found
+    elif checkup.data.has("land_use_raster", checkup.year):
+        import rasterio.features
+
+        groups, transform = _raster_of_groups(checkup, 900)
+        hits = rasterio.features.shapes(groups, mask=groups == place + 1, transform=transform)
+        found = gpd.GeoDataFrame(geometry=[shape(one) for one, _ in hits], crs=crs)
+    else:
+        return None
+    return gpd.GeoDataFrame(found[found.area > WATER_LEAST_M2])
+
+
+def _raster_of_groups(checkup: CheckupView, cells: int) -> tuple[Any, Any]:
+    """Land groups (from 1; 0: none) of the class raster, thinned to at most twice so many cells, and its transform."""
+    from rasterio.transform import from_bounds
+
+    raster = checkup.data.raster("land_use_raster", checkup.year).squeeze(drop=True)
+    step = max(1, max(raster.shape) // (2 * cells))
+    groups = (raster_groups(np.asarray(raster.values)[::step, ::step]) + 1).astype(np.uint8)
+    xs, ys = raster["x"].to_numpy(), raster["y"].to_numpy()
+    half = abs(float(xs[1] - xs[0])) / 2
+    left, top = float(xs.min()) - half, float(ys.max()) + half
+    transform = from_bounds(
+        left, top - groups.shape[0] * 2 * half * step, left + groups.shape[1] * 2 * half * step, top,
+        groups.shape[1], groups.shape[0],
+    )  # fmt: skip
+    return groups, transform
+
+
 def surroundings(checkup: CheckupView) -> dict[str, dict[str, Any]]:
     """Water, main roads and rail as GeoJSON for finding one's way; those the city has.
 
     Water carries no property, roads their width in pixels as ``width``.
     """
     made: dict[str, dict[str, Any]] = {}
-    if checkup.data.has("land_use", checkup.year):
-        parcels = checkup.data.vector("land_use", checkup.year)
-        water = parcels[parcels["dlbm"].astype(str).isin(WATER_CODES)]
-        water = water[water.area > 20_000]
-        if len(water):
-            made["water"] = features(degrees(water[["geometry"]].dissolve(), 25), [])
+    water = water_of(checkup)
+    if water is not None and len(water):
+        made["water"] = features(degrees(water.dissolve(), 20), [])
     roads = layer(checkup, "roads")
     if roads is not None and "road_class" in roads:
         main = roads[roads["road_class"].isin(ROADS)]

@@ -40,6 +40,8 @@ NO_DATA = "#e5e7eb"
 """Colour of a district without a value."""
 CASES_SHOWN = 400
 """Most patches drawn as points, the largest first; a browser stays quick with them."""
+PANES = {"wbfill": 330, "wbland": 340, "wbbase": 360, "wblines": 380}
+"""Panes below Leaflet's own, in which patches lie at 400: what is redrawn stays under what is clicked."""
 CASE_ZOOM = 15.0
 """Nearest zoom at which a patch is shown, so that its surroundings are still seen."""
 
@@ -113,6 +115,7 @@ class MapPanel:
         made = ipyleaflet.Map(
             center=((south + north) / 2, (west + east) / 2), layers=(), zoom_snap=0.25, zoom_delta=0.5,
             zoom=zoom_for(west, south, east, north, width=self._size[0], height=self._size[1]),
+            panes={name: {"zIndex": height} for name, height in PANES.items()},
             attribution_control=False, scroll_wheel_zoom=True, zoom_control=False, max_zoom=18, min_zoom=7,
         )  # fmt: skip
         made.add_class("wb-map")
@@ -128,7 +131,6 @@ class MapPanel:
             ipyleaflet.ScaleControl(position="bottomleft", imperial=False, max_width=140),
             ipyleaflet.WidgetControl(widget=arrow, position="topright", transparent_bg=True),
             ipyleaflet.WidgetControl(widget=self.info, position="topright", transparent_bg=True),
-            ipyleaflet.WidgetControl(widget=self.legend, position="bottomright", transparent_bg=True),
         )
         return made
 
@@ -138,6 +140,7 @@ class MapPanel:
         self._fill = ipyleaflet.GeoJSON(
             data=self._zones_json,
             style_callback=self._district_style,
+            pane="wbfill",
             hover_style={"weight": 3, "color": "#1f4e79"},
         )
         self._fill.on_hover(self._hover)
@@ -151,6 +154,7 @@ class MapPanel:
                 "fill": False,
                 "interactive": False,
             },
+            pane="wblines",
         )
 
     def _make(self, name: str) -> None:
@@ -161,14 +165,17 @@ class MapPanel:
             return
         self._made.add(name)
         if name == "land_use" and (overlay := land_use_overlay(self.checkup)):
-            self.groups[name] = [ipyleaflet.ImageOverlay(url=overlay.url, bounds=overlay.bounds)]
+            self.groups[name] = [
+                ipyleaflet.ImageOverlay(url=overlay.url, bounds=overlay.bounds, pane="wbland")
+            ]
             self._keys[name] = legend.land(present_groups(overlay), self.lang)
         elif name == "lines":
             found = control_lines(self.checkup)
             for role, data in found.items():
                 edge, fill, strength = LINE_LOOKS[role]
                 look = {"color": edge, "weight": 1.2, "fillColor": fill, "fillOpacity": strength}
-                self.groups[name].append(ipyleaflet.GeoJSON(data=data, style={**look, "interactive": False}))
+                quiet = {**look, "interactive": False}
+                self.groups[name].append(ipyleaflet.GeoJSON(data=data, style=quiet, pane="wblines"))
             self._keys[name] = legend.lines(found, self.lang)
         elif name == "base":
             looks: dict[str, dict[str, Any]] = {
@@ -177,7 +184,9 @@ class MapPanel:
                 "rail": {"color": "#3b3f46", "weight": 1.4, "dashArray": "5 3", "fill": False},
             }
             for role, data in surroundings(self.checkup).items():
-                made = ipyleaflet.GeoJSON(data=data, style={**looks[role], "interactive": False})
+                made = ipyleaflet.GeoJSON(
+                    data=data, style={**looks[role], "interactive": False}, pane="wbbase"
+                )
                 if role == "roads":
                     made.style_callback = lambda feature: {"weight": feature["properties"]["width"]}
                 self.groups[name].append(made)

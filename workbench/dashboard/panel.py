@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.dashboard.about import about, counted_once, meaning, report_line, same_place
 from workbench.dashboard.map_layers import names_of_districts
 from workbench.views import style
 from workbench.views.cartography import sources_note
@@ -82,12 +85,37 @@ def card(checkup: CheckupView, dimension: str, lang: str) -> Html:
     return element("div", body, {"style": f"border-top-color:{colour}"}, css="wb-card")
 
 
+def case_card(checkup: CheckupView, lang: str) -> Html:
+    """Suspected places, each counted once, how many of each level; empty where no line could be checked."""
+    count = find(checkup, "report.cases", level="report", zone="all", year=checkup.year)
+    if count is None or pd.isna(count["value"]):
+        return Html("")
+    chips = []
+    for level in (4, 3, 2):
+        words, number = _report_number(checkup, f"cases_{level}", "all", lang)
+        if number:
+            text = Html(f"{plain(f'level.{level}', lang)} {words}")
+            chips.append(element("span", text, css=f"chip level-{level}"))
+    unpermitted, _ = _report_number(checkup, "cases_open", "all", lang)
+    body = element("div", plain("dashboard.cases", lang), css="name")
+    body += element(
+        "div", num_of(count, lang=lang) + element("small", plain("dashboard.places", lang)), css="big"
+    )
+    body += element("div", Html(f"{plain('dashboard.places_open', lang)} {unpermitted}"), css="rest")
+    body += element("div", join(chips) if chips else Html("&nbsp;"), css="chips")
+    return element("div", body, {"style": f"border-top-color:{style.LEVEL_COLOURS[4]}"}, css="wb-card cases")
+
+
 def cards(checkup: CheckupView, lang: str) -> Html:
-    """Cards of the total and of the six dimensions."""
+    """Cards of the total, of the dimensions, and of the suspected places."""
     names = [
         name for name in ("all", *DIMENSIONS) if find(checkup, "report.computed", level="report", zone=name)
     ]
-    return element("div", join([card(checkup, name, lang) for name in names]), css="wb-cards")
+    return element(
+        "div",
+        join([*(card(checkup, name, lang) for name in names), case_card(checkup, lang)]),
+        css="wb-cards",
+    )
 
 
 def red_list(checkup: CheckupView, lang: str, district: str | None = None, kind: str | None = None) -> Html:
@@ -115,7 +143,8 @@ def red_list(checkup: CheckupView, lang: str, district: str | None = None, kind:
     shown = [item for _, item in items[:LISTED]]
     if len(items) > LISTED:
         shown.append(element("div", plain("dashboard.more", lang), css="wb-muted"))
-    return element("div", join(shown), css="wb-list")
+    once = counted_once(checkup, lang) if district is None and kind != "indicator" else Html("")
+    return element("div", once + join(shown), css="wb-list")
 
 
 def _item(
@@ -147,7 +176,9 @@ def _warning_items(checkup: CheckupView, lang: str, district: str | None) -> lis
         amount = num_of(value, lang=lang, unit=True) if value else Html("")
         what = mark(titles_of(definition_of(checkup, indicator), lang, indicator))
         clause = row.get("clause")
-        hint = str(clause) if clause and not pd.isna(clause) else ""
+        hint = meaning(checkup, indicator, lang)
+        if clause and not pd.isna(clause):
+            hint += f"\n{plain('column.clause', lang)}{'：' if lang == 'zh' else ': '}{clause}"
         items.append(
             _item(int(row["level"]), what, amount, more, pick=f"indicator:{indicator}", hint=hint, lang=lang)
         )
@@ -158,6 +189,7 @@ def _case_items(checkup: CheckupView, lang: str, district: str | None) -> list[t
     values = checkup.values
     areas = {str(row["zone"]): row for row in records(values[values["indicator"] == "case.mu"])}
     names = names_of_districts(checkup, lang)
+    elsewhere = same_place(checkup, lang)
     items = []
     for row in records(cases_of(checkup)):
         if int(row["level"]) < 2 or (district is not None and str(row.get("district")) != district):
@@ -169,6 +201,7 @@ def _case_items(checkup: CheckupView, lang: str, district: str | None) -> list[t
             mark(change),
             mark(word("permit", row.get("permit_state"), lang)),
             exempt(row["finding_id"]),
+            elsewhere.get(str(row["finding_id"]), Html("")),
         ]
         what = mark(f"{line} · {plain('dashboard.pick_cases', lang)}")
         amount = num_of(area, lang=lang, unit=True) if area else Html("")
@@ -199,7 +232,23 @@ def filtered_table(
             wanted.add(row["indicator"])
     if not wanted:
         return element("div", plain("dashboard.empty", lang), css="wb-muted")
-    return indicator_table(checkup, lang, dimension, only=wanted)
+    return _explained(indicator_table(checkup, lang, dimension, only=wanted), checkup, lang)
+
+
+def _explained(made: Html, checkup: CheckupView, lang: str) -> Html:
+    """The table with its titles ready to be picked, the definition in their tooltips."""
+
+    def title(hit: re.Match[str]) -> str:
+        indicator = html.unescape(hit[1])
+        about_it = {
+            "data-pick": f"indicator:{indicator}",
+            "tabindex": 0,
+            "role": "button",
+            "title": meaning(checkup, indicator, lang),
+        }
+        return str(element("span", Html(""), about_it, css="title")).removesuffix("</span>")
+
+    return Html(re.sub(r'<span class="title" title="([^"]*)">', title, made))
 
 
 def _mappable(checkup: CheckupView, lang: str) -> list[tuple[str, str]]:
@@ -233,7 +282,8 @@ def first_view(checkup: CheckupView, lang: str) -> Html:
     waiting = element("div", plain("dashboard.preparing", lang), css="wb-map wb-waiting")
     pictured = _section("dashboard.map", lang, waiting, css="wb-right")
     rows = element("div", filtered_table(checkup, lang), css="wb-table-box")
-    below = _section("dashboard.indicators", lang, rows, css="wb-below")
+    foot = element("div", report_line(checkup, lang), css="wb-foot")
+    below = _section("dashboard.indicators", lang, rows + foot, css="wb-below")
     two = element("div", red + pictured, css="wb-two")
     return element("div", css() + header(checkup, lang) + cards(checkup, lang) + two + below, css="wb-dash")
 
@@ -348,23 +398,31 @@ def _map_panel(checkup: CheckupView, lang: str) -> tuple[Any, Callable[[str], No
     from workbench.dashboard.map_panel import MapPanel
 
     made = MapPanel(checkup, lang)
+    told = widgets.HTML()
     options = _mappable(checkup, lang)
     row: list[Any] = []
     known = {indicator for _, indicator in options}
     if options:
         first = _first_mapped(checkup, [indicator for _, indicator in options])
         label = plain("dashboard.pick_indicator", lang)
-        row.append(choice(label, options, made.show_indicator, value=first, width="360px"))
+
+        def chosen(indicator: str) -> None:
+            made.show_indicator(indicator)
+            told.value = about(checkup, indicator, lang)
+            buttons["fill"].value = True
+
+        row.append(choice(label, options, chosen, value=first, width="360px"))
         made.show_indicator(first)
+        told.value = about(checkup, first, lang)
     label = plain("dashboard.pick_district", lang)
     row.append(choice(label, _district_options(checkup, lang), made.focus, width="190px"))
     names = {name: plain(f"dashboard.layer_{name}", lang) for name in made.LAYERS}
-    hides = {"fill": "land_use", "land_use": "fill"}
+    hides = {"fill": ("land_use", "lines"), "land_use": ("fill",), "lines": ("fill",)}
 
     def toggle(name: str, on: bool) -> None:
         made.toggle(name, on)
-        if on and name in hides:  # one would cover the other
-            buttons[hides[name]].value = False
+        for other in hides.get(name, ()) if on else ():  # one would cover the other
+            buttons[other].value = False
 
     layers, buttons = switches(names, made.visible, toggle)
 
@@ -373,14 +431,19 @@ def _map_panel(checkup: CheckupView, lang: str) -> tuple[Any, Callable[[str], No
         name = rest.rpartition("#")[0]
         if kind == "case" and made.show_case(name):
             buttons["cases"].value = True
-        elif kind == "indicator" and name in known:
-            buttons["fill"].value = True
-            row[0].value = name
+        elif kind == "indicator":
+            if name in known:
+                row[0].value = name
+                buttons["fill"].value = True
+            if words := about(checkup, name, lang, unfolded=True):
+                told.value = words
 
     notes = sources_note(checkup, [("districts", None), ("land_use", checkup.year)], lang)
     foot = widgets.HTML(element("div", mark((". " if lang == "en" else "；").join(notes)), css="wb-foot"))
     title = _title("dashboard.map", lang)
-    return _boxed([title, _row([*row, layers]), made.map, foot], "wb-right"), show
+    stage = widgets.HBox([made.map, made.legend])
+    stage.add_class("wb-stage")
+    return _boxed([title, _row([*row, layers]), told, stage, foot], "wb-right"), show
 
 
 def _table_panel(checkup: CheckupView, lang: str) -> Any:
@@ -413,4 +476,5 @@ def _table_panel(checkup: CheckupView, lang: str) -> Any:
         search(lang, lambda v: change("words", v)),
     ]
     title = _title("dashboard.indicators", lang, "dashboard.table_hint")
-    return _boxed([title, _row(controls), shown], "wb-below")
+    foot = widgets.HTML(element("div", report_line(checkup, lang), css="wb-foot"))
+    return _boxed([title, _row(controls), shown, foot], "wb-below")

@@ -9,6 +9,9 @@ from typing import Any
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from traitlets import Float, Integer, Unicode
 
+QUIET = ["--IPKernelApp.log_level=40"]
+"""Arguments of every kernel: only errors are told. Kernels listen on this machine alone, and are started by nobody
+else, so the kernel's remark on its unencrypted sockets does not help the person at the terminal."""
 START_S = 120.0
 """Longest time a spare kernel may take to start and import."""
 
@@ -53,7 +56,11 @@ class WarmKernels(AsyncMappingKernelManager):  # type: ignore[misc]
 
     async def _warm(self) -> str | None:
         """Start a kernel and run the opening code in it; None, and no kernel left, where that fails."""
-        made = str(await super().start_kernel(kernel_name=self.kernel, path="", env=dict(os.environ)))
+        made = str(
+            await super().start_kernel(
+                kernel_name=self.kernel, path="", env=dict(os.environ), extra_arguments=QUIET
+            )
+        )
         client = self.get_kernel(made).client()
         client.start_channels()
         try:
@@ -83,7 +90,13 @@ class WarmKernels(AsyncMappingKernelManager):  # type: ignore[misc]
                     self.fill(self.pause_s)
                     return found
             self.fill(self.pause_s)
+        kwargs.setdefault("extra_arguments", QUIET)
         return str(await super().start_kernel(kernel_id=kernel_id, path=path, **kwargs))
+
+    async def shutdown_all(self, now: bool = False) -> None:
+        """End every kernel, and start no spare one any more."""
+        self.spare = 0
+        await super().shutdown_all(now=now)
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """End a kernel nobody looks at; the spare ones wait for somebody."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import tornado.ioloop
-from tornado.web import HTTPError, RequestHandler
+from jupyter_server.base.handlers import JupyterHandler
+from tornado.web import HTTPError, RequestHandler, authenticated
+from traitlets import Any as AnyTrait
 from traitlets.config import Config
 from voila.app import Voila
 
 from workbench.core.city import City, load_city
 from workbench.core.errors import ParameterError, RunError, WorkbenchError
 from workbench.core.paths import PACKAGE, cache_dir, home
+from workbench.dashboard.about import report_page
 from workbench.dashboard.access import (
     PASSWORD_VARIABLE,
     OnePassword,
@@ -77,10 +81,38 @@ class FontHandler(RequestHandler):  # type: ignore[misc]
         self.finish(embedded_font(common_letters()))
 
 
+class ReportHandler(JupyterHandler):  # type: ignore[misc]
+    """The latest annual report of the city and year asked for, to those who are logged in; no other file."""
+
+    def initialize(self, find: Callable[[str], Path | None]) -> None:
+        """Take the function that finds the page of a query."""
+        self._find = find
+
+    @authenticated
+    def get(self) -> None:
+        """Send the report's page."""
+        try:
+            page = self._find(self.request.query)
+        except ParameterError as error:
+            log.warning("address refused: %s", error)
+            raise HTTPError(400) from None
+        if page is None:
+            raise HTTPError(404)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(page.read_bytes())
+
+
+def _trust_unsaid(record: logging.LogRecord) -> bool:
+    """Drop the remark that a notebook is not trusted: its outputs are never shown, its cells are our own."""
+    return "is not trusted" not in str(record.msg)
+
+
 class Dashboard(Voila):  # type: ignore[misc]
     """Voilà with the font beside it, compressed answers, and kernels kept ready."""
 
     name = "voila"
+    reports = AnyTrait(None, allow_none=True, config=True, help="Function that finds the report of a query.")
 
     def init_settings(self) -> dict[str, Any]:
         """Return Voilà's settings, with compression and the policy of what a page may load."""
@@ -93,10 +125,17 @@ class Dashboard(Voila):  # type: ignore[misc]
 
     def init_handlers(self) -> list[Any]:
         """Return Voilà's handlers and the font's."""
-        return [(rf"{self.server_url}workbench/font\.woff", FontHandler), *super().init_handlers()]
+        own: list[Any] = [(rf"{self.server_url}workbench/font\.woff", FontHandler)]
+        if self.reports is not None:
+            own.append((rf"{self.server_url}workbench/report", ReportHandler, {"find": self.reports}))
+        return [*own, *super().init_handlers()]
 
     def listen(self) -> None:
-        """Serve until stopped; spare kernels start as soon as the loop runs."""
+        """Serve until SIGINT or SIGTERM; spare kernels start as soon as the loop runs, every kernel ends with it."""
+        self.ioloop = tornado.ioloop.IOLoop.current()
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
+            signal.signal(number, self._handle_signal_stop)
+        self.log.addFilter(_trust_unsaid)
         fill = getattr(self.kernel_manager, "fill", None)
         if fill is not None:
             tornado.ioloop.IOLoop.current().add_callback(fill)
@@ -173,6 +212,18 @@ class Site:
         found = self.shown.get(address.year)
         return found.folder if found else ""
 
+    def report(self, query: str) -> Path | None:
+        """Page of the report a query asks for; None while there is none.
+
+        Raises
+        ------
+        ParameterError
+            The query asks for something that is not served.
+        """
+        address = read_address(query, self.default, self.offered)
+        found = self.shown.get(address.year)
+        return report_page(found.checkup.city.name if found else address.city, address.year)
+
     def words(self, address: Address) -> dict[str, Any]:
         """Title, links and first view for the template."""
         lang = address.lang
@@ -192,8 +243,16 @@ class Site:
                 for one in sorted(self.years)
             ],
             "other_lang": {"label": plain("dashboard.other_lang", lang), "href": _link(address.year, other)},
+            "report": self._report_link(address),
             "first": found.first_view(lang) if found else "",
         }
+
+    def _report_link(self, address: Address) -> dict[str, str] | None:
+        """Words and address of the whole report; None while there is none."""
+        link = _link(address.year, address.lang)
+        if self.report(link.removeprefix("?")) is None:
+            return None
+        return {"label": plain("dashboard.report", address.lang), "href": f"workbench/report{link}"}
 
 
 def _link(year: int, lang: str) -> str:
@@ -235,6 +294,7 @@ def configuration(
     config.Voila.open_browser = open_browser
     config.Voila.auto_token = False
     config.Voila.log_level = logging.WARNING
+    config.Dashboard.reports = site.report
     config.Voila.identity_provider_class = OnePassword
     config.OnePassword.hashed_password = hashed_password
     config.OnePassword.language = site.default.lang

@@ -231,6 +231,8 @@ def checkup(
 
     more, result.before = further(result, keep=keep)
     result.values = pd.concat([values, more], ignore_index=True)
+    if len(accounts):
+        del result.__dict__["data"]  # opened anew when asked for, with the ledger that was published just now
     return result
 
 

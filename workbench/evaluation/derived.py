@@ -14,6 +14,7 @@ import shapely
 
 from workbench.core.units import convert
 from workbench.indicators.indicator import Indicator
+from workbench.indicators.reasons import role_words
 from workbench.indicators.values import derived, highest_sensitivity
 from workbench.operators.area import area_m2
 from workbench.rules.evaluate import rules_of
@@ -246,8 +247,14 @@ def checked_lines(city: Any, year: int) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for rule in rules_of(city, year):
         # a rule on an activity speaks only where one is stated
-        if rule.kind == "spatial_conflict" and "activity" not in rule.applies:
-            found.setdefault(rule.line, (rule.line_zh, rule.line_en))
+        if rule.kind != "spatial_conflict" or "activity" in rule.applies:
+            continue
+        known = role_words(rule.line)
+        own = (rule.line_zh, rule.line_en)
+        if rule.side != "anywhere" and known[0] != rule.line:
+            own = (known[0], known[1])
+        # of rules on parts of a line the broadest has the shortest name
+        found[rule.line] = min(found.get(rule.line, own), own, key=lambda words: len(words[0]))
     return found
 
 

@@ -177,13 +177,15 @@ def _judgement(writer: _Writer) -> Sentence:
     )
     if writer.known("report.cases_4"):
         text += writer.say(
-            f"控制线检查发现疑似图斑{number('report.cases')}处，其中严重{number('report.cases_4')}处。",
+            f"控制线检查发现疑似图斑{number('report.cases')}处，其中严重{number('report.cases_4')}处"
+            "（同一地块涉及多条控制线的只计一次）。",
             f" The check of the control lines found {number('report.cases')} suspected places, "
-            f"{number('report.cases_4')} of them severe.",
+            f"{number('report.cases_4')} of them severe; a place on several lines is counted once.",
         )
     else:
         text += writer.say(
-            "各条控制线缺少数据，未作检查。", " No control line could be checked for want of data."
+            "缺少控制线，或缺少本年与上一期可比的国土调查，控制线未作检查。",
+            " No control line could be checked: the lines, or land surveys of this and an earlier date, are missing.",
         )
     blind = [
         (name, zh, en)

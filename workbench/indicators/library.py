@@ -96,7 +96,10 @@ def _check_parameters(where: str, function: Formula, parameters: Mapping[str, An
         listed = [parameters[name]] if isinstance(parameters[name], str) else list(parameters[name])
         if absent := [one for one in listed if one not in groups().index]:
             raise _fail(
-                where, f"no such group of land classes in '{name}'", found=absent, expected=", ".join(groups().index)
+                where,
+                f"no such group of land classes in '{name}'",
+                found=absent,
+                expected=", ".join(groups().index),
             )
 
 

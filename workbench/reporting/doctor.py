@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from workbench.core.errors import WorkbenchError
 from workbench.core.paths import built_data_dir, data_root, home, reports_dir
@@ -47,6 +48,7 @@ def examine() -> Iterator[Line]:
     )
     yield _font()
     yield _kernels()
+    yield _plain_kernels()
     notebooks = sum(1 for _ in folder_of("notebooks").rglob("*.ipynb"))
     yield Line("notebooks", f"{notebooks} in {folder_of('notebooks')}", notebooks > 0, "run from a checkout")
     yield Line("report books", ", ".join(books()) or "none", bool(books()), "run from a checkout")
@@ -82,6 +84,21 @@ def _kernels() -> Line:
     manager.kernel_dirs = [*manager.kernel_dirs, str(folder_of("kernels"))]
     names = sorted(manager.find_kernel_specs())
     return Line("kernels", ", ".join(names) or "none", bool(names), "install ipykernel")
+
+
+def _plain_kernels() -> Line:
+    """Kernels that jupyter and papermill see without the workbench's help."""
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_core.paths import ENV_JUPYTER_PATH, SYSTEM_JUPYTER_PATH, jupyter_data_dir
+
+    manager = KernelSpecManager()
+    places = [*ENV_JUPYTER_PATH, jupyter_data_dir(), *SYSTEM_JUPYTER_PATH]
+    manager.kernel_dirs = [str(Path(place) / "kernels") for place in dict.fromkeys(places)]
+    names = sorted(manager.find_kernel_specs())
+    own = {path.parent.name for path in folder_of("kernels").glob("*/kernel.json")}
+    lacking = ", ".join(sorted(own - set(names)))
+    told = f"; not {lacking}: make install registers them" if lacking else ""
+    return Line("plain jupyter", (", ".join(names) or "none") + told)
 
 
 def _gpu() -> Line:

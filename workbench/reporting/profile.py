@@ -26,7 +26,8 @@ def check_libraries(city: City) -> None:
         absent = [one for one in given if one not in known and not one.endswith(".toml")]
         if absent:
             raise ProfileError(
-                "no such " + {"indicator_set": "set of indicators", "rule_packs": "rule pack"}.get(key, "report book"),
+                "no such "
+                + {"indicator_set": "set of indicators", "rule_packs": "rule pack"}.get(key, "report book"),
                 where=f"{city.path.name}: city.{key}",
                 found=", ".join(absent),
                 expected=f"one of {', '.join(known)}",

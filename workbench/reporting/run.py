@@ -139,7 +139,8 @@ def plan(
     if chosen not in profile.years:
         known = ", ".join(map(str, profile.years))
         raise ParameterError(
-            f"no checkup for this year in city '{profile.name}': asked for {chosen}", expected=f"one of {known}"
+            f"no checkup for this year in city '{profile.name}': asked for {chosen}",
+            expected=f"one of {known}",
         )
     language = lang or profile.language
     if language not in LANGUAGES:

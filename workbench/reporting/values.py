@@ -41,7 +41,13 @@ def digest(table: pd.DataFrame) -> str:
 
 
 def compute(
-    city: str, year: int, folder: Path, *, use_cache: bool, run_id: str, say: Callable[[str], None] | None = None
+    city: str,
+    year: int,
+    folder: Path,
+    *,
+    use_cache: bool,
+    run_id: str,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Compute the checkup of a city and year into ``folder``, saying each step; return digests and counts."""
     from workbench.catalog.build import build

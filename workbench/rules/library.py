@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import date
 from functools import cache
@@ -45,6 +45,30 @@ REQUIRED = (
     "levels",
     "cases",
 )
+"""Keys every rule has."""
+_TEXTS = set(REQUIRED[:7]) | {
+    "indicator",
+    "line",
+    "line_zh",
+    "line_en",
+    "side",
+    "owner",
+    "note_zh",
+    "note_en",
+}
+PARAMETERS: dict[str, frozenset[str]] = {
+    "floor": frozenset({"near"}),
+    "cap": frozenset({"near", "limit_days", "limits", "min_area_m2"}),
+    "path": frozenset({"behind", "far_behind", "running", "base_lag_years", "least_span"}),
+    "trend": frozenset({"method", "steady", "agreement"}),
+    "spatial_conflict": frozenset({"min_area_m2", "min_width_m"}),
+    "consistency": frozenset({"relative", "optional"}),
+    "freshness": frozenset({"lag_years", "cycles"}),
+    "peer_band": frozenset({"k", "least"}),
+}
+"""Parameters that the rules of each kind may have."""
+Problem = tuple[str, Any, str]
+"""What is wrong, what was found, what is expected."""
 
 
 @cache
@@ -102,95 +126,142 @@ def read_pack(path: Path) -> Iterable[Rule]:
     Raises
     ------
     DefinitionError
-        Names the file, the rule and the key at fault.
+        Names the file, the rule and everything that is wrong with it.
     """
-    with path.open("rb") as handle:
-        records = tomllib.load(handle)
-    return [make_rule(key, record, pack=path.stem) for key, record in records.items()]
+    file = f"rules/definitions/{path.name}" if path.parent == DEFINITIONS else str(path)
+    try:
+        records = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DefinitionError("not valid TOML", where=file, found=str(error)) from error
+    return [make_rule(key, record, pack=path.stem, file=file) for key, record in records.items()]
 
 
-def make_rule(key: str, record: Mapping[str, Any], *, pack: str) -> Rule:
+def make_rule(key: str, record: Any, *, pack: str, file: str | None = None) -> Rule:
     """Build one rule from its record and check it against its kind.
+
+    Parameters
+    ----------
+    key : str
+        Id of the rule.
+    record : mapping
+        Its table in the TOML file.
+    pack : str
+        Name of the pack.
+    file : str, optional
+        File, for messages.
 
     Raises
     ------
     DefinitionError
-        A key is missing or unknown, an outcome has no level, or a worked case does not fit the kind.
+        Everything that is wrong at once: keys missing or unknown, an outcome without a level, an unknown parameter, a
+        worked case that does not fit the kind.
     """
-    where = f"rules/definitions/{pack}.toml [{key}]"
-    names = {item.name for item in fields(Rule)} - {"id", "pack"}
-    if unknown := sorted(set(record) - names):
-        raise DefinitionError("unknown key", where=where, found=unknown, expected=f"keys of {sorted(names)}")
-    if missing := [name for name in REQUIRED if not record.get(name)]:
-        raise DefinitionError("key missing or empty", where=where, found=missing, expected="a value for each")
-    for name in ("valid_from", "valid_to"):
-        if name in record and not isinstance(record[name], date):
-            raise DefinitionError(
-                f"'{name}' is not a date", where=where, found=record[name], expected="2024-01-31"
-            )
+    where = f"{file or f'rules/definitions/{pack}.toml'} [{key}]"
+    if not isinstance(record, Mapping):
+        raise DefinitionError("a rule must be a table", where=where, found=record, expected="[id]")
+    problems = [*_problems_of_keys(record), *_problems_of_kind(record)]
+    if len(problems) == 1:
+        what, found, expected = problems[0]
+        raise DefinitionError(what, where=where, found=found, expected=expected)
+    if problems:
+        told = (
+            f"({number}) {what}; found {found!r}; expected {expected}"
+            for number, (what, found, expected) in enumerate(problems, 1)
+        )
+        raise DefinitionError(f"{len(problems)} problems: {' '.join(told)}", where=where)
     cases = tuple(
-        Case(given=case["given"], level=int(case["level"]), margin=case.get("margin"))
-        for case in record["cases"]
+        Case(given=case["given"], level=case["level"], margin=case.get("margin")) for case in record["cases"]
     )
     listed = {name: tuple(record[name]) for name in ("refines", "permit_kinds") if name in record}
-    rule = Rule(id=key, pack=pack, **{**record, **listed, "cases": cases})
-    _check(rule, where)
-    return rule
+    return Rule(id=key, pack=pack, **{**record, **listed, "cases": cases})
 
 
-def _check(rule: Rule, where: str) -> None:
-    if rule.kind not in KINDS:
-        raise DefinitionError(
-            "unknown kind", where=where, found=rule.kind, expected=f"one of {sorted(KINDS)}"
-        )
-    wanted_levels = OUTCOMES[rule.kind] | ({MISFIT} if rule.applies.get("plausible") else set())
-    if set(rule.levels) != wanted_levels:
-        raise DefinitionError(
-            "levels do not name the outcomes of the kind",
-            where=where,
-            found=sorted(rule.levels),
-            expected=str(sorted(wanted_levels)),
-        )
-    if wrong := [value for value in rule.levels.values() if value not in LEVELS]:
-        raise DefinitionError("unknown level", where=where, found=wrong, expected="-1 to 4")
-    if not set(rule.verifiability.split("、")) <= set(VERIFIABILITY):
-        raise DefinitionError(
-            "unknown verifiability", where=where, found=rule.verifiability, expected="、".join(VERIFIABILITY)
-        )
-    if rule.kind == "peer_band" and max(rule.levels.values()) > 1:
-        raise DefinitionError("differing from peers is a note only", where=where, found=dict(rule.levels))
-    if rule.kind == "spatial_conflict":
-        _check_spatial(rule, where)
-    if len(rule.cases) < 2 or len({case.level for case in rule.cases}) < 2:
-        raise DefinitionError(
-            "two worked cases are needed, one on each side of the limit", where=where, found=len(rule.cases)
-        )
-    known = inspect.signature(KINDS[rule.kind]).parameters
-    wanted = {name for name, one in known.items() if one.default is one.empty} - {"rule"}
-    for case in rule.cases:
-        if not wanted <= set(case.given) <= set(known) - {"rule"}:
-            raise DefinitionError(
-                "a worked case does not fit the kind",
-                where=where,
-                found=sorted(case.given),
-                expected=str(sorted(wanted)),
-            )
+def _problems_of_keys(record: Mapping[str, Any]) -> Iterator[Problem]:
+    """Keys unknown, missing or of the wrong type."""
+    names = {item.name for item in fields(Rule)} - {"id", "pack"}
+    if unknown := sorted(set(record) - names):
+        yield "unknown key", unknown, f"keys of {sorted(names)}"
+    if missing := [name for name in REQUIRED if not record.get(name)]:
+        yield "key missing or empty", missing, "a value for each"
+    for name in ("valid_from", "valid_to"):
+        if name in record and not isinstance(record[name], date):
+            yield f"'{name}' is not a date", record[name], "2024-01-31"
+    for name in ("levels", "parameters", "applies"):
+        if name in record and not isinstance(record[name], Mapping):
+            yield f"'{name}' is not a table", record[name], "{ name = value }"
+    for name in sorted(_TEXTS & set(record)):
+        if not isinstance(record[name], str):
+            yield f"'{name}' is not text", record[name], "text in quotation marks"
 
 
-def _check_spatial(rule: Rule, where: str) -> None:
+def _table(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = record.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _problems_of_kind(record: Mapping[str, Any]) -> Iterator[Problem]:
+    """What contradicts the kind: levels, parameters, worked cases."""
+    kind, levels = record.get("kind"), _table(record, "levels")
+    if wrong := [value for value in levels.values() if value not in LEVELS]:
+        yield "unknown level", wrong, "-1 to 4"
+    if not set(str(record.get("verifiability") or VERIFIABILITY[0]).split("、")) <= set(VERIFIABILITY):
+        yield "unknown verifiability", record["verifiability"], "、".join(VERIFIABILITY)
+    if not isinstance(kind, str) or kind not in KINDS:
+        if kind:
+            yield "unknown kind", kind, f"one of {sorted(KINDS)}"
+        return
+    wanted = OUTCOMES[kind] | ({MISFIT} if _table(record, "applies").get("plausible") else set())
+    if levels and set(levels) != wanted:
+        yield "levels do not name the outcomes of the kind", sorted(levels), str(sorted(wanted))
+    if unknown := sorted(set(_table(record, "parameters")) - PARAMETERS[kind]):
+        yield f"unknown parameters of the kind '{kind}'", unknown, f"some of {sorted(PARAMETERS[kind])}"
+    if kind == "peer_band" and not wrong and max(levels.values(), default=0) > 1:
+        yield "differing from peers is a note only", dict(levels), "levels 0 and 1"
+    if kind == "spatial_conflict":
+        yield from _problems_of_space(record)
+    yield from _problems_of_cases(kind, record.get("cases") or ())
+
+
+def _problems_of_cases(kind: str, cases: Any) -> Iterator[Problem]:
+    """Worked cases too few, or not such as the kind can judge."""
+    if not isinstance(cases, list) or not all(isinstance(case, Mapping) for case in cases):
+        if cases:
+            yield "worked cases are no list of tables", cases, "[[ID.cases]]"
+        return
+    if len({str(case.get("level")) for case in cases}) < 2:
+        yield "two worked cases are needed, one on each side of the limit", len(cases), "two levels or more"
+    known = inspect.signature(KINDS[kind]).parameters
+    needed = {name for name, one in known.items() if one.default is one.empty} - {"rule"}
+    for number, case in enumerate(cases, 1):
+        if unknown := sorted(set(case) - {"given", "level", "margin"}):
+            yield f"unknown key in worked case {number}", unknown, "given, level, margin"
+        if case.get("level") not in LEVELS:
+            yield f"worked case {number} has no level of the scale", case.get("level"), "-1 to 4"
+        given = case.get("given")
+        if not isinstance(given, Mapping) or not needed <= set(given) <= set(known) - {"rule"}:
+            found = sorted(given) if isinstance(given, Mapping) else given
+            more = sorted(set(known) - needed - {"rule"})
+            expected = f"given = {{ {', '.join(sorted(needed))} }}" + (f" and perhaps {more}" if more else "")
+            yield f"a worked case does not fit the kind '{kind}' (case {number})", found, expected
+
+
+def _problems_of_space(record: Mapping[str, Any]) -> Iterator[Problem]:
     """Check what only spatial rules have: line, side, the change they look at, the limits."""
-    if not rule.line or rule.side not in SIDES:
-        raise DefinitionError("a spatial rule needs 'line' and 'side'", where=where, found=rule.side)
-    if unknown := sorted(set(rule.applies) - SPATIAL_APPLIES):
-        raise DefinitionError(
-            "unknown key in 'applies'", where=where, found=unknown, expected=str(sorted(SPATIAL_APPLIES))
+    applies, side = _table(record, "applies"), record.get("side", "inside")
+    if not record.get("line") or side not in SIDES:
+        yield (
+            "a spatial rule needs 'line' and 'side'",
+            [record.get("line"), side],
+            f"a role; {', '.join(SIDES)}",
         )
-    if missing := sorted({"min_area_m2", "min_width_m"} - set(rule.parameters)):
-        raise DefinitionError("parameter missing", where=where, found=missing)
+    if unknown := sorted(set(applies) - SPATIAL_APPLIES):
+        yield "unknown key in 'applies'", unknown, str(sorted(SPATIAL_APPLIES))
+    if missing := sorted({"min_area_m2", "min_width_m"} - set(_table(record, "parameters"))):
+        yield "parameter missing", missing, "a number for each"
     table = set(groups().index)
     for key in ("from", "to"):
-        if (name := str(rule.applies.get(key, "construction")).removeprefix("not ")) not in table:
-            raise DefinitionError("unknown group of land classes", where=where, found=name)
-    listed = [one for key in ("after", "after_not", "plausible") for one in rule.applies.get(key, ())]
+        if (name := str(applies.get(key, "construction")).removeprefix("not ")) not in table:
+            yield f"unknown group of land classes in '{key}'", name, f"one of {', '.join(sorted(table))}"
+    listed = [one for key in ("after", "after_not", "plausible") for one in applies.get(key, ())]
     if unknown := [one for one in listed if one not in table and not is_known([one])[0]]:
-        raise DefinitionError("neither a land class nor a group", where=where, found=unknown)
+        yield "neither a land class nor a group", unknown, "codes of survey_codes.csv, groups of groups.csv"

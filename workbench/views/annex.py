@@ -10,6 +10,7 @@ import pandas as pd
 from workbench.indicators.reasons import item_words, kind_words, role_words
 from workbench.views.cells import (
     indicator_name,
+    judgement,
     level_chip,
     method_of,
     profile_text,
@@ -23,7 +24,7 @@ from workbench.views.cells import (
 )
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import date_text, find, num_of, reason_text, records
-from workbench.views.rows import definition_of, in_order, worst_levels
+from workbench.views.rows import definition_of, in_order, warnings_of, worst_levels
 from workbench.views.text import dimension_label, exempt, mark, paragraph, plain, t
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def target_table(checkup: CheckupView, lang: str) -> Html:
     planned = records(values[values["tier"] == "target"])
     rows: list[list[object]] = []
     sources: list[str] = []
+    said = _judgements(checkup, lang)
     for target in checkup.city.targets:
         row = next(
             (r for r in planned if r["indicator"] == target.indicator and int(r["year"]) == target.year), None
@@ -134,7 +136,10 @@ def target_table(checkup: CheckupView, lang: str) -> Html:
             for name in ("expected", "deviation")
         ]
         level = -1 if not known else levels.get(target.indicator)
-        notes = [_plain_small(getattr(target, f"note_{lang}", ""))]
+        notes = [
+            _plain_small(getattr(target, f"note_{lang}", "")),
+            _plain_small(said.get(target.indicator, "")),
+        ]
         if not known:
             reason = reason_text(now, lang) if now is not None else plain("target.not_defined", lang)
             short = reason.partition("；补齐后可得")[0].partition("; would unlock")[0]
@@ -156,6 +161,19 @@ def target_table(checkup: CheckupView, lang: str) -> Html:
     found = list(dict.fromkeys(text for text in sources if text))
     note = t("note.targets", lang, sources=mark(("；" if lang == "zh" else "; ").join(found)))
     return table(headers, rows, caption=t("caption.targets", lang), lang=lang, css="targets", note=note)
+
+
+def _judgements(checkup: CheckupView, lang: str) -> dict[str, str]:
+    """What the worst warning on each target says of the whole city, without the indicator's name."""
+    found = warnings_of(checkup, least=1, zone_level="city")
+    if found.empty:
+        return {}
+    found = found[found["kind"].isin(["floor", "cap", "path"])]
+    said: dict[str, str] = {}
+    for row in records(found):
+        title = titles_of(definition_of(checkup, row["indicator"]), lang, row["indicator"])
+        said.setdefault(row["indicator"], judgement(row, title, lang))
+    return said
 
 
 def _planned(row: Mapping[str, Any], target: Any, lang: str) -> Html:

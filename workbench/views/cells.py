@@ -161,6 +161,13 @@ def titles_of(definition: Any, lang: str, fallback: str) -> str:
     return str(getattr(definition, f"title_{lang}", "") or fallback)
 
 
+def judgement(row: Mapping[str, Any], title: str, lang: str) -> str:
+    """What the rule said, without the indicator's title that stands beside it."""
+    message = row.get(f"message_{lang}")
+    text = "" if message is None or pd.isna(message) else str(message)
+    return text.removeprefix(title).strip("：: ").rstrip("。.")
+
+
 def role_label(role: str, lang: str) -> str:
     """Name of a layer role (``land_use`` → 国土调查图斑)."""
     return plain(f"role.{role}", lang) if has(f"role.{role}") else role

@@ -13,6 +13,7 @@ from workbench.views.cells import (
     change_cell,
     change_text,
     indicator_name,
+    judgement,
     level_chip,
     localised,
     role_label,
@@ -427,7 +428,7 @@ def finding_table(
                 _place(checkup, row, lang),
                 value_cell(by_id.get(row.get("value_id")), lang, unit=True),
                 _against(checkup, row, lang),
-                _judgement(row, titles_of(definition, lang, indicator), lang),
+                judgement(row, titles_of(definition, lang, indicator), lang),
                 _clause(row, lang),
             ]
         )
@@ -451,13 +452,6 @@ def _data_row(checkup: CheckupView, found: pd.DataFrame, lang: str) -> list[obje
     names = ("、" if lang == "zh" else ", ").join(titles)
     rule = word("data_rule", first.get("rule"), lang)
     return [level_chip(first["level"], lang), rule, "", "", "", names, _clause(first, lang)]
-
-
-def _judgement(row: Mapping[str, Any], title: str, lang: str) -> str:
-    """What the rule said, without the indicator's title that stands beside it."""
-    message = row.get(f"message_{lang}")
-    text = "" if message is None or pd.isna(message) else str(message)
-    return text.removeprefix(title).strip("：: ").rstrip("。.")
 
 
 def _against(checkup: CheckupView, row: Mapping[str, Any], lang: str) -> Html:
