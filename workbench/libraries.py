@@ -131,7 +131,7 @@ def sureness(confidence: str) -> str:
     >>> sureness("from-memory")
     'from-memory'
     """
-    said = {}
+    said: dict[str, str] = {}
     for part in confidence.split(";"):
         names, _, state = part.strip().rpartition(":")
         word = next((word for word in _SURE if state.strip().startswith(word)), None)

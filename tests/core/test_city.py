@@ -125,10 +125,3 @@ def test_further_profiles_fit_the_real_data_and_speak_both_languages(name: str, 
             )
     for hint in city.missing.values():
         assert hint.holder or (hint.note_zh and hint.note_en)
-
-
-def test_every_layer_of_the_shipped_profiles_has_a_name_officials_can_read(monkeypatch, tmp_path):
-    from workbench.indicators.reasons import role_words
-
-    nameless = [role for role in load_city("demo").layers if role_words(role)[0] == role]
-    assert nameless == []

@@ -136,11 +136,16 @@ def test_colours_stay_below_roads_water_and_patches(checkup: Any) -> None:
     heights = {name: look["zIndex"] for name, look in panel.map.panes.items()}
 
     def height(name: str) -> set[int]:
-        return {heights.get(layer.pane, 400) for layer in panel.groups[name]}  # 400: Leaflet's own
+        found = set()
+        for layer in panel.groups[name]:
+            shapes = getattr(layer, "data", {}).get("features", [])
+            panes = [one["properties"]["style"].get("pane", "") for one in shapes] or [layer.pane]
+            found |= {heights.get(pane, 400) for pane in panes}  # 400: Leaflet's own
+        return found
 
     assert max(height("fill")) < min(height("base")) < min(height("lines")) < min(height("cases"))
     assert max(height("land_use")) < min(height("base")) and height("cases") == {400}
-    assert panel._border.style["interactive"] is False and panel._border.pane == "wblines"
+    assert panel._border.style["interactive"] is False and panel._border.style["pane"] == "wblines"
 
 
 def test_waters_are_those_of_the_land_use(checkup: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,10 @@ def main() -> int:
     mode = os.environ.get("STUB_VALUES", "")
     if mode == "crash":
         raise SystemExit("the disk is full")
+    if mode == "steps":
+        for number in range(3):
+            Path(spec["progress"]).write_text(f"indicators of 2025: {number}/3", encoding="utf-8")
+            time.sleep(0.3)
     if mode == "slow":
         time.sleep(60)
     folder = Path(spec["folder"])

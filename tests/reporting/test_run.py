@@ -12,8 +12,10 @@ import geopandas as gpd
 import openpyxl
 import pytest
 
-from workbench.core.errors import RunError
+from workbench.core.errors import ProfileError, RunError
+from workbench.reporting import progress
 from workbench.reporting.run import run_report
+from workbench.reporting.tracing import find_run
 
 from .conftest import GOOD
 
@@ -23,8 +25,8 @@ HANGS = "import time; time.sleep(60)"
 DIES = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
 
-def make(desk, book, **options):
-    return run_report(book, str(desk.city), out_dir=desk.out, quiet=True, values_module=STUB, **options)
+def make(desk, book, *, quiet=True, **options):
+    return run_report(book, str(desk.city), out_dir=desk.out, quiet=quiet, values_module=STUB, **options)
 
 
 def record(result):
@@ -89,6 +91,50 @@ def test_rerun_reuses_and_a_changed_notebook_runs_again(desk):
     changed = desk.book(("one", GOOD), ("two", GOOD + "\n1 + 1"))
     assert make(desk, changed).reused == ["one"]
     assert make(desk, changed, lang="en").reused == []
+
+
+def test_latest_is_the_profiles_language_and_the_internal_edition(desk):
+    book = desk.book(("one", GOOD))
+    own = make(desk, book).path.parent
+    english = make(desk, book, lang="en").path.parent
+    public = make(desk, book, edition="public").path.parent.parent
+    links = {path.name: os.readlink(path) for path in own.parent.glob("latest*")}
+    assert links == {"latest": own.name, "latest-en": english.name, "latest-public": public.name}
+    assert find_run("vaaaaaaaaaa", desk.out) == public
+
+
+def test_the_values_step_says_what_it_is_doing(desk, monkeypatch, capfd):
+    monkeypatch.setenv("STUB_VALUES", "steps")
+    monkeypatch.setattr(progress, "NOTE_S", 0.0)
+    make(desk, desk.book(("one", GOOD)), quiet=False)
+    lines = capfd.readouterr().err.splitlines()
+    told = [line for line in lines if line.startswith("values: indicators")]
+    assert told and told == sorted(told) and told[-1] == "values: indicators of 2025: 2/3"
+    assert lines.index("values: running") < lines.index(told[0])
+    monkeypatch.setattr(progress, "NOTE_S", 60.0)
+    make(desk, desk.book(("one", GOOD)), quiet=False)
+    again = capfd.readouterr().err.splitlines()
+    assert sum(line.startswith("values: indicators") for line in again) <= 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        (
+            "indicator_set",
+            '"chekup_first"',
+            r"city\.indicator_set: no such set.*did you mean 'checkup_first'",
+        ),
+        ("rule_packs", '["targets", "no_pack"]', r"city\.rule_packs: no such rule pack; found 'no_pack'"),
+        ("report_book", '"anual_checkup"', r"city\.report_book: no such report book.*annual_checkup"),
+    ],
+)
+def test_what_a_profile_names_must_be_there(desk, key, value, says):
+    text = desk.city.read_text("utf-8")
+    desk.city.write_text(text.replace("base_year", f"{key} = {value}\nbase_year"), "utf-8")
+    with pytest.raises(ProfileError, match=says):
+        make(desk, desk.book(("one", GOOD)))
+    assert not desk.out.exists()
 
 
 def test_failed_values_are_an_error_and_leave_the_earlier_report(desk, monkeypatch):

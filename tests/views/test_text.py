@@ -64,3 +64,10 @@ def test_text_is_escaped_and_digits_marked() -> None:
 def test_a_text_file_without_english_names_file_and_key() -> None:
     with pytest.raises(DefinitionError, match=r"text\.toml: text 'a\.b' lacks \['en'\]"):
         list(text._leaves({"a": {"b": {"zh": "甲"}}}, "", "text.toml"))
+
+
+def test_every_layer_of_the_demo_has_a_name_officials_can_read() -> None:
+    from workbench.core.city import load_city
+    from workbench.views.cells import role_label
+
+    assert [role for role in load_city("demo").layers if role_label(role, "zh") == role] == []

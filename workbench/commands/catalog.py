@@ -42,12 +42,10 @@ def build_and_say(profile: City, *, force: bool) -> None:
     from workbench.reporting.values import catalogue_step
 
     with Steps() as steps:
-        steps.plan("catalogue")
-        steps.start("catalogue")
-        path = build(
-            profile, force=force, progress=lambda *step: steps.note("catalogue", catalogue_step(*step))
-        )
-        steps.end("catalogue", "ok")
+        steps.plan("data")
+        steps.start("data")
+        path = build(profile, force=force, progress=lambda *step: steps.note("data", catalogue_step(*step)))
+        steps.end("data", "ok")
     for line in manifest.summary(profile.name):
         click.echo(line)
     click.echo(path)

@@ -47,7 +47,7 @@ def libraries_indicators(
     library = load_library() if city is None else city_library(find_city(city))
     if unknown := [one for one in ids if one not in library]:
         raise ParameterError("no such indicator in the library", where="ids", found=unknown)
-    found = shown.indicatorsmake_table(
+    found = shown.indicators_table(
         lang, dimension=dimension, basis=basis, holder=holder, confidence=confidence, library=library
     )
     if ids:
@@ -75,9 +75,9 @@ def libraries_sets(name: str | None, other: str | None, lang: str) -> None:
     if name is None:
         if other is not None:
             raise click.UsageError("--diff needs the NAME of a set to compare with")
-        _show_rows(shown.setsmake_table(lang))
+        _show_rows(shown.sets_table(lang))
     elif other is None:
-        _show_rows(shown.setmake_table(name, lang)[["id", "dimension", "title", "unit", "kind", "basis"]])
+        _show_rows(shown.set_table(name, lang)[["id", "dimension", "title", "unit", "kind", "basis"]])
     else:
         _show_rows(shown.sets_diff(name, other, lang))
 
@@ -88,7 +88,8 @@ def libraries_rules(lang: str) -> None:
     """List the rules."""
     from workbench.libraries import rules_table
 
-    _show_rows(rulesmake_table(lang)[["id", "kind", "title", "clause"]])
+    _show_rows(rules_table(lang)[["id", "kind", "title", "clause", "source"]])
+    click.echo(SOURCES_HINT)
 
 
 @libraries.command("operators")
@@ -96,7 +97,7 @@ def libraries_operators() -> None:
     """List the operators."""
     from workbench.libraries import operators_table
 
-    found = operatorsmake_table()
+    found = operators_table()
     found["operator"] = found["module"] + "." + found["operator"]
     _show_rows(found[["operator", "summary"]])
 

@@ -65,6 +65,7 @@ def about(checkup: CheckupView, indicator: str, lang: str, *, unfolded: bool = F
     head = element("b", mark(titles_of(definition, lang, indicator)))
     if row is not None:
         head += Html(f" {plain('dashboard.city_now', lang)} {num_of(row, lang=lang, unit=True)}")
+        head += Html(f" {tier_label(row.get('tier'), lang)}")
         facts.insert(3, ("column.tier", tier_label(row.get("tier"), lang)))
         if pd.isna(row["value"]):
             facts.append(("explorer.content", mark(reason_text(row, lang))))

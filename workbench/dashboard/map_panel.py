@@ -41,7 +41,8 @@ NO_DATA = "#e5e7eb"
 CASES_SHOWN = 400
 """Most patches drawn as points, the largest first; a browser stays quick with them."""
 PANES = {"wbfill": 330, "wbland": 340, "wbbase": 360, "wblines": 380}
-"""Panes below Leaflet's own, in which patches lie at 400: what is redrawn stays under what is clicked."""
+"""Panes below Leaflet's own, in which patches lie at 400: what is redrawn stays under what is clicked. Shapes of a
+GeoJSON layer take theirs from their style; the layer's own ``pane`` does not reach them."""
 CASE_ZOOM = 15.0
 """Nearest zoom at which a patch is shown, so that its surroundings are still seen."""
 
@@ -140,7 +141,6 @@ class MapPanel:
         self._fill = ipyleaflet.GeoJSON(
             data=self._zones_json,
             style_callback=self._district_style,
-            pane="wbfill",
             hover_style={"weight": 3, "color": "#1f4e79"},
         )
         self._fill.on_hover(self._hover)
@@ -153,8 +153,8 @@ class MapPanel:
                 "dashArray": "6 3",
                 "fill": False,
                 "interactive": False,
+                "pane": "wblines",
             },
-            pane="wblines",
         )
 
     def _make(self, name: str) -> None:
@@ -174,8 +174,8 @@ class MapPanel:
             for role, data in found.items():
                 edge, fill, strength = LINE_LOOKS[role]
                 look = {"color": edge, "weight": 1.2, "fillColor": fill, "fillOpacity": strength}
-                quiet = {**look, "interactive": False}
-                self.groups[name].append(ipyleaflet.GeoJSON(data=data, style=quiet, pane="wblines"))
+                quiet = {**look, "interactive": False, "pane": "wblines"}
+                self.groups[name].append(ipyleaflet.GeoJSON(data=data, style=quiet))
             self._keys[name] = legend.lines(found, self.lang)
         elif name == "base":
             looks: dict[str, dict[str, Any]] = {
@@ -184,9 +184,8 @@ class MapPanel:
                 "rail": {"color": "#3b3f46", "weight": 1.4, "dashArray": "5 3", "fill": False},
             }
             for role, data in surroundings(self.checkup).items():
-                made = ipyleaflet.GeoJSON(
-                    data=data, style={**looks[role], "interactive": False}, pane="wbbase"
-                )
+                quiet = {**looks[role], "interactive": False, "pane": "wbbase"}
+                made = ipyleaflet.GeoJSON(data=data, style=quiet)
                 if role == "roads":
                     made.style_callback = lambda feature: {"weight": feature["properties"]["width"]}
                 self.groups[name].append(made)
@@ -295,7 +294,7 @@ class MapPanel:
     def _district_style(self, feature: Mapping[str, Any]) -> dict[str, Any]:
         colour = self._fills.get(str(feature["properties"]["code"]))
         look = {"fillColor": colour or NO_DATA, "fillOpacity": 0.82 if colour else 0.6}
-        return {"color": "#4b5563", "weight": 1.2, **look}
+        return {"color": "#4b5563", "weight": 1.2, "pane": "wbfill", **look}
 
     def focus(self, code: str | None) -> None:
         """Move to a district; None shows the whole city."""

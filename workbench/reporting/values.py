@@ -101,7 +101,10 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     arguments = sys.argv[1:] if argv is None else argv
     spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    progress = Path(spec["progress"])
+
+    def say(text: str) -> None:
+        Path(spec["progress"]).write_text(text, encoding="utf-8")
+
     started = time.monotonic()
     record: dict[str, Any]
     try:
@@ -111,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
             Path(spec["folder"]),
             use_cache=spec["use_cache"],
             run_id=spec["run_id"],
-            say=lambda text: progress.write_text(text, encoding="utf-8"),
+            say=say,
         )
         record = {"status": "ok", "error": None, **facts}
     except WorkbenchError as error:
