@@ -107,7 +107,8 @@ def test_a_server_in_the_background_can_be_stopped(number: signal.Signals) -> No
         "import asyncio, os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "import tornado.ioloop\nfrom workbench.dashboard.serve import Dashboard\n"
         "app = Dashboard()\napp.app = type('App', (), {'listen': lambda *_: None})()\n"
-        "app.initialize([])\napp.kernel_manager, ended = None, []\napp.stop = lambda: ended.append(1)\n"
+        "app.initialize([])\napp.identity_provider = type('Nobody', (), {'token': ''})()\n"
+        "app.kernel_manager, ended = None, []\napp.stop = lambda: ended.append(1)\n"
         f"tornado.ioloop.IOLoop.current().call_later(0.2, os.kill, os.getpid(), {int(number)})\n"
         "app.listen()\nassert ended == [1]\nprint('ended well')"
     )

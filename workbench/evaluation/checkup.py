@@ -177,27 +177,7 @@ def checkup(
     data = CityData(profile)
     cache = StepCache()
     inputs = input_hashes(data, profile)
-    ids = indicators_of(profile)
-    frames = []
-    for one in years_compared(data, profile, wanted):
-        chosen = ids if one in (wanted, wanted - 1) else _targeted(profile, ids)
-        if not chosen:
-            continue
-        levels = LEVELS if one == wanted else LEVELS[:1]
-        key = step_key(
-            "values",
-            inputs=inputs,
-            parameters={"city": profile.name, "year": one, "ids": chosen, "levels": levels},
-            code=code_version(),
-        )
-
-        def compute_year(
-            one: int = one, chosen: list[str] = chosen, levels: tuple[str, ...] = levels
-        ) -> pd.DataFrame:
-            return compute(profile, one, chosen, levels=levels, store=data, progress=_counted(say, one))
-
-        frames.append(cache.step(f"values-{profile.name}", key, compute_year, use_cache=use_cache))
-    values = pd.concat([*frames, table(target_rows(profile))], ignore_index=True)
+    values = _values_of_years(profile, wanted, data, cache, inputs, use_cache=use_cache, say=say)
     _tell(say, "rules")
     activities = Register.open(profile).activities()
     key = step_key(
@@ -234,6 +214,40 @@ def checkup(
     if len(accounts):
         del result.__dict__["data"]  # opened anew when asked for, with the ledger that was published just now
     return result
+
+
+def _values_of_years(
+    profile: City,
+    wanted: int,
+    data: CityData,
+    cache: StepCache,
+    inputs: Mapping[str, str],
+    *,
+    use_cache: bool,
+    say: Callable[[str], None] | None,
+) -> pd.DataFrame:
+    """Value rows of the year (city and districts) and of the years compared with (city), and the planned values."""
+    ids = indicators_of(profile)
+    frames = []
+    for one in years_compared(data, profile, wanted):
+        chosen = ids if one in (wanted, wanted - 1) else _targeted(profile, ids)
+        if not chosen:
+            continue
+        levels = LEVELS if one == wanted else LEVELS[:1]
+        key = step_key(
+            "values",
+            inputs=inputs,
+            parameters={"city": profile.name, "year": one, "ids": chosen, "levels": levels},
+            code=code_version(),
+        )
+
+        def compute_year(
+            one: int = one, chosen: list[str] = chosen, levels: tuple[str, ...] = levels
+        ) -> pd.DataFrame:
+            return compute(profile, one, chosen, levels=levels, store=data, progress=_counted(say, one))
+
+        frames.append(cache.step(f"values-{profile.name}", key, compute_year, use_cache=use_cache))
+    return pd.concat([*frames, table(target_rows(profile))], ignore_index=True)
 
 
 def _tell(say: Callable[[str], None] | None, text: str) -> None:
