@@ -122,7 +122,7 @@ def test_the_block_of_the_guide_loads_and_gives_its_worked_value(tmp_path):
     block = guide.split("```toml\n")[1].split("```")[0]
     (tmp_path / "own.toml").write_text(block, "utf-8")
     (id_, indicator), *others = read_definitions(tmp_path).items()
-    assert not others and id_ not in LIBRARY
+    assert not others and id_ not in ROWS
     for number in range(len(indicator.methods)):
         found, expected, same = check_example(indicator, number)
         assert same, (found, expected)
