@@ -51,7 +51,9 @@ def indicators_table(
     confidence: str | None = None,
     library: Mapping[str, Indicator] | None = None,
 ) -> pd.DataFrame:
-    """Indicators: id, title, dimension, unit, scope, methods with their tiers, bases and inputs, source and confidence.
+    """Indicators: id, title, dimension, unit, scope, definition, methods with tiers, bases and inputs, source, confidence.
+
+    What is measured stands there in both languages, whatever the language of the rest.
 
     Parameters
     ----------
@@ -83,6 +85,9 @@ def indicators_table(
             "unit": display(one.unit, lang),
             "kind": one.kind,
             "scope": one.scope,
+            "definition_zh": one.definition_zh,
+            "definition": one.definition,
+            "calculation": one.calculation,
             "direction": one.direction,
             "denominator": one.denominator_en if lang == "en" else one.denominator_zh,
             "methods": "; ".join(f"{m.tier}: {m.formula}" for m in one.methods),
@@ -111,6 +116,9 @@ _INDICATOR_COLUMNS = [
     "unit",
     "kind",
     "scope",
+    "definition_zh",
+    "definition",
+    "calculation",
     "direction",
     "denominator",
 ]

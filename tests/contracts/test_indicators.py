@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_ratios_state_their_denominator_in_both_languages(indicator):
         and indicator.id != "TJ-E06"
     ):
         assert indicator.denominator_zh
+
+
+@pytest.mark.parametrize("indicator", EVERY, ids=lambda i: f"{i.id}-v{i.version}")
+def test_what_is_measured_stands_in_both_languages(indicator):
+    assert re.search("[\u4e00-\u9fff]", indicator.definition_text("zh"))
+    assert indicator.definition_text("en") == indicator.definition
+    assert not re.search("[\u4e00-\u9fff]", indicator.definition)
+    thresholds = re.findall(r"\b\d+", indicator.definition)
+    assert set(thresholds) <= set(re.findall(r"\d+", indicator.definition_zh))
 
 
 def test_every_row_of_the_reference_is_defined_and_says_who_holds_the_data():

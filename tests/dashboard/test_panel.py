@@ -166,6 +166,7 @@ def test_waters_are_those_of_the_land_use(checkup: Any, monkeypatch: pytest.Monk
 
 def test_an_indicator_is_explained_in_words(checkup: Any) -> None:
     checkup.definitions["S-1"].definition = "People within 5 minutes of a park"
+    checkup.definitions["S-1"].definition_zh = "步行5分钟可达公园的人口"
     checkup.definitions["S-1"].denominator_zh = "常住人口"
     checkup.definitions["S-1"].source = "TD/T 1063-2021"
     row = checkup.values.query("indicator == 'S-1' and level == 'city' and year == 2025").iloc[0]
@@ -173,7 +174,7 @@ def test_an_indicator_is_explained_in_words(checkup: Any) -> None:
     for words in (
         "公园 5 分钟步行覆盖率",
         "71.46%",
-        "minutes of a park",
+        "分钟可达公园的人口",
         "常住人口",
         "代理",
         "TD/T 1063-2021",
@@ -181,7 +182,9 @@ def test_an_indicator_is_explained_in_words(checkup: Any) -> None:
     ):
         assert words in told
     assert about(checkup, "no such", "zh") == ""
-    assert "People within 5 minutes" in filtered_table(checkup, "zh", words="公园")
+    assert "minutes of a park" not in told
+    assert "minutes of a park" in about(checkup, "S-1", "en")
+    assert "步行5分钟可达公园的人口" in filtered_table(checkup, "zh", words="公园")
     whole = checkup_dashboard(checkup, "zh")
     _pick(whole, "indicator:A-2#1")  # has no district values, and no map
     texts = [one.value for one in _find(whole, "HTML")]

@@ -39,6 +39,7 @@ holder_en = "natural resources bureau"
 unlocks = "可计算“城镇住宅用地面积”"
 unlocks_en = "the indicator 'Urban housing land'"
 definition = "Area of urban housing land"
+definition_zh = "城镇住宅用地的面积"
 calculation = "area(LU[0701])"
 source = "own"
 confidence = "own"
@@ -112,6 +113,8 @@ def test_a_whole_new_definition_joins_the_citys_set(edition, drawn):
         (TEN_MINUTES.replace("minutes =", "minuets ="), "unknown parameters"),
         ("[TJ-F10]\nunit = 'furlong'", "unknown unit"),
         ("[TJ-Z99]\nunit = 'ha'", "keys are missing"),
+        ("[TJ-F10]\ndefinition = 'Within ten minutes'", "in one language only; found 'definition'"),
+        (NEW.replace('definition_zh = "城镇住宅用地的面积"\n', ""), "keys are missing.*definition_zh"),
         ("TJ-F10 = 3", "must be a table"),
         ("[TJ-F10", "not valid TOML"),
         ("[TJ-F10]\nmethods = 3", "list or numbered tables"),

@@ -58,6 +58,8 @@ def test_a_trace_explains_and_recomputes(saved):
     text = found.to_text()
     for part in (
         "轨道交通站点800米半径服务覆盖率",
+        "轨道交通站点800米范围内",
+        "within 800 m of a rail station",
         "TD/T 1063",
         "from-memory",
         "coverage.py:",

@@ -12,7 +12,7 @@ import pytest
 
 from workbench.core.dimensions import WORDS, dimension_words
 from workbench.evaluation.summary import DIMENSIONS
-from workbench.views import annex, rows, tables
+from workbench.views import annex, explorer, rows, tables
 from workbench.views.cartography import part_labels
 from workbench.views.cells import change_cell, with_tier
 from workbench.views.text import dimension_label
@@ -44,6 +44,18 @@ def test_every_indicator_stands_in_the_annex_with_its_value_id(checkup: Any) -> 
     of_city = checkup.values[(checkup.values["level"] == "city") & (checkup.values["year"] == 2025)]
     assert all(f">{value_id}</code>" in made for value_id in of_city["value_id"])
     assert "no water statistics" in _row(made, "Water use per head")
+
+
+def test_the_annex_says_what_is_measured_in_the_readers_language(checkup: Any, monkeypatch: Any) -> None:
+    park = checkup.definitions["S-1"]
+    monkeypatch.setattr(park, "definition", "People within 5 minutes of a park", raising=False)
+    monkeypatch.setattr(park, "definition_zh", "步行5分钟可达公园的人口", raising=False)
+    for made in (annex.definition_table(checkup, "zh"), explorer.definition_card(checkup, "S-1", "zh")):
+        assert '步行<span class="x">5</span>分钟可达公园的人口' in made and "People" not in made
+    shown = _row(annex.definition_table(checkup, "zh"), "公园 <span")
+    assert '<span class="small">含义：步行' in shown
+    for made in (annex.definition_table(checkup, "en"), explorer.definition_card(checkup, "S-1", "en")):
+        assert 'People within <span class="x">5</span> minutes of a park' in made and "步行" not in made
 
 
 def test_gaps_name_what_is_lacking(checkup: Any) -> None:

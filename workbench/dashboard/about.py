@@ -22,11 +22,11 @@ def meaning(checkup: CheckupView, indicator: str, lang: str) -> str:
     """The definition of an indicator in one line, for a tooltip: words, formula, denominator."""
     definition = definition_of(checkup, indicator)
     parts = [
-        (name, str(getattr(definition, field, "") or ""))
+        (name, localised(definition, field, lang))
         for name, field in (
             ("meaning", "definition"),
             ("calculation", "calculation"),
-            ("denominator", f"denominator_{lang}"),
+            ("denominator", "denominator"),
         )
     ]
     colon = "：" if lang == "zh" else ": "
@@ -56,7 +56,7 @@ def about(checkup: CheckupView, indicator: str, lang: str, *, unfolded: bool = F
         ("explorer.code", exempt(indicator)),
         ("explorer.dimension", dimension_label(str(definition.dimension), lang)),
         ("explorer.scope", scope_label(definition, lang, row)),
-        ("explorer.meaning", mark(getattr(definition, "definition", ""))),
+        ("explorer.meaning", mark(localised(definition, "definition", lang))),
         ("explorer.calculation", mark(getattr(definition, "calculation", ""))),
         ("explorer.denominator", mark(getattr(definition, f"denominator_{lang}", "") or "")),
         ("explorer.source", mark(word("cited", getattr(definition, "source", ""), lang))),

@@ -10,6 +10,7 @@ that differ, or a whole new definition::
     [TJ-F10.methods.1.example]
     value = 60.0
 
+``definition`` (English) and ``definition_zh`` change together, so that no reader sees what was measured before.
 ``methods`` as numbered tables changes these methods; as a list it replaces all. A changed method is computed on its worked
 example when the file is read, and refused when it gives another value: an edition proves itself. The definition's version
 tells the edition, and stands in every value.
@@ -107,6 +108,13 @@ def _changed(id_: str, entry: Mapping[str, Any], change: Any, file: str) -> Indi
     where = f"{file} [{id_}]"
     if not isinstance(change, dict):
         raise DefinitionError("a change must be a table", where=where, found=change)
+    if entry and ("definition" in change) != ("definition_zh" in change):
+        raise DefinitionError(
+            "what is measured changes in one language only",
+            where=where,
+            found="definition" if "definition" in change else "definition_zh",
+            expected="definition and definition_zh",
+        )
     merged = copy.deepcopy(dict(entry))
     for key, value in change.items():
         merged[key] = _methods(where, merged.get("methods", []), value) if key == "methods" else value

@@ -140,7 +140,9 @@ class Indicator:
     unlocks_en: str
     """The same in English."""
     definition: str
-    """What is measured, in words."""
+    """What is measured, in words, in English."""
+    definition_zh: str
+    """The same in Chinese; no part of :attr:`definition_version`, which the English words decide."""
     calculation: str
     """The calculation as the source table gives it."""
     source: str
@@ -159,6 +161,10 @@ class Indicator:
     def title(self, lang: str = "zh") -> str:
         """Name in ``zh`` or ``en``."""
         return self.title_en if lang == "en" else self.title_zh
+
+    def definition_text(self, lang: str = "zh") -> str:
+        """What is measured, in words, in ``zh`` or ``en``."""
+        return self.definition if lang == "en" else self.definition_zh
 
     @property
     def definition_version(self) -> str:

@@ -46,6 +46,7 @@ _TEXT = [
     "unlocks",
     "unlocks_en",
     "definition",
+    "definition_zh",
     "calculation",
     "source",
     "confidence",

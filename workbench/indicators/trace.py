@@ -64,7 +64,10 @@ class Trace:
         row, method = self.row, indicator.methods[self.method]
         facts = [
             ("title", f"{indicator.title_zh} / {indicator.title_en}"),
-            ("definition", f"{indicator.definition} (version {row['definition_version']})"),
+            (
+                "definition",
+                f"{indicator.definition_zh} / {indicator.definition} (version {row['definition_version']})",
+            ),
             ("calculation", indicator.calculation),
             ("clause", indicator.source),
             ("confidence", indicator.confidence),

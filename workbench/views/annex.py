@@ -12,6 +12,7 @@ from workbench.views.cells import (
     indicator_name,
     judgement,
     level_chip,
+    localised,
     method_of,
     profile_text,
     role_label,
@@ -51,7 +52,7 @@ def _small(key: str, text: object, lang: str) -> Html:
 def definition_table(checkup: CheckupView, lang: str) -> Html:
     """Every indicator with its value and what the value rests on, and the number by which it is traced.
 
-    Columns: indicator and code; value; denominator and calculation; tier and method; source and confidence; value id.
+    Columns: indicator and code; value; meaning, denominator and calculation; tier and method; source and confidence; value id.
     """
     headers: Headers = [(t("column.indicator", lang), "row"), (t("column.value", lang), "number")]
     headers += [(t(f"column.{name}", lang), "") for name in ("definition", "method", "basis")]
@@ -63,7 +64,7 @@ def definition_table(checkup: CheckupView, lang: str) -> Html:
         if row["dimension"] != dimension:
             dimension = row["dimension"]
             rows.append([dimension_label(dimension, lang)])
-        meaning = [_small("meaning", getattr(definition, "definition", "") if lang == "en" else "", lang)]
+        meaning = [_small("meaning", localised(definition, "definition", lang), lang)]
         denominator = row.get("denominator_en" if lang == "en" else "denominator")
         meaning += [_small("denominator", "" if pd.isna(denominator) else denominator, lang)]
         meaning += [_small("calculation", getattr(definition, "calculation", ""), lang)]

@@ -40,7 +40,7 @@ def definition_card(checkup: CheckupView, indicator: str, lang: str) -> Html:
         ("code", exempt(indicator)), ("title", mark(titles_of(definition, lang, indicator))),
         ("dimension", dimension_label(str(definition.dimension), lang)),
         ("scope", plain(f"scope.{definition.scope}", lang)), ("unit", mark(unit_label(str(definition.unit), lang))),
-        ("direction", word("direction", definition.direction, lang)), ("meaning", mark(getattr(definition, "definition", ""))),
+        ("direction", word("direction", definition.direction, lang)), ("meaning", mark(localised(definition, "definition", lang))),
         ("calculation", mark(getattr(definition, "calculation", ""))), ("denominator", mark(denominator)),
         ("source", mark(word("cited", getattr(definition, "source", ""), lang))),
         ("confidence", mark(getattr(definition, "confidence", ""))), ("holder", mark(localised(definition, "holder", lang))),
