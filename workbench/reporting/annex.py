@@ -332,6 +332,9 @@ def _fill(sheet: Any, titles: Sequence[str], made: Sheet, title: str) -> None:
 
 def district_layer(checkup: Checkup) -> gpd.GeoDataFrame | None:
     """Districts with a column an indicator (its id, ``-`` and ``.`` as ``_``); None where the city has none."""
+    import geopandas as gpd
+    import pandas as pd
+
     from workbench.views.rows import in_order
 
     if "district" not in checkup.city.levels:
@@ -340,9 +343,11 @@ def district_layer(checkup: Checkup) -> gpd.GeoDataFrame | None:
     columns: dict[str, dict[str, float]] = {}
     for row in in_order(checkup, level="district"):
         columns.setdefault(str(row["indicator"]), {})[str(row["zone"])] = row["value"]
-    for name, values in columns.items():
-        zones[field_name(name)] = zones["code"].astype(str).map(values)
-    return zones
+    codes = zones["code"].astype(str)
+    found = pd.DataFrame(
+        {field_name(name): codes.map(values) for name, values in columns.items()}, zones.index
+    )
+    return gpd.GeoDataFrame(pd.concat([zones, found], axis=1), geometry="geometry", crs=zones.crs)
 
 
 def field_name(indicator: str) -> str:
