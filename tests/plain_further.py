@@ -135,8 +135,10 @@ class Cells:
 
     def _share(self, shape: Any) -> Any:
         share = np.zeros(self.size)
-        if shape.is_empty:
+        parts = [part for part in shapely.get_parts(shapely.get_parts(shape)) if part.geom_type == "Polygon"]
+        if not parts:
             return share
+        shape = shapely.MultiPolygon(parts)  # an intersection may leave lines beside the surfaces
         draw = {"out_shape": self.size, "transform": self.place}
         share += rasterio.features.rasterize([shape], **draw)
         edge = rasterio.features.rasterize([shape.boundary], all_touched=True, **draw) > 0
