@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.rules.library import load_rules
 from workbench.views.annex import data_table, quality_table
 from workbench.views.cells import (
     change_cell,
@@ -418,13 +419,17 @@ def finding_table(
     ]
     by_id = {row["value_id"]: row for row in records(checkup.values)}
     rows: list[list[object]] = []
-    for row in records(found[~about_data]):
+    on_values = found[~about_data]
+    keys = [name for name in ("indicator", "zone", "kind", "threshold") if name in on_values]
+    again = on_values["kind"].eq("path") & on_values.duplicated(keys)
+    for row in records(on_values[~again]):  # two rules on one path: the worst says it
         indicator = str(row["indicator"] or "")
         definition = definition_of(checkup, indicator)
+        named = indicator_name(indicator, definition, lang) if indicator else _rule_title(row, lang)
         rows.append(
             [
                 level_chip(row["level"], lang),
-                indicator_name(indicator, definition, lang),
+                named,
                 _place(checkup, row, lang),
                 value_cell(by_id.get(row.get("value_id")), lang, unit=True),
                 _against(checkup, row, lang),
@@ -439,6 +444,12 @@ def finding_table(
             for _, part in found[about_data].groupby(["rule", "level"], sort=False)
         ]
     return table(headers, rows, caption=t("caption.findings", lang), lang=lang, css="findings")
+
+
+def _rule_title(row: Mapping[str, Any], lang: str) -> Html:
+    """Name of the rule, for findings on permits and projects that judge no indicator."""
+    rule = load_rules().get(str(row.get("rule")))
+    return mark("" if rule is None else rule.title_en if lang == "en" else rule.title_zh)
 
 
 def _clause(row: Mapping[str, Any], lang: str) -> Html:
