@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import geopandas as gpd
@@ -28,18 +27,6 @@ IDENTITIES = ("project_code", "unit_no", "supervision_no", "activity_type")
 MATCH_COLUMNS = ["state", "permit_ids", "permit_kinds", "permit_share", "permit_end", *IDENTITIES]
 
 
-@dataclass(frozen=True)
-class PermitMatch:
-    """How one piece of land is covered by permits."""
-
-    state: str
-    """One of :data:`STATES`."""
-    permit_ids: tuple[str, ...]
-    """Permits that touch the piece, sorted."""
-    covered_share: float
-    """Share of the piece covered by permits in force, 0 to 1."""
-
-
 def mean_width_m(geometry: Any) -> float:
     """Mean width of a polygon in the plane: twice the area by the perimeter, summed over its parts.
 
@@ -49,27 +36,6 @@ def mean_width_m(geometry: Any) -> float:
     2.0
     """
     return float(mean_widths(np.array([geometry], dtype=object))[0])
-
-
-def match_permits(
-    piece: Any,
-    permits: gpd.GeoDataFrame | None,
-    *,
-    crs: Any,
-    date_after: pd.Timestamp,
-    min_area_m2: float,
-    min_width_m: float,
-) -> PermitMatch:
-    """State of one piece of newly built land; see :func:`match_many`."""
-    found = match_many(
-        np.array([piece], dtype=object),
-        permits,
-        crs=crs,
-        days=pd.DatetimeIndex([date_after]),
-        min_area_m2=min_area_m2,
-        min_width_m=min_width_m,
-    ).iloc[0]
-    return PermitMatch(found["state"], tuple(found["permit_ids"].split()), float(found["permit_share"]))
 
 
 def match_many(

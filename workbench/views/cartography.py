@@ -386,6 +386,44 @@ def draw_land_use(
     return set(groups[groups >= 0].tolist())
 
 
+def patch_panel(
+    axes: Axes,
+    checkup: CheckupView,
+    year: int,
+    shape: Any,
+    *,
+    view: Sequence[float],
+    read: Sequence[float],
+    text_at: float,
+    fontsize: float,
+    halo: float,
+    line: float,
+    frame: float,
+) -> set[int]:
+    """Land use of a year around a patch, its outline in red and the year in the corner; the land groups that show.
+
+    ``view`` is the extent shown, ``read`` the extent the land use is read for (west, south, east, north).
+    """
+    present = draw_land_use(axes, checkup, year, bounds=read)
+    axes.set(
+        xlim=(view[0], view[2]), ylim=(view[1], view[3]), xticks=[], yticks=[], xlabel="", ylabel="", title=""
+    )
+    for part in getattr(shape, "geoms", [shape]):
+        axes.plot(*part.exterior.xy, color="#c62828", linewidth=line, zorder=9)
+    for spine in axes.spines.values():
+        spine.set(visible=True, color="#6b7280", linewidth=frame)
+    axes.text(
+        text_at,
+        text_at,
+        str(year),
+        transform=axes.transAxes,
+        fontsize=fontsize,
+        path_effects=style.halo(halo),
+        zorder=10,
+    )
+    return present
+
+
 def _draw_raster(axes: Axes, raster: Any, bounds: Sequence[float] | None, cells: int) -> set[int]:
     raster = raster.squeeze(drop=True)
     if bounds is not None:

@@ -11,7 +11,7 @@ from workbench.evaluation.casebook import last_day, register_of
 from workbench.rules.library import load_rules
 from workbench.rules.register import STATUSES, Register
 from workbench.views import style
-from workbench.views.cartography import draw_land_use
+from workbench.views.cartography import patch_panel
 from workbench.views.cells import change_text, level_chip, role_label, table, value_cell, word
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
@@ -264,23 +264,10 @@ def chips(checkup: CheckupView, case: Any, lang: str) -> Figure | None:
     present: set[int] = set()
     for at, year in enumerate((years[-1], checkup.year)):
         axes = figure.add_axes((0.012 + at * 0.405, 0.02, 0.39, 0.96))
-        present |= draw_land_use(axes, checkup, year, bounds=wider)
-        axes.set(
-            xlim=(box[0], box[2]), ylim=(box[1], box[3]), xticks=[], yticks=[], xlabel="", ylabel="", title=""
-        )
-        for part in getattr(shape, "geoms", [shape]):
-            axes.plot(*part.exterior.xy, color="#c62828", linewidth=1.8, zorder=9)
-        for spine in axes.spines.values():
-            spine.set(visible=True, color="#6b7280", linewidth=0.8)
-        axes.text(
-            0.03,
-            0.03,
-            str(year),
-            transform=axes.transAxes,
-            fontsize=10,
-            path_effects=style.halo(2.4),
-            zorder=10,
-        )
+        present |= patch_panel(
+            axes, checkup, year, shape,
+            view=box, read=wider, text_at=0.03, fontsize=10, halo=2.4, line=1.8, frame=0.8,
+        )  # fmt: skip
         if at == 0:
             _scale(axes, box)
     _legend(figure, present, lang)

@@ -22,6 +22,7 @@ from workbench.views.cartography import (
     metres_per_inch,
     names,
     patch_key,
+    patch_panel,
     sheet,
     sources_note,
 )
@@ -391,21 +392,10 @@ def _insets(
                     side / height,
                 )
             )
-            draw_land_use(axes, checkup, year, bounds=box)
-            axes.set(xlim=(box[0], box[2]), ylim=(box[1], box[3]), xticks=[], yticks=[], xlabel="", ylabel="")
-            for part in getattr(shape, "geoms", [shape]):
-                axes.plot(*part.exterior.xy, color="#c62828", linewidth=1.6, zorder=9)
-            for spine in axes.spines.values():
-                spine.set(visible=True, color="#6b7280", linewidth=0.7)
-            axes.text(
-                0.04,
-                0.04,
-                str(year),
-                transform=axes.transAxes,
-                fontsize=8,
-                path_effects=style.halo(2.2),
-                zorder=10,
-            )
+            patch_panel(
+                axes, checkup, year, shape,
+                view=box, read=box, text_at=0.04, fontsize=8, halo=2.2, line=1.6, frame=0.7,
+            )  # fmt: skip
 
 
 __all__ = [

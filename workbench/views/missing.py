@@ -11,7 +11,7 @@ from workbench.views import style
 from workbench.views.cells import table, titles_of, value_cell
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
-from workbench.views.html import Html, element, join
+from workbench.views.html import Html
 from workbench.views.layout import display_width, wrap
 from workbench.views.numbers import find, num_of
 from workbench.views.rows import definition_of
@@ -132,25 +132,6 @@ def _whole_ticks() -> Any:
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(8, integer=True)
-
-
-def holder_note(checkup: CheckupView, lang: str) -> Html:
-    """Departments asked, with what each is asked for, as a list."""
-    by_holder: dict[str, list[str]] = {}
-    for gap in _gaps(checkup):
-        what, holder = gap.need.say(lang)
-        by_holder.setdefault(holder, []).append(what)
-    between = "、" if lang == "zh" else ", "
-    colon = "：" if lang == "zh" else ": "
-    return element(
-        "ul",
-        join(
-            [
-                element("li", mark(f"{holder}{colon}{between.join(what)}"))
-                for holder, what in by_holder.items()
-            ]
-        ),
-    )
 
 
 def has_values(checkup: CheckupView) -> bool:
