@@ -22,6 +22,7 @@ from workbench.commands.libraries import libraries
 from workbench.commands.options import SOURCES_HINT, city_option, data_root_option
 from workbench.commands.options import make_table as _table
 from workbench.commands.options import show as _show
+from workbench.commands.stale import stale
 from workbench.core.errors import DefinitionError, ParameterError, ProfileError, WorkbenchError
 
 MISUSE = (ParameterError, ProfileError, DefinitionError)
@@ -70,7 +71,7 @@ def main() -> None:
     """Analytical workbench for monitoring how territorial spatial plans are carried out."""
 
 
-for _command in (catalog, demo, fill_in, ledger, libraries):
+for _command in (catalog, demo, fill_in, ledger, libraries, stale):
     main.add_command(_command)
 
 

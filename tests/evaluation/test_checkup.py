@@ -6,6 +6,7 @@ import pytest
 from workbench.core.city import load_city
 from workbench.core.errors import LayerMissing, ParameterError, RunError
 from workbench.evaluation import checkup as module
+from workbench.evaluation import kept
 from workbench.evaluation.checkup import Checkup, checkup
 from workbench.evaluation.compare import restated, year_on_year
 from workbench.indicators.values import check
@@ -142,7 +143,7 @@ def test_second_time_comes_from_the_cache_and_no_other(result, root, home_of_res
     def fail(*args, **kwargs):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(module, "compute", fail)
+    monkeypatch.setattr(kept, "compute", fail)
     monkeypatch.setattr(module, "evaluate", fail)
     again = checkup(load_city(root / "fields.toml", data_root=root), 2025)
     pd.testing.assert_frame_equal(again.values, result.values)

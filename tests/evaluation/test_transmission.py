@@ -186,7 +186,7 @@ def test_a_value_to_be_reached_later_is_not_due_but_a_limit_holds_at_once(tmp_pa
 
 def test_down_to_the_plots(tmp_path, home):
     """市—片区—单元—地块: a level of plots below the units is an account like any other."""
-    plots = '[levels.plot]\nrole = "plots"\nparent = "unit"\n[layers.plots]\npath = "plots.parquet"\nkind = "vector"\n'
+    plots = '[levels.plot]\nrole = "plot_zones"\nparent = "unit"\n[layers.plot_zones]\npath = "plots.parquet"\nkind = "vector"\n'
     rows = [quota("A1", 2.0, op="<="), quota("P1", 1.0, op="<="), quota("P2", 0.5, op="<=")]
     write_city(tmp_path)
     layer([box(0, 1), box(1, 2)], code=["P1", "P2"], name=["地块1", "地块2"], unit=["A1", "A1"]).to_parquet(

@@ -12,6 +12,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from workbench.core.cells import cell_shapes
 from workbench.core.errors import ProfileError
 
 ROAD_CLASS = {
@@ -31,10 +32,17 @@ DRIVE_KMH = {
 """Speed assumed where no ``maxspeed`` is mapped, km/h; classes not listed carry no cars (0)."""
 NOT_WALKABLE = {"motorway", "trunk"}
 """Classes closed to walkers; a trunk road whose ``foot`` says so is open, a motorway never."""
+CARRIAGEWAYS = {"motorway", "trunk"}
+"""Classes OSM draws as two one-way lines: each is half of the route."""
 
 
 def osm_roads(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Roads from OSM ways: class from ``highway``, walkable by class and ``foot``, speed from ``maxspeed``."""
+    """Roads from OSM ways: class from ``highway``, walkable by class and ``foot``, speed from ``maxspeed``.
+
+    ``route_share`` is the part of a line's length that counts as length of road: half of a one-way motorway or trunk road,
+    which OSM draws once a direction, nothing of slip roads. One-way lines of lesser roads count whole, since they may be
+    one-way streets.
+    """
     frame = frame[frame["highway"].isin(list(ROAD_CLASS))].copy()
     road_class = frame["highway"].map(ROAD_CLASS)
     foot = frame["foot"] if "foot" in frame else pd.Series(None, index=frame.index, dtype=object)
@@ -47,6 +55,10 @@ def osm_roads(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     stated = pd.to_numeric(frame["maxspeed"], errors="coerce") if "maxspeed" in frame else np.nan
     frame["road_id"] = frame["id"].astype(str)
     frame["road_class"], frame["walkable"] = road_class, walkable
+    oneway = frame["oneway"].isin(["yes", "1", "-1", "true"]) if "oneway" in frame else False
+    half = road_class.eq("motorway") | (road_class.isin(CARRIAGEWAYS) & oneway)  # a motorway need not say so
+    share = np.where(half, 0.5, 1.0)
+    frame["route_share"] = np.where(frame["highway"].str.endswith("_link"), 0.0, share)
     frame["drive_kmh"] = default.where((default == 0) | pd.isna(stated), stated).astype(float)
     return frame
 
@@ -59,7 +71,6 @@ FACILITY_RULES: list[tuple[str, str, frozenset[str]]] = [
     ("pharmacy", "amenity", frozenset({"pharmacy"})),
     ("pharmacy", "healthcare", frozenset({"pharmacy"})),
     ("kindergarten", "amenity", frozenset({"kindergarten"})),
-    ("university", "amenity", frozenset({"university", "college"})),
     ("elderly_care", "amenity", frozenset({"nursing_home"})),
     ("culture", "amenity", frozenset({"library", "theatre", "arts_centre", "community_centre", "cinema"})),
     ("culture", "tourism", frozenset({"museum", "gallery"})),
@@ -76,12 +87,16 @@ FACILITY_RULES: list[tuple[str, str, frozenset[str]]] = [
     ),
 ]
 """Standard kind, OSM key, OSM values; the first rule that fits decides. OSM schools state no grade and are told
-by name (``PRIMARY_WORDS``, ``MIDDLE_WORDS``); those whose name says neither are left out. An OSM ``shelter`` is
-a bus or picnic shelter, not an emergency one, and is left out."""
+by name (``PRIMARY_WORDS``, ``MIDDLE_WORDS``), homes for the elderly among social facilities too (``ELDERLY_WORDS``);
+those whose name says neither are left out. An OSM ``shelter`` is a bus or picnic shelter, not an emergency one; an OSM
+``university`` is a campus, a faculty or an office and a ``college`` mostly a training firm, so that neither can be
+counted as institutions of higher education: they are left out too."""
 PRIMARY_WORDS = r"\b(?:CEIP|C\.E\.I\.P\.?|CEO|primaria|primary)\b|小学"
 """Spanish, English and Chinese marks of a primary school."""
 MIDDLE_WORDS = r"\b(?:IES|I\.E\.S\.?|secundaria|secondary)\b|中学"
 """Marks of a secondary school."""
+ELDERLY_WORDS = r"\b(?:ancianos|mayores|tercera edad|3ª edad|nursing home|elderly)\b|养老|敬老"
+"""Marks of a home for the elderly."""
 
 
 def osm_facilities(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -96,6 +111,8 @@ def osm_facilities(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     kind = kind.mask(
         school & (kind == "") & name.str.contains(MIDDLE_WORDS, case=False, regex=True), "middle_school"
     )
+    social = (kind == "") & frame["amenity"].eq("social_facility")
+    kind = kind.mask(social & name.str.contains(ELDERLY_WORDS, case=False, regex=True), "elderly_care")
     frame = frame.assign(kind=kind, name=name, facility_id=_osm_id(frame))
     return frame[frame["kind"] != ""]
 
@@ -126,6 +143,12 @@ def zone_points(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return frame.set_geometry(frame.geometry.make_valid().representative_point())
 
 
+def point_cells(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Cells around the centres of a regular grid (squares, hexagons): the area nearer to a centre than to the others."""
+    plane = frame.to_crs(frame.estimate_utm_crs())
+    return plane.set_geometry(cell_shapes(plane.geometry), crs=plane.crs).to_crs(frame.crs)
+
+
 def _osm_id(frame: gpd.GeoDataFrame) -> pd.Series:
     prefix = frame["osm_type"].astype(str) + "/" if "osm_type" in frame else ""
     found: pd.Series = prefix + frame["id"].astype(str)
@@ -138,6 +161,7 @@ PRESETS: dict[str, Callable[[gpd.GeoDataFrame], gpd.GeoDataFrame]] = {
     "osm_parks": osm_parks,
     "osm_buildings": osm_buildings,
     "zone_points": zone_points,
+    "point_cells": point_cells,
 }
 """Presets applied to a frame just read; ``gtfs_stops`` reads the file itself."""
 

@@ -141,6 +141,12 @@ def check_overlaps(frame: gpd.GeoDataFrame) -> list[Finding]:
     if pairs.empty:
         return []
     area, n = float(pairs["area_m2"].sum()), len(pairs)
+    large = area >= 1e5
+    zh, en = (
+        (f"{area / 1e6:.2f} 平方千米", f"{area / 1e6:.2f} km²")
+        if large
+        else (f"{area:,.1f} 平方米", f"{area:,.1f} m²")
+    )
     return [
         Finding(
             "overlap",
@@ -148,8 +154,8 @@ def check_overlaps(frame: gpd.GeoDataFrame) -> list[Finding]:
             n,
             area,
             "m2",
-            f"{n} 对图形相互重叠，重叠面积合计 {area / 1e6:.3f} 平方千米，分区合计会重复计算",
-            f"{n} pairs of polygons overlap by {area / 1e6:.3f} km² in all; sums over zones count them twice",
+            f"{n} 对图形相互重叠，重叠面积合计 {zh}，分区合计会重复计算",
+            f"{n} pairs of polygons overlap by {en} in all; sums over zones count them twice",
         )
     ]
 

@@ -61,6 +61,16 @@ ROLES: dict[str, Role] = {
             "industrial_line",
         )
     },
+    "plots": Role(
+        "polygon",
+        ("use",),
+        ("far", "height_m", "density_pct", "green_pct", "unit", "approved", "ended"),
+        key="plot_id",
+        types={
+            **dict.fromkeys(("far", "height_m", "density_pct", "green_pct"), "number"),
+            **dict.fromkeys(("approved", "ended"), "date"),
+        },
+    ),
     "change_patches": Role(
         "polygon",
         ("tblx",),
@@ -81,9 +91,9 @@ ROLES: dict[str, Role] = {
     "roads": Role(
         "line",
         ("road_class",),
-        ("walkable", "drive_kmh", "name"),
+        ("walkable", "drive_kmh", "name", "route_share"),
         key="road_id",
-        types={"walkable": "bool", "drive_kmh": "number"},
+        types={"walkable": "bool", "drive_kmh": "number", "route_share": "number"},
     ),
     "rail_lines": Role("line", (), ("name",), key="line_id"),
     "metro_lines": Role("line", (), ("name",), key="line_id"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from workbench.commands.options import city_option, data_root_option, make_table, show
+from workbench.core.errors import ParameterError
 
 
 @click.group("fill-in")
@@ -89,6 +90,10 @@ def ledger(city: str, year: int | None, level: str | None) -> None:
     book = quota_ledger(profile, CityData(profile), year or profile.latest_year)
     columns = ("total", "transferred_in", "transferred_out", "used", "left")
     table = make_table("zone", "name", *(f"{name} {UNIT}" for name in columns), "state")
+    if level is not None and level not in book.tree.levels:
+        raise ParameterError(
+            "no such zone level", where="--level", found=level, expected=", ".join(book.tree.levels)
+        )
     wanted = {level} if level else set(book.tree.levels[:2])
     for row in book.balances.to_dict("records"):
         if row["level"] in wanted:

@@ -25,7 +25,9 @@ DEMO_SOURCE = "demo-source"
 """Folder below the built data in which the demo city's source files are generated."""
 Tier = Literal["statutory", "substitute", "proxy"]
 Sensitivity = Literal["公开", "内部", "敏感"]
-Preset = Literal["osm_roads", "osm_facilities", "osm_parks", "osm_buildings", "gtfs_stops", "zone_points"]
+Preset = Literal[
+    "osm_roads", "osm_facilities", "osm_parks", "osm_buildings", "gtfs_stops", "zone_points", "point_cells"
+]
 
 
 class _Strict(BaseModel):
@@ -220,6 +222,7 @@ class _Header(_Strict):
     years: tuple[int, ...] = Field(min_length=1)
     indicator_set: str = "checkup_first"
     indicator_changes: str | None = None
+    life_circle_settings: str | None = None
     rule_packs: tuple[str, ...] = ()
     report_book: str = "annual_checkup"
     review_number: str = ""

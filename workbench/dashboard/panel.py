@@ -25,6 +25,7 @@ from workbench.views.rows import (
     in_order,
     warnings_of,
     worst_levels,
+    zone_word,
 )
 from workbench.views.tables import indicator_table
 from workbench.views.text import dimension_label, exempt, mark, plain, t
@@ -380,7 +381,7 @@ def _list_panel(checkup: CheckupView, lang: str) -> Any:
         (plain("dashboard.cases", lang), "case"),
     ]
     where = choice(
-        plain("dashboard.pick_district", lang),
+        zone_word(checkup, lang),
         _district_options(checkup, lang),
         lambda code: narrow("district", code),
         width="50%",
@@ -414,7 +415,7 @@ def _map_panel(checkup: CheckupView, lang: str) -> tuple[Any, Callable[[str], No
         row.append(choice(label, options, chosen, value=first, width="360px"))
         made.show_indicator(first)
         told.value = about(checkup, first, lang)
-    label = plain("dashboard.pick_district", lang)
+    label = zone_word(checkup, lang)
     row.append(choice(label, _district_options(checkup, lang), made.focus, width="190px"))
     names = {name: plain(f"dashboard.layer_{name}", lang) for name in made.LAYERS}
     hides = {"fill": ("land_use", "lines"), "land_use": ("fill",), "lines": ("fill",)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Keep = Callable[[str, Callable[[], pd.DataFrame]], pd.DataFrame]
 """Makes a table, or takes it from a cache under a name."""
+ValuesOf = Callable[[int, Sequence[str], Sequence[str]], pd.DataFrame]
+"""Values of a year of indicators at some levels, computed or taken from a cache."""
 
 
 def _made(name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -28,7 +30,14 @@ def _made(name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
 
 
 def account_values(
-    city: City, data: Any, year: int, values: pd.DataFrame, *, keep: Keep = _made, publish: bool = True
+    city: City,
+    data: Any,
+    year: int,
+    values: pd.DataFrame,
+    *,
+    keep: Keep = _made,
+    values_of: ValuesOf | None = None,
+    publish: bool = True,
 ) -> pd.DataFrame:
     """Rows to be added to a checkup's value table: balances, quotas, and the values quotas need below the districts.
 
@@ -44,6 +53,8 @@ def account_values(
         Value table of the year.
     keep : callable, optional
         Called with a name and a function that makes a table; may take it from a cache.
+    values_of : callable, optional
+        Gives the values quotas need below the districts, by year, indicators and levels; computed when not given.
     publish : bool
         Publish the ledger in the city's catalogue.
 
@@ -59,7 +70,7 @@ def account_values(
         if publish:
             books.publish(city, ledger)
     if data.has("quotas"):
-        parts += _transmission(city, data, year, values, keep)
+        parts += _transmission(city, data, year, values, values_of)
     return pd.concat(parts, ignore_index=True) if parts else table([])
 
 
@@ -79,7 +90,9 @@ def _ledger(city: City, data: Any, year: int, keep: Keep) -> books.Ledger | None
     return books.Ledger(city.name, year, entries, tree, "quotas" if assigned else "boundary")
 
 
-def _transmission(city: City, data: Any, year: int, values: pd.DataFrame, keep: Keep) -> list[pd.DataFrame]:
+def _transmission(
+    city: City, data: Any, year: int, values: pd.DataFrame, values_of: ValuesOf | None
+) -> list[pd.DataFrame]:
     computed = values[(values["year"] == year) & ~values["tier"].isin(["target", "derived"])]
     known = set(zip(computed["indicator"], computed["level"], strict=True))
     wanted: dict[tuple[str, ...], list[str]] = {}
@@ -88,10 +101,9 @@ def _transmission(city: City, data: Any, year: int, values: pd.DataFrame, keep: 
         if below:
             wanted.setdefault(below, []).append(indicator)
     more = [
-        keep(
-            f"values-{'-'.join(levels)}",
-            lambda ids=ids, levels=levels: compute(city, year, ids, levels=levels, store=data),  # type: ignore[misc]
-        )
+        compute(city, year, ids, levels=levels, store=data)
+        if values_of is None
+        else values_of(year, ids, levels)
         for levels, ids in wanted.items()
     ]
     more = [rows[rows["level"].isin(levels)] for rows, levels in zip(more, wanted, strict=True)]

@@ -20,8 +20,10 @@ from workbench.core.paths import atomic_write
 from workbench.core.provenance import code_version
 from workbench.evaluation.accounts import account_values
 from workbench.evaluation.derived import derived_rows, target_rows
+from workbench.evaluation.kept import Kept
+from workbench.evaluation.lineage import lineage
+from workbench.evaluation.states import States
 from workbench.indicators.changes import changes_text, city_indicators, city_library
-from workbench.indicators.compute import compute
 from workbench.indicators.indicator import Indicator
 from workbench.indicators.library import load_library
 from workbench.indicators.values import table, value_id
@@ -53,6 +55,8 @@ class Checkup:
     """Indicator definitions by id."""
     before: gpd.GeoDataFrame | None = None
     """Findings of the year before and what became of them; None without values of that year."""
+    lineage: pd.DataFrame | None = None
+    """What each value is made of (``value_id, made_of``); None for values that did not come from a computation."""
 
     @cached_property
     def data(self) -> CityData:
@@ -99,6 +103,9 @@ class Checkup:
             self.values.to_parquet(path)
         with atomic_write(folder / "findings.parquet") as path:
             self.findings.to_parquet(path)
+        if self.lineage is not None:
+            with atomic_write(folder / "lineage.parquet") as path:
+                self.lineage.to_parquet(path)
         if self.before is not None:
             with atomic_write(folder / "findings_before.parquet") as path:
                 self.before.to_parquet(path)
@@ -129,7 +136,7 @@ class Checkup:
                 expected="checkup.json, values.parquet, findings.parquet",
             )
         record = json.loads((folder / "checkup.json").read_text("utf-8"))
-        before = folder / "findings_before.parquet"
+        before, made_of = folder / "findings_before.parquet", folder / "lineage.parquet"
         city = load_city(record["profile"]).model_copy(update={"root": Path(record["root"])})
         return cls(
             city=city,
@@ -138,6 +145,7 @@ class Checkup:
             findings=gpd.read_parquet(folder / "findings.parquet"),
             definitions=city_library(city),
             before=gpd.read_parquet(before) if before.exists() else None,
+            lineage=pd.read_parquet(made_of) if made_of.exists() else None,
         )
 
 
@@ -177,7 +185,9 @@ def checkup(
     data = CityData(profile)
     cache = StepCache()
     inputs = input_hashes(data, profile)
-    values = _values_of_years(profile, wanted, data, cache, inputs, use_cache=use_cache, say=say)
+    texts = {name: inputs[name] for name in ("profile", "indicator_changes")}
+    kept = Kept(profile, data, States(profile, data, wanted), texts, cache=cache, use_cache=use_cache)
+    values = _values_of_years(profile, wanted, data, kept, say=say)
     _tell(say, "rules")
     activities = Register.open(profile).activities()
     key = step_key(
@@ -203,7 +213,7 @@ def checkup(
         return cache.step(f"{name}-{profile.name}", key, make, use_cache=use_cache)
 
     _tell(say, "accounts and comparisons")
-    accounts = account_values(profile, data, wanted, values, keep=keep)
+    accounts = account_values(profile, data, wanted, values, keep=keep, values_of=kept.values)
     values = pd.concat([values, accounts], ignore_index=True)
     result = Checkup(city=profile, year=wanted, values=values, findings=findings, definitions=definitions)
     result.__dict__["data"] = data
@@ -211,6 +221,7 @@ def checkup(
 
     more, result.before = further(result, keep=keep)
     result.values = pd.concat([values, more], ignore_index=True)
+    result.lineage = lineage(result, kept.made_of)
     if len(accounts):
         del result.__dict__["data"]  # opened anew when asked for, with the ledger that was published just now
     return result
@@ -220,10 +231,8 @@ def _values_of_years(
     profile: City,
     wanted: int,
     data: CityData,
-    cache: StepCache,
-    inputs: Mapping[str, str],
+    kept: Kept,
     *,
-    use_cache: bool,
     say: Callable[[str], None] | None,
 ) -> pd.DataFrame:
     """Value rows of the year (city and districts) and of the years compared with (city), and the planned values."""
@@ -234,19 +243,7 @@ def _values_of_years(
         if not chosen:
             continue
         levels = LEVELS if one == wanted else LEVELS[:1]
-        key = step_key(
-            "values",
-            inputs=inputs,
-            parameters={"city": profile.name, "year": one, "ids": chosen, "levels": levels},
-            code=code_version(),
-        )
-
-        def compute_year(
-            one: int = one, chosen: list[str] = chosen, levels: tuple[str, ...] = levels
-        ) -> pd.DataFrame:
-            return compute(profile, one, chosen, levels=levels, store=data, progress=_counted(say, one))
-
-        frames.append(cache.step(f"values-{profile.name}", key, compute_year, use_cache=use_cache))
+        frames.append(kept.values(one, chosen, levels, progress=_counted(say, one)))
     return pd.concat([*frames, table(target_rows(profile))], ignore_index=True)
 
 

@@ -18,6 +18,7 @@ from workbench.indicators.reasons import role_words
 from workbench.indicators.values import derived, highest_sensitivity
 from workbench.operators.area import area_m2
 from workbench.rules.evaluate import rules_of
+from workbench.rules.library import load_rules
 
 Row = dict[str, Any]
 M2_PER_MU = 10_000 / 15
@@ -72,6 +73,7 @@ def derived_rows(
       ``report.rated``, ``report.unrated``: counts of indicators, zone = dimension or ``all``;
     - ``report.rules``, ``report.findings_4`` …: counts of findings on values, zone ``all``;
     - ``report.<rule>``: the number of a finding on a layer or a document, zone = what it is about;
+    - ``report.peers``: indicators on which a district stands apart from the others, zone = district or ``all``;
     - ``report.cases``, ``report.cases_ha``, ``report.cases_mu``, ``report.cases_open``, ``report.cases_4`` …: patches by
       line, by line and district (``line/district``), and of ``all`` lines, where a place on several lines counts once
       with its worst level;
@@ -101,6 +103,7 @@ def derived_rows(
         *_scopes(make, scopes_m2 or {}),
         *_counts(make, values, findings, definitions),
         *_finding_counts(make, findings),
+        *_peer_counts(make, findings, values),
         *_case_sums(make, findings),
         *_cases(make, findings),
         *_changes(make, values, definitions),
@@ -190,6 +193,7 @@ def _finding_counts(make: _Maker, findings: pd.DataFrame) -> Iterator[Row]:
         yield make.row(
             name, int((rows["level"] == level).sum()), zone="all", basis="findings on values and data"
         )
+    levels = {role: spec.sensitivity for role, spec in make.city.layers.items()}
     numbered = rows[(rows["indicator"] == "") & rows["value"].notna() & (rows["value_id"] != "")]
     for _, one in numbered.iterrows():
         yield make.row(
@@ -199,7 +203,31 @@ def _finding_counts(make: _Maker, findings: pd.DataFrame) -> Iterator[Row]:
             decimals=0 if one["unit"] in ("count", "day") else 2,
             zone=str(one["zone"]),
             basis=f"what the rule {one['rule']} found",
+            sensitivity=highest_sensitivity(
+                level for role, level in levels.items() if role in {one["line"], *_against(str(one["rule"]))}
+            ),
         )
+
+
+def _peer_counts(make: _Maker, findings: gpd.GeoDataFrame, values: pd.DataFrame) -> Iterator[Row]:
+    rows = findings[
+        (findings["kind"] == "peer_band") & (findings["level"] > 0) & (findings["zone_level"] == "district")
+    ]
+    rests_on = values.loc[values["value_id"].isin(set(rows["value_id"])), "sensitivity"]
+    common = {
+        "basis": "indicators on which the district stands apart",
+        "sensitivity": highest_sensitivity(rests_on),
+    }
+    yield make.row("report.peers", rows["indicator"].nunique(), zone="all", zone_name="all", **common)
+    for (zone, name), part in rows.groupby(["zone", "zone_name"]):
+        count = part["indicator"].nunique()
+        yield make.row("report.peers", count, zone=str(zone), zone_name=str(name), **common)
+
+
+def _against(rule: str) -> tuple[str, ...]:
+    """Layers a rule holds its own against: the other line of two that must not overlap."""
+    known = load_rules().get(rule)
+    return () if known is None else tuple(known.applies.get("between", ()))
 
 
 def places(cases: gpd.GeoDataFrame) -> npt.NDArray[np.intp]:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from workbench.catalog import fill_ins
 from workbench.core.errors import DataQualityError, LayerMissing
-from workbench.evaluation.checkup import indicators_of
+from workbench.evaluation.checkup import checkup, indicators_of
 from workbench.evaluation.fill_in_book import Form, Item, Slot, read_plan, write
 from workbench.evaluation.fill_in_checks import (
     FINDINGS,
@@ -28,6 +28,7 @@ from workbench.evaluation.fill_in_checks import (
     row_of,
     silent_rows,
 )
+from workbench.indicators import lacking
 from workbench.indicators.changes import city_library
 from workbench.indicators.indicator import Indicator, Method
 from workbench.indicators.reasons import item_words
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 NOTE_ABOVE = 0.3
 """Share of last year's value from which on a change needs a note."""
-_ITEM_PARAMETERS = ("item", "numerator", "denominator")
 _SIGNED = ("增长", "下降", "降低", "变化", "水位", "沉降", "净")
 """Words in the name of a quantity that may be negative."""
 _OPEN = ("开放度", "开发利用率", "增长", "下降", "降低", "变化")
@@ -79,15 +79,19 @@ def department_of(holder: str) -> tuple[str, tuple[str, ...]]:
     return (names[0], tuple(names[1:])) if names else ("主管部门", ())
 
 
-def _items_of(indicator: Indicator, method: Method) -> list[str]:
-    return [str(method.parameters[name]) for name in _ITEM_PARAMETERS if name in method.parameters]
-
-
-def needed(city: City, data: Any, year: int, ids: Sequence[str] | None = None) -> dict[str, list[Indicator]]:
+def needed(
+    city: City,
+    data: Any,
+    year: int,
+    ids: Sequence[str] | None = None,
+    *,
+    values: pd.DataFrame | None = None,
+) -> dict[str, list[Indicator]]:
     """Items of the role ``statistics`` that indicators wait for, each with the indicators it would serve.
 
-    An indicator asks for nothing when one of its methods has all it needs. Otherwise it asks for what the method lacks
-    that comes nearest: whose layers are all there and of whose items the fewest are missing.
+    An indicator asks for nothing when one of its methods has all it needs, and gives a value where the values are known.
+    Otherwise it asks for what the method lacks that comes nearest: whose layers are all there and of whose items the
+    fewest are missing. What the city has none of (no such system, says the profile) is not asked for.
 
     Parameters
     ----------
@@ -99,18 +103,36 @@ def needed(city: City, data: Any, year: int, ids: Sequence[str] | None = None) -
         Year of the checkup.
     ids : sequence of str, optional
         Indicators; those of the city's checkup when not given.
+    values : DataFrame, optional
+        Value table of the year: an indicator without a value in it is asked for though its layers are there.
     """
     library = city_library(city)
     held = _held(data, year)
+    given = None if values is None else _given(values, year, held)
     found: dict[str, list[Indicator]] = {}
     for one in indicators_of(city) if ids is None else ids:
-        lacks = [_lacking(library[one], method, data, year, held) for method in library[one].methods]
-        possible = [lack for lack in lacks if lack is not None]
-        if not possible or any(not lack for lack in possible):
+        methods = [method for method in library[one].methods if not _never(city, method)]
+        lacks = [_lacking(method, data, year, held) for method in methods]
+        possible = [lack for lack in lacks if lack]
+        complete = len(possible) < sum(lack is not None for lack in lacks)
+        if not possible or (complete and (given is None or one in given)):
             continue
         for item in min(possible, key=len):
             found.setdefault(item, []).append(library[one])
     return found
+
+
+def _given(values: pd.DataFrame, year: int, held: set[str]) -> set[str]:
+    """Indicators with a value for the whole city that no department filled in."""
+    rows = values[(values["level"] == "city") & (values["year"] == year) & values["value"].notna()]
+    reported = rows["basis"].astype(str).str.endswith("statistics.reported")
+    return set(rows.loc[~reported | rows["indicator"].isin(list(held)), "indicator"].astype(str))
+
+
+def _never(city: City, method: Method) -> bool:
+    """Whether a method reads something the city has none of."""
+    hints = [city.missing[role] for role in method.inputs if role in city.missing]
+    return any(not hint.holder for hint in hints)
 
 
 def _held(data: Any, year: int) -> set[str]:
@@ -123,14 +145,14 @@ def _held(data: Any, year: int) -> set[str]:
     return set(rows.loc[rows["edition"] != fill_ins.EDITION, "item"].astype(str))
 
 
-def _lacking(indicator: Indicator, method: Method, data: Any, year: int, held: set[str]) -> list[str] | None:
+def _lacking(method: Method, data: Any, year: int, held: set[str]) -> list[str] | None:
     """Items a method lacks; None when it lacks a layer, which nobody can fill in."""
     for role in set(method.inputs) - {"statistics"}:
         if not data.has(role, year if data.years(role) else None):
             return None
     if "statistics" not in method.inputs:
         return []
-    return [item for item in _items_of(indicator, method) if item not in held]
+    return [item for item in lacking.items_of(method) if item not in held]
 
 
 def _item(name: str, serves: Sequence[Indicator], last: pd.DataFrame) -> Item:
@@ -172,15 +194,23 @@ def limits(title: str, unit: str) -> tuple[float | None, float | None, bool]:
     return low, high, whole
 
 
-def forms(city: City, year: int, data: Any, ids: Sequence[str] | None = None) -> list[Form]:
+def forms(
+    city: City,
+    year: int,
+    data: Any,
+    ids: Sequence[str] | None = None,
+    *,
+    values: pd.DataFrame | None = None,
+) -> list[Form]:
     """What each department is asked for, by name of the department."""
-    asked = needed(city, data, year, ids)
+    asked = needed(city, data, year, ids, values=values)
     last = _last_year(data, year - 1)
     by_department: dict[str, list[Item]] = {}
     others: dict[str, set[str]] = {}
     for name, serves in asked.items():
         own = next((one for one in serves if one.id == name), None)
-        main, helpers = department_of(own.holder if own is not None else item_words(name)[2])
+        holder = lacking.reported_by(city, data, own)[0] if own else lacking.item_need(city, data, name)[2]
+        main, helpers = department_of(holder)
         by_department.setdefault(main, []).append(_item(name, serves, last))
         others.setdefault(main, set()).update(helpers)
     zones: tuple[tuple[str, str], ...] = ()
@@ -220,7 +250,8 @@ def make(city: City, year: int, folder: Path | str, *, data: Any | None = None) 
     folder : Path
         Where the workbooks go; named ``填报表_<city>_<year>_<department>.xlsx``.
     data : CityData, optional
-        What there is; the city's catalogue when not given.
+        What there is; the city's catalogue when not given, and the values of its checkup (kept from the last run, else
+        computed), so that what came to no value is asked for too.
 
     Returns
     -------
@@ -230,9 +261,11 @@ def make(city: City, year: int, folder: Path | str, *, data: Any | None = None) 
     store = _store(city, data)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
+    wanted = city.check_year(year)
+    values = checkup(city, wanted).values if data is None else None
     return [
         write(form, target / f"填报表_{city.name_zh}_{year}_{form.department}.xlsx")
-        for form in forms(city, city.check_year(year), store)
+        for form in forms(city, wanted, store, values=values)
     ]
 
 
@@ -358,7 +391,7 @@ def provenance(data: Any, row: Mapping[str, Any]) -> list[str]:
         return []
     at = int(str(row["basis"]).partition(":")[0] or 1) - 1
     method = definition.methods[at] if at < len(definition.methods) else definition.methods[0]
-    items = _items_of(definition, method)
+    items = lacking.items_of(method)
     table = data.table("statistics")
     if "department" not in table:
         return []

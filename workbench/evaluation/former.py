@@ -143,6 +143,7 @@ def former_rows(city: Any, year: int, found: gpd.GeoDataFrame | None) -> list[Ro
                 zone=zone,
                 zone_name=zone,
                 basis="problems of the year before",
+                sensitivity="内部" if zone == "patches" else "公开",
             )
         )
     for row in patches.drop(columns="geometry").to_dict("records"):

@@ -16,7 +16,7 @@ from workbench.evaluation.derived import Row, observed
 from workbench.evaluation.former import findings_before, former_rows
 from workbench.evaluation.gaps import basis_rows, gap_rows, gaps
 from workbench.evaluation.pace import pace_rows
-from workbench.evaluation.problems import problem_rows, problems
+from workbench.evaluation.problems import problem_rows, problem_sensitivity, problems
 from workbench.evaluation.stuck import project_rows
 from workbench.indicators.values import derived, table
 
@@ -52,7 +52,12 @@ def further(checkup: Checkup, *, keep: Keep) -> tuple[pd.DataFrame, gpd.GeoDataF
         *register_rows(city, year, register_of(city)),
         *former_rows(city, year, before),
         *project_rows(city, data, year),
-        *problem_rows(city, year, problems(values, checkup.findings, year, city=city.name)),
+        *problem_rows(
+            city,
+            year,
+            problems(values, checkup.findings, year, city=city.name),
+            lambda one: problem_sensitivity(city, values, checkup.findings, one),
+        ),
         *part_rows(checkup, keep=keep),
     ]
     return table(rows), before

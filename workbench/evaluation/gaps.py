@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from workbench.evaluation.derived import Row, observed
+from workbench.indicators import lacking
 from workbench.indicators.bases import count_by_basis
-from workbench.indicators.indicator import Indicator
-from workbench.indicators.reasons import item_words, kind_words, role_words
+from workbench.indicators.indicator import Indicator, Method
+from workbench.indicators.reasons import Words
 from workbench.indicators.values import derived
 
 SHEET = ("部门填报数据", "figures of the fill-in sheet")
-SCOPE_EN = {"城区": "urban area", "中心城区": "central urban area"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Need:
     """Who usually holds it, Chinese."""
     holder_en: str
     """Who usually holds it, English."""
+    inapplicable: bool = False
+    """Whether there is no such thing in this city: the holder's words then say so."""
 
     @property
     def key(self) -> str:
@@ -78,55 +80,86 @@ def gaps(
         Ordered by the number of indicators the gap unlocks alone, then together with others, then by name.
     """
     found: dict[str, Gap] = {}
-    rows = observed(values, year)
-    for row in rows[rows["value"].isna()].to_dict("records"):
-        definition = definitions.get(str(row["indicator"]))
-        lacks = {need.key: need for need in _needs(city, data, year, row, definition)}
+    for indicator, wanted in needs(city, data, year, values, definitions).items():
+        lacks = {need.key: need for need in wanted}
         for key, need in lacks.items():
             gap = found.setdefault(key, Gap(need))
-            (gap.alone if len(lacks) == 1 else gap.more).append(str(row["indicator"]))
-    return sorted(found.values(), key=lambda gap: (-len(gap.alone), -len(gap.more), gap.need.key))
+            (gap.alone if len(lacks) == 1 else gap.more).append(indicator)
+    return sorted(
+        found.values(),
+        key=lambda gap: (gap.need.inapplicable, -len(gap.alone), -len(gap.more), gap.need.key),
+    )
+
+
+def needs(
+    city: Any, data: Any, year: int, values: pd.DataFrame, definitions: Mapping[str, Indicator]
+) -> dict[str, list[Need]]:
+    """Map each indicator without a value to everything it lacks."""
+    rows = observed(values, year)
+    return {
+        str(row["indicator"]): list(_needs(city, data, year, row, definitions.get(str(row["indicator"]))))
+        for row in rows[rows["value"].isna()].to_dict("records")
+    }
 
 
 def _needs(
     city: Any, data: Any, year: int, row: Mapping[Any, Any], definition: Indicator | None
 ) -> Iterator[Need]:
     kind, _, rest = str(row.get("reason") or "").partition(":")
-    if definition is None:
-        yield Need(str(row["reason_zh"]), str(row["reason_en"]), "", "")
+    if not getattr(definition, "methods", ()):  # no definition that says what it is made from
+        who = str(getattr(definition, "holder", "")), str(getattr(definition, "holder_en", ""))
+        yield Need(str(row["reason_zh"]), str(row["reason_en"]), *who)
         return
+    assert definition is not None
     if kind == "not_reported":
-        yield Need(*SHEET, definition.holder, definition.holder_en)
+        yield Need(*SHEET, *lacking.reported_by(city, data, definition))
         return
-    found = False
-    for role in definition.methods[0].inputs:
-        if not data.has(role, year if data.years(role) else None):
-            zh, en, holder_zh, holder_en = role_words(role)
-            held = data.holder(role)
-            yield Need(zh, en, held or holder_zh, str(city.say(held, "en")) if held else holder_en)
-            found = True
+    method = definition.methods[0]
+    never, words = _lacks(city, data, year, method)
+    if never:
+        yield from never
+        return
     if definition.scope != "市域" and definition.scope not in city.scopes:
-        words = role_words("scopes")
-        scope = definition.scope
-        yield Need(f"{scope}范围", f"delimitation of the {SCOPE_EN.get(scope, scope)}", words[2], words[3])
-        found = True
+        words.append(lacking.scope_gap(city, data, definition.scope).words())
     if kind in ("no_item", "no_item_year", "stale"):
-        yield Need(*item_words(rest.partition(":")[0]))
-        found = True
+        words.append(lacking.item_need(city, data, rest.partition(":")[0]))
     if kind == "no_kind":
-        names = [kind_words(one) for one in rest.split("+")]
-        words = role_words("facilities")
-        zh = "设施点：" + "、".join(name[0] for name in names)
-        yield Need(zh, "facility points: " + ", ".join(name[1] for name in names), words[2], words[3])
-        found = True
-    if not found:
-        yield Need(str(row["reason_zh"]), str(row["reason_en"]), definition.holder, definition.holder_en)
+        words.append(lacking.kinds_need(city, data, rest.split("+")))
+    if kind in lacking.ATTRIBUTES:
+        words.append(lacking.attribute_need(city, data, kind))
+    if not words:
+        words = [(str(row["reason_zh"]), str(row["reason_en"]), definition.holder, definition.holder_en)]
+    yield from (Need(*one) for one in words)
+
+
+def _lacks(city: Any, data: Any, year: int, method: Method) -> tuple[list[Need], list[Words]]:
+    """What a method lacks of layers: things there are none of in this city, and words of the others."""
+    never: list[Need] = []
+    words: list[Words] = []
+    for role in method.inputs:
+        at = year if data.years(role) else None
+        if data.has(role, at):
+            continue
+        gap = lacking.role_gap(city, data, role, at, method)
+        if gap.inapplicable:
+            zh, en = gap.words()[:2]
+            never.append(Need(zh, en, gap.note[0], gap.note[1] or gap.note[0], True))
+        elif gap.items:
+            words += [lacking.item_need(city, data, item) for item in gap.items]
+        else:
+            words.append(gap.words())
+    return never, words
 
 
 def gap_rows(city: Any, year: int, found: list[Gap]) -> list[Row]:
     """Rows ``report.unlocks_alone``, ``report.unlocks_more`` (zone = the gap) and ``report.gaps``."""
-    rows = [_row(city, year, "report.gaps", len(found), "all", "different things that are missing")]
-    for gap in found:
+    open_ = [gap for gap in found if not gap.need.inapplicable]
+    never = {name for gap in found if gap.need.inapplicable for name in [*gap.alone, *gap.more]}
+    rows = [
+        _row(city, year, "report.gaps", len(open_), "all", "different things that are missing"),
+        _row(city, year, "report.inapplicable", len(never), "all", "indicators of what the city has none of"),
+    ]
+    for gap in open_:
         rows.append(
             _row(
                 city,

@@ -23,7 +23,16 @@ import shapely
 
 from workbench.core import codes
 from workbench.core.errors import DataQualityError, LayerMissing
-from workbench.evaluation.quotas import INCREMENT, Quotas, Tree, in_unit, optional_quotas, share, zone_tree
+from workbench.evaluation.quotas import (
+    INCREMENT,
+    Quotas,
+    Tree,
+    in_unit,
+    optional_quotas,
+    places,
+    share,
+    zone_tree,
+)
 from workbench.indicators.formulas.common import in_force, parts_of
 from workbench.indicators.values import derived
 from workbench.operators.overlay import intersect
@@ -238,7 +247,7 @@ def boundary_use(city: City, data: Any, tree: Tree, year: int) -> tuple[dict[str
     data : CityData
         Layers.
     tree : Tree
-        Zones; land is counted by the lowest level.
+        Zones; land is counted by the smallest one it lies in.
     year : int
         Year of the survey.
 
@@ -247,13 +256,12 @@ def boundary_use(city: City, data: Any, tree: Tree, year: int) -> tuple[dict[str
     open_land : dict
         Hectares not built on in the base year, of every zone.
     uses : DataFrame
-        ``zone, plot, use, year, area_ha``: new construction land by zone of the lowest level and parcel of the year's
-        survey.
+        ``zone, plot, use, year, area_ha``: new construction land by smallest zone and parcel of the year's survey.
     """
     base = city.base_year
     if base >= year:
         raise LayerMissing("land_use", base, reason="no_year")
-    zones = data.zones(tree.levels[-1])[["code", "geometry"]].rename(columns={"code": "zone"})
+    zones = places(data, tree)
     boundary = in_force(data.vector("development_boundary"), year)
     if boundary.empty:
         raise LayerMissing("development_boundary", year, reason="no_line_in_force")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from workbench.evaluation.derived import Row
-from workbench.indicators.values import derived
+from workbench.indicators.values import derived, highest_sensitivity
 
+EVIDENCE = ("land_use", "change_patches", "permits")
+"""Layers that show a change and what was permitted."""
+CLOSED = "内部"
+"""What does not say how sensitive it is."""
 LEAST = 2
 """Lowest level of a problem."""
 DATA_KINDS = ("freshness", "consistency")
@@ -90,8 +94,39 @@ def _overdrawn(values: pd.DataFrame, year: int, city: str) -> list[Problem]:
     ]
 
 
-def problem_rows(city: Any, year: int, found: list[Problem]) -> list[Row]:
+def findings_sensitivity(city: Any, values: pd.DataFrame, findings: pd.DataFrame) -> str:
+    """The strictest sensitivity of what some findings rest on: words and counts about them may be seen by no more readers.
+
+    A finding rests on the value it judged; a patch also on its line, on what shows the change and on the permits it was
+    compared with. What rests on nothing known counts as 内部.
+    """
+    ids = {str(one) for one in findings["value_id"] if isinstance(one, str) and one}
+    levels = [str(level or CLOSED) for level in values.loc[values["value_id"].isin(ids), "sensitivity"]]
+    patches = findings[findings["kind"] == "spatial_conflict"]
+    roles = [*dict.fromkeys(patches["line"].astype(str)), *EVIDENCE] if len(patches) else []
+    levels += [
+        str(getattr(city.layers[role], "sensitivity", "") or CLOSED) for role in roles if role in city.layers
+    ]
+    return highest_sensitivity(levels) if levels else CLOSED
+
+
+def problem_sensitivity(city: Any, values: pd.DataFrame, findings: pd.DataFrame, one: Problem) -> str:
+    """The strictest sensitivity of what a problem rests on: its findings, or the accounts of a zone."""
+    if one.kind != "ledger":
+        return findings_sensitivity(city, values, findings[findings["finding_id"].isin(one.findings)])
+    levels = values.loc[values["value_id"].isin(one.findings), "sensitivity"]
+    return highest_sensitivity([str(level or CLOSED) for level in levels]) if len(levels) else CLOSED
+
+
+def problem_rows(
+    city: Any, year: int, found: list[Problem], sensitivity: Callable[[Problem], str]
+) -> list[Row]:
     """Rows ``report.problems`` (zone = kind or ``all``) and ``report.problem_findings`` (zone = ``kind/subject``)."""
+    levels = {one: sensitivity(one) for one in found}
+    strictest = {
+        kind: highest_sensitivity(level for one, level in levels.items() if one.kind == kind)
+        for kind in KINDS
+    }
     counts: Mapping[str, int] = {kind: sum(one.kind == kind for one in found) for kind in KINDS}
     rows = [
         derived(
@@ -102,6 +137,7 @@ def problem_rows(city: Any, year: int, found: list[Problem]) -> list[Row]:
             zone=kind,
             zone_name=kind,
             basis="problems by kind",
+            sensitivity=strictest[kind],
         )
         for kind, count in counts.items()
     ]
@@ -115,6 +151,7 @@ def problem_rows(city: Any, year: int, found: list[Problem]) -> list[Row]:
             zone="all",
             zone_name="all",
             basis="problems other than those of the data",
+            sensitivity=highest_sensitivity(strictest[kind] for kind in KINDS if kind != "data"),
         )
     )
     for one in found:
@@ -128,6 +165,7 @@ def problem_rows(city: Any, year: int, found: list[Problem]) -> list[Row]:
                 zone=zone,
                 zone_name=zone,
                 basis="findings of the problem",
+                sensitivity=levels[one],
             )
         )
     return rows

@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import geopandas as gpd
+import numpy as np
 import pandas as pd
+import shapely
 
 from workbench.core.errors import DataQualityError, LayerMissing, ParameterError
 from workbench.core.units import UNITS, convert
+from workbench.operators.overlay import polygonal
 
 if TYPE_CHECKING:
     from workbench.core.city import City
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 INCREMENT = "boundary_increment"
 """Quota of new construction land inside the development boundary (城镇开发边界内新增建设用地), not an indicator."""
 OPS = (">=", "<=", "==")
+LEAST_REST_M2 = 1.0
+"""What smaller zones leave of a larger one and is no more than this comes from the arithmetic of overlays."""
 _EXTENSIVE = frozenset({"area", "length", "people", "volume", "money", "count"})
 
 
@@ -106,6 +112,34 @@ def zone_tree(city: City, data: Any) -> Tree:
         if parent:
             children.setdefault(str(parent), []).append(str(code))
     return Tree(whole, levels, children)
+
+
+def places(data: Any, tree: Tree) -> gpd.GeoDataFrame:
+    """The city cut into its smallest zones, so that everything in it is counted once.
+
+    Zones of a level need not fill those above (plots are laid out in some units only): what they leave of a zone belongs
+    to the zone itself.
+
+    Returns
+    -------
+    GeoDataFrame
+        ``zone``, geometry.
+    """
+    below = data.zones(tree.levels[-1])[["code", "geometry"]].rename(columns={"code": "zone"})
+    found = [below]
+    for level in reversed(tree.levels[1:-1]):
+        whole = data.zones(level)[["code", "geometry"]].rename(columns={"code": "zone"})
+        shapes = dict(zip(below["zone"].astype(str), below.geometry, strict=True))
+        rest = [
+            shapely.difference(
+                shape, shapely.union_all([shapes[one] for one in tree.children.get(str(code), [])])
+            )
+            for code, shape in zip(whole["zone"], whole.geometry, strict=True)
+        ]
+        left = whole.set_geometry(polygonal(np.array(rest, dtype=object)))
+        found.append(left[left.geometry.notna() & (left.area > LEAST_REST_M2)])
+        below = whole
+    return gpd.GeoDataFrame(pd.concat(found, ignore_index=True), geometry="geometry", crs=below.crs)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ from workbench.evaluation.compare import year_on_year
 from workbench.evaluation.derived import checked_lines, indicator_levels, observed
 from workbench.indicators.indicator import DIMENSIONS
 
-_ID = re.compile(r"\{v:(v[a-z0-9]+)\}")
+_ID = re.compile(r"\{([vu]):(v[a-z0-9]+)\}")
 LINES = {
     "permanent_farmland": ("永久基本农田内", "inside permanent basic farmland"),
     "ecological_red_line": ("生态保护红线内", "inside the ecological red line"),
@@ -33,9 +34,11 @@ class Sentence:
     """What it is about: ``judgement``, ``rule``, ``counts``, ``dimension``, ``targets``, ``best``, ``worst``, ``warning``,
     ``cases``."""
     text: str
-    """Text with ``{v:<value_id>}`` where a number stands; free of other digits but those of titles and years."""
+    """Text with ``{v:<value_id>}`` where a number stands, ``{u:<value_id>}`` where one with its unit does; free of other digits but those of titles and years."""
     level: int = -9
     """Warning level a ``warning`` sentence is about."""
+    rests_on: tuple[str, ...] = ()
+    """Ids of the values that decided the words, printed or not: who may not see them may not read the sentence."""
 
     @property
     def value_ids(self) -> list[str]:
@@ -44,18 +47,23 @@ class Sentence:
         >>> Sentence("counts", "共{v:vabc}项").value_ids
         ['vabc']
         """
-        return _ID.findall(self.text)
+        return [value_id for _, value_id in _ID.findall(self.text)]
 
     @property
     def parts(self) -> list[tuple[str, str]]:
-        """The sentence in pieces: ``("text", …)`` and ``("value", value_id)``.
+        """The sentence in pieces: ``("text", …)``, ``("value", value_id)``, with its unit ``("quantity", value_id)``.
 
         >>> Sentence("counts", "共{v:vabc}项").parts
         [('text', '共'), ('value', 'vabc'), ('text', '项')]
+        >>> Sentence("best", "达{u:vabc}").parts
+        [('text', '达'), ('quantity', 'vabc')]
         """
-        pieces = _ID.split(self.text)
-        kinds = ("text", "value")
-        return [(kinds[at % 2], piece) for at, piece in enumerate(pieces) if piece]
+        kinds = {"v": "value", "u": "quantity"}
+        found, at = [], 0
+        for hit in _ID.finditer(self.text):
+            found += [("text", self.text[at : hit.start()]), (kinds[hit.group(1)], hit.group(2))]
+            at = hit.end()
+        return [(kind, piece) for kind, piece in [*found, ("text", self.text[at:])] if piece]
 
     def __str__(self) -> str:
         return self.text
@@ -74,21 +82,42 @@ class _Writer:
                 report["indicator"], report["zone"], report["value_id"], report["value"], strict=True
             )
         }
+        self.used: list[str] = []
+
+    @cached_property
+    def observed(self) -> dict[str, str]:
+        """Id of the value of each indicator for the whole city."""
+        now = observed(self.checkup.values, self.checkup.year)
+        return dict(zip(now["indicator"].astype(str), now["value_id"].astype(str), strict=True))
+
+    def sentence(
+        self, key: str, text: str, *, level: int = -9, about: Sequence[str] | None = None
+    ) -> Sentence:
+        """Sentence that rests on every value asked for since the last one; with ``about`` on those of these lines."""
+        used = self.used
+        if about is not None:
+            used = [self.ids[name][0] for name in self.ids if name[0] == "report.cases" and name[1] in about]
+        made = Sentence(key, text, level, tuple(dict.fromkeys(used)))
+        self.used = []
+        return made
 
     def say(self, zh: str, en: str) -> str:
         return en if self.lang == "en" else zh
 
     def num(self, name: str, zone: str = "all") -> str:
+        self.used.append(self.ids[name, zone][0])
         return f"{{v:{self.ids[name, zone][0]}}}"
 
     def value(self, name: str, zone: str = "all") -> float:
-        found = self.ids.get((name, zone), ("", 0.0))[1]
+        id_, found = self.ids.get((name, zone), ("", 0.0))
+        self.used += [id_] if id_ else []
         return 0.0 if math.isnan(found) else found
 
     def known(self, name: str, zone: str = "all") -> bool:
         return (name, zone) in self.ids and not math.isnan(self.ids[name, zone][1])
 
     def title(self, indicator: str) -> str:
+        self.used += [self.observed[indicator]] if indicator in self.observed else []
         definition = self.checkup.definitions.get(indicator)
         return definition.title(self.lang) if definition is not None else indicator
 
@@ -211,7 +240,7 @@ def _judgement(writer: _Writer) -> Sentence:
         "本结论由规则自动给出，图斑在实地核查前均为疑似。",
         " The conclusion is drawn by rules; patches are suspected until verified on site.",
     )  # fmt: skip
-    return Sentence("judgement", text)
+    return writer.sentence("judgement", text)
 
 
 def _rule(writer: _Writer) -> Sentence:
@@ -223,7 +252,7 @@ def _rule(writer: _Writer) -> Sentence:
         "limits under pressure; a serious indicator - targets far behind; fewer than half of the indicators with a value, "
         "or none judged - no judgement; an indicator that needs attention - broadly under control; otherwise no warning.",
     )
-    return Sentence("rule", text)
+    return writer.sentence("rule", text)
 
 
 def _counts(writer: _Writer) -> Sentence:
@@ -233,7 +262,7 @@ def _counts(writer: _Writer) -> Sentence:
         f"The checkup has {writer.num('report.total')} indicators: {writer.num('report.computed')} were computed, "
         f"{writer.num('report.missing')} were not for want of data.",
     )
-    return Sentence("counts", text)
+    return writer.sentence("counts", text)
 
 
 def _dimensions(writer: _Writer) -> list[Sentence]:
@@ -247,19 +276,19 @@ def _dimensions(writer: _Writer) -> list[Sentence]:
         here = [level for level in words if writer.value(f"report.level_{level}", name)]
         zh = "、".join(f"{words[level][0]}{writer.num(f'report.level_{level}', name)}项" for level in here)
         en = ", ".join(f"{writer.num(f'report.level_{level}', name)} {words[level][1]}" for level in here)
-        found.append(Sentence("dimension", writer.say(f"{label}维度：{zh}。", f"{label}: {en}.")))
+        found.append(writer.sentence("dimension", writer.say(f"{label}维度：{zh}。", f"{label}: {en}.")))
     quiet = [n for n in present if n not in warned and writer.value("report.rated", n)]
     if quiet:
         names = writer.listed([dimension_words(name, writer.lang) for name in quiet])
         text = writer.say(
             f"未触发关注及以上预警的维度：{names}。", f"No warning of attention or above: {names}."
         )
-        found.append(Sentence("dimension", text))
+        found.append(writer.sentence("dimension", text))
     blind = [n for n in present if n not in warned and not writer.value("report.rated", n)]
     if blind:
         names = writer.listed([dimension_words(name, writer.lang) for name in blind])
         text = writer.say(f"没有可判定指标的维度：{names}。", f"No indicator could be judged: {names}.")
-        found.append(Sentence("dimension", text))
+        found.append(writer.sentence("dimension", text))
     return found
 
 
@@ -301,13 +330,13 @@ def target_deviations(checkup: Checkup) -> pd.DataFrame:
 def _targets(writer: _Writer) -> list[Sentence]:
     if not writer.checkup.city.targets:
         none = writer.say("本市档案未录入规划目标。", "The city's profile holds no plan targets.")
-        return [Sentence("targets", none), *_past(writer)]
+        return [writer.sentence("targets", none), *_past(writer)]
     if not writer.value("report.targets_valued"):
         text = writer.say(
             f"规划目标{writer.num('report.targets')}项，均缺少现状值，无法比较。",
             f"The plan sets {writer.num('report.targets')} targets; none can be compared for want of a present value.",
         )
-        return [Sentence("targets", text), *_past(writer)]
+        return [writer.sentence("targets", text), *_past(writer)]
     text = writer.say(
         f"规划目标{writer.num('report.targets')}项，可比较{writer.num('report.targets_valued')}项，其中现状已达到目标年目标值"
         f"{writer.num('report.targets_met')}项；目标年未到而尚未达到的，按进度另行判定。",
@@ -318,22 +347,27 @@ def _targets(writer: _Writer) -> list[Sentence]:
     good = ranked[ranked["deviation"] >= 0].head(3)
     bad = ranked[ranked["deviation"] < 0].iloc[::-1].head(3)
 
-    def item(row: Any) -> str:
-        title, id_ = writer.title(row["indicator"]), row["value_id"]
-        if row["deviation"] >= 0:
-            return writer.say(
-                f"{title}（优于目标值{{v:{id_}}}%）", f"{title} (better than the target by {{v:{id_}}} %)"
-            )
-        return writer.say(f"{title}（较目标值{{v:{id_}}}%）", f"{title} ({{v:{id_}}} % against the target)")
+    goals = writer.checkup.values[writer.checkup.values["tier"] == "target"]
+    planned = {
+        (str(name), int(year)): str(id_)
+        for name, year, id_ in zip(goals["indicator"], goals["year"], goals["value_id"], strict=True)
+    }
 
-    found = [Sentence("targets", text)]
+    def item(row: Any) -> str:
+        title, now = writer.title(row["indicator"]), row["observed_id"]
+        goal = planned[str(row["indicator"]), int(row["year"])]
+        return writer.say(
+            f"{title}（现状{{u:{now}}}，目标{{u:{goal}}}）", f"{title} (now {{u:{now}}}, target {{u:{goal}}})"
+        )
+
+    found = [writer.sentence("targets", text)]
     for key, rows, zh, en in (
         ("best", good, "对照目标年目标值，余量较大的指标", "Best against the value of the target year"),
         ("worst", bad, "对照目标年目标值，差距较大的指标", "Furthest from the value of the target year"),
     ):
         if len(rows):
             items = writer.listed([item(row) for _, row in rows.iterrows()])
-            found.append(Sentence(key, writer.say(f"{zh}：{items}。", f"{en}: {items}.")))
+            found.append(writer.sentence(key, writer.say(f"{zh}：{items}。", f"{en}: {items}.")))
     return found
 
 
@@ -356,7 +390,7 @@ def _past(writer: _Writer) -> list[Sentence]:
         ]
         if items:
             text = writer.say(f"{zh}：{writer.listed(items)}。", f"{en}: {writer.listed(items)}.")
-            found.append(Sentence("best" if verdict == "better" else "worst", text))
+            found.append(writer.sentence("best" if verdict == "better" else "worst", text))
     return found
 
 
@@ -372,10 +406,10 @@ def _warnings(writer: _Writer) -> list[Sentence]:
         names = [writer.title(name) for name, worst in sorted(levels.items()) if worst == level]
         if names:
             text = writer.say(f"{zh}预警指标：{writer.listed(names)}。", f"{en}: {writer.listed(names)}.")
-            found.append(Sentence("warning", text, level=level))
+            found.append(writer.sentence("warning", text, level=level))
     if not found and writer.value("report.rated"):
         found.append(
-            Sentence(
+            writer.sentence(
                 "warning",
                 writer.say("没有触发关注及以上预警的指标。", "No indicator calls for attention."),
                 level=0,
@@ -404,7 +438,7 @@ def _cases(writer: _Writer) -> list[Sentence]:
                 f"{writer.num('report.cases_ha', line)} ha; {writer.num('report.cases_open', line)} without full valid "
                 "permits.",
             )
-        found.append(Sentence("cases", text))
+        found.append(writer.sentence("cases", text))
     return found + _other_lines(writer)
 
 
@@ -428,15 +462,18 @@ def _other_lines(writer: _Writer) -> list[Sentence]:
         for line in some
     ]
     found = []
-    for words, zh, en in (
-        (items, "其他控制线与耕地上的疑似图斑", "Suspected patches on other lines and on cropland"),
-        (none, "已检查、未发现疑似图斑的控制线", "Lines checked without a suspected patch"),
-        (blind, "缺少数据、未作检查的控制线", "Lines not checked for want of data"),
+    empty = [line for line in names if names[line] in none]
+    for words, about, zh, en in (
+        (items, some, "其他控制线与耕地上的疑似图斑", "Suspected patches on other lines and on cropland"),
+        (none, empty, "已检查、未发现疑似图斑的控制线", "Lines checked without a suspected patch"),
+        (blind, (), "缺少数据、未作检查的控制线", "Lines not checked for want of data"),
     ):
         if words:
             found.append(
-                Sentence(
-                    "cases", writer.say(f"{zh}：{writer.listed(words)}。", f"{en}: {writer.listed(words)}.")
+                writer.sentence(
+                    "cases",
+                    writer.say(f"{zh}：{writer.listed(words)}。", f"{en}: {writer.listed(words)}."),
+                    about=about,
                 )
             )
     return found

@@ -7,7 +7,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,13 @@ import shapely
 
 from workbench import __version__
 from workbench.core.errors import LayerMissing, ParameterError
+from workbench.core.lineage import ABSENT, input_name, pack
 from workbench.core.paths import PACKAGE
 from workbench.core.provenance import Source, stable_hash
-from workbench.indicators import reasons
+from workbench.indicators import lacking, reasons
 from workbench.indicators.changes import city_library
 from workbench.indicators.indicator import TIERS, WHOLE, Indicator
-from workbench.indicators.inputs import Inputs, Memo, Store
+from workbench.indicators.inputs import Access, Inputs, Memo, Store
 from workbench.indicators.values import OBSERVED, highest_sensitivity, table, value_id
 from workbench.operators.area import area_m2
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MIN_ZONE_M2 = 10_000.0
-"""A zone with less than one hectare inside a scope lies outside it (slivers of digitising)."""
+"""A zone with less than one hectare, and less than half of itself, inside a scope lies outside it (slivers of digitising)."""
 
 
 @dataclass
@@ -46,6 +47,8 @@ class _Outcome:
     outside: frozenset[str] = frozenset()
     reason: tuple[str, str, str] = ("", "", "")
     instead: tuple[reasons.Gap, ...] = ()
+    tried: frozenset[Access] = frozenset()
+    absent: frozenset[Access] = frozenset()
 
 
 @dataclass
@@ -114,7 +117,8 @@ class Run:
             outside: frozenset[str] = frozenset()
             if limit is not None:
                 cut = _polygonal(shapely.intersection(zones.geometry.to_numpy(), limit))
-                keep = area_m2(cut, zones.crs) >= MIN_ZONE_M2
+                least = np.minimum(MIN_ZONE_M2, 0.5 * area_m2(zones.geometry, zones.crs))
+                keep = area_m2(cut, zones.crs) >= least
                 outside = frozenset(zones.index[~keep])
                 zones = zones.set_geometry(gpd.GeoSeries(cut, index=zones.index, crs=zones.crs))[keep]
             self._zones[level, scope] = (zones, outside)
@@ -142,49 +146,24 @@ def _gaps(run: Run, indicator: Indicator, method: int) -> list[reasons.Gap]:
         years = run.store.years(role)
         year = run.year if years else None
         if not run.store.has(role, year):
-            gaps.append(_gap(run, role, year))
+            gaps.append(lacking.role_gap(run.city, run.store, role, year, chosen))
     if scope != WHOLE and run.scope(scope) is None:
-        gaps.append(replace(_gap(run, "scopes", None), fault=None, scope=scope))
+        gaps.append(lacking.scope_gap(run.city, run.store, scope))
     return gaps
 
 
-def _lack(indicator: Indicator, method: int, gaps: list[reasons.Gap]) -> tuple[str, str, str]:
+def _lack(run: Run, indicator: Indicator, method: int, gaps: list[reasons.Gap]) -> tuple[str, str, str]:
     """Code and words for what a method lacks; a city without any table has not been told the figure either."""
     if indicator.methods[method].basis == "reported":
         code = f"not_reported:{indicator.id}"
-        return (code, *reasons.explain(code, _own(indicator)))
+        return (code, *reasons.explain(code, _own(run, indicator)))
     return reasons.gaps_reason(gaps, (indicator.title_zh, indicator.title_en))
 
 
-def _own(indicator: Indicator) -> tuple[str, reasons.Words]:
+def _own(run: Run, indicator: Indicator) -> tuple[str, reasons.Words]:
     """Words of the indicator itself, for reasons that name its code."""
-    return indicator.id, (indicator.title_zh, indicator.title_en, indicator.holder, indicator.holder_en)
-
-
-def _gap(run: Run, role: str, year: int | None) -> reasons.Gap:
-    holder = getattr(run.store, "holder", lambda _: None)(role) or ""
-    english = run.city.say(holder, "en")
-    hint = getattr(run.city, "missing", {}).get(role)
-    return reasons.Gap(
-        role,
-        year,
-        tuple(run.store.years(role)),
-        holder=run.city.say(holder, "zh"),
-        holder_en=english if english.isascii() else "",
-        fault=_fault(run, role, year),
-        note=(hint.note_zh, hint.note_en) if hint is not None and not hint.holder else ("", ""),
-    )
-
-
-def _fault(run: Run, role: str, year: int | None) -> tuple[str, str, str] | None:
-    """What is wrong with a layer that is in the profile but cannot be used; None when it is simply not there."""
-    why = getattr(run.store, "why_missing", None)
-    code = why(role, year) if why else None
-    if code is None or code in {"no_layer", "no_year"}:
-        return None
-    from workbench.catalog.data import reason_words
-
-    return code, reason_words(code, "zh"), reason_words(code, "en")
+    holder = lacking.reported_by(run.city, run.store, indicator)
+    return indicator.id, (indicator.title_zh, indicator.title_en, *holder)
 
 
 def _apply(run: Run, indicator: Indicator, method: int, level: str) -> _Outcome:
@@ -192,16 +171,20 @@ def _apply(run: Run, indicator: Indicator, method: int, level: str) -> _Outcome:
     scope = chosen.scope or indicator.scope
     zones, outside = run.zones(level, scope)
     inputs = run.inputs().restricted(chosen.inputs, run.scope(scope))
-    run.memo.used.append(set())
+    read: set[Access] = set()
+    run.memo.used.append(read)
     try:
         frame = indicator.compute(inputs, zones, method=method)
     except LayerMissing as error:
-        gap = _gap(run, error.role, error.year)
+        gap = lacking.role_gap(run.city, run.store, error.role, error.year)
         return _Outcome(
-            method=method, reason=reasons.gaps_reason([gap], (indicator.title_zh, indicator.title_en))
+            method=method,
+            tried=frozenset({*read, (error.role, error.year)}),
+            reason=reasons.gaps_reason([gap], (indicator.title_zh, indicator.title_en)),
         )
     finally:
-        accesses = frozenset(run.memo.used.pop())
+        run.memo.used.pop()
+    accesses = frozenset(read)
     finite = np.isfinite(frame["value"].to_numpy(dtype="float64"))
     frame.loc[~finite & frame["value"].notna().to_numpy(), "reason"] = "not_finite"
     frame["value"] = frame["value"].where(finite)
@@ -209,15 +192,26 @@ def _apply(run: Run, indicator: Indicator, method: int, level: str) -> _Outcome:
 
 
 def _best(run: Run, indicator: Indicator, level: str) -> _Outcome:
+    """The outcome of the best method, with all layers that decided which method that is."""
+    tried: set[Access] = set()
+    absent: set[Access] = set()
+    outcome = _choose(run, indicator, level, tried, absent)
+    outcome.tried, outcome.absent = frozenset(tried), frozenset(absent)
+    return outcome
+
+
+def _choose(run: Run, indicator: Indicator, level: str, tried: set[Access], absent: set[Access]) -> _Outcome:
     """The first method that gives a value in some zone; when none does, the first that could be tried, or the reason."""
     first: _Outcome | None = None
-    lacking = []
+    short: list[list[reasons.Gap]] = []
     for method in range(len(indicator.methods)):
         if gaps := _gaps(run, indicator, method):
-            outcome = _Outcome(method=method, reason=_lack(indicator, method, gaps))
-            lacking.append(gaps)
+            outcome = _Outcome(method=method, reason=_lack(run, indicator, method, gaps))
+            short.append(gaps)
+            absent.update((gap.role, gap.year) for gap in gaps)
         else:
             outcome = _apply(run, indicator, method, level)
+            tried |= outcome.accesses | outcome.tried
         if outcome.frame is not None and outcome.frame["value"].notna().any():
             return outcome
         if first is None or (first.frame is None and outcome.frame is not None):
@@ -228,7 +222,7 @@ def _best(run: Run, indicator: Indicator, level: str) -> _Outcome:
         ):
             first = outcome  # one figure to ask for, not the parts it is made of
     assert first is not None, "the loader refuses an indicator without methods"
-    first.instead = tuple(lacking[0]) if lacking and first.frame is not None else ()
+    first.instead = tuple(short[0]) if short and first.frame is not None else ()
     return first
 
 
@@ -311,8 +305,38 @@ def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -
     }
 
 
-def _rows(run: Run, indicator: Indicator, level: str, run_id: str) -> list[dict[str, Any]]:
+def _lineage(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -> str:
+    """Everything the values of an indicator at a level are made of, see :mod:`workbench.core.lineage`."""
+    chosen = indicator.methods[outcome.method]
+    roles = _zone_roles(run, level)
+    scope = chosen.scope or indicator.scope
+    if (value := run.city.scopes.get(scope)) is not None and scope != WHOLE:
+        whole = value == "city"
+        roles += _zone_roles(run, "city") if whole else [value if value in run.city.layers else "scopes"]
+    if chosen.formula.startswith("flows."):  # asks of every place whether it is one of the city's zones
+        roles += [role for one in run.city.levels for role in _zone_roles(run, one)]
+    found = {input_name(role, year, run.edition): ABSENT for role, year in outcome.absent}
+    for role, year in outcome.tried | {(role, None) for role in roles}:
+        try:
+            found[input_name(role, year, run.edition)] = run.source(role, year).sha256
+        except LayerMissing:
+            found[input_name(role, year, run.edition)] = ABSENT
+    return pack({**found, f"definition:{indicator.id}": indicator.definition_version})
+
+
+def _zone_roles(run: Run, level: str) -> list[str]:
+    """Layer that gives the zones of a level their shapes."""
+    if level in run.city.levels:
+        return [run.city.levels[level].role]
+    roles = ["boundary", "districts", *(item.role for item in run.city.levels.values())]
+    return [role for role in roles if run.store.has(role)][:1]
+
+
+def _rows(
+    run: Run, indicator: Indicator, level: str, run_id: str, lineage: dict[str, str] | None = None
+) -> list[dict[str, Any]]:
     outcome = _best(run, indicator, level)
+    made_of = None if lineage is None else _lineage(run, indicator, outcome, level)
     shared = _provenance(run, indicator, outcome, level)
     found = []
     zones = run.all_zones(level)
@@ -334,14 +358,16 @@ def _rows(run: Run, indicator: Indicator, level: str, run_id: str) -> list[dict[
             "run_id": run_id,
             **shared,
         }
-        row.update(_result(outcome, code, indicator))
+        row.update(_result(run, outcome, code, indicator))
         if row["value"] != row["value"]:
             row["tier"] = ""
+        if lineage is not None and made_of is not None:
+            lineage[row["value_id"]] = made_of
         found.append(row)
     return found
 
 
-def _result(outcome: _Outcome, code: str, indicator: Indicator) -> dict[str, Any]:
+def _result(run: Run, outcome: _Outcome, code: str, indicator: Indicator) -> dict[str, Any]:
     """Value of one zone, or why it has none."""
     if outcome.frame is None:
         return dict(zip(("reason", "reason_zh", "reason_en"), outcome.reason, strict=True))
@@ -352,7 +378,7 @@ def _result(outcome: _Outcome, code: str, indicator: Indicator) -> dict[str, Any
         if pd.notna(line["value"]):
             return {"value": line["value"], "denominator_value": line.get("denominator", float("nan"))}
         reason = str(line["reason"]) or "not_finite"
-    zh, en = reasons.explain(reason, _own(indicator))
+    zh, en = reasons.explain(reason, _own(run, indicator))
     if outcome.instead and reason == f"not_reported:{indicator.id}":
         zh, en = reasons.or_layers((zh, en), outcome.instead)
     return {"reason": reason, "reason_zh": zh, "reason_en": en}
@@ -369,6 +395,8 @@ def compute(
     library: Mapping[str, Indicator] | None = None,
     run_id: str = "",
     progress: Callable[[int, int], None] | None = None,
+    kept: pd.DataFrame | None = None,
+    lineage: dict[str, str] | None = None,
 ) -> pd.DataFrame:
     """Values of indicators for a city and year.
 
@@ -392,6 +420,10 @@ def compute(
         Written into every row.
     progress : callable, optional
         Called with the number of indicators done and of all.
+    kept : DataFrame, optional
+        Rows of an earlier computation that still hold: their indicators and levels are not computed again.
+    lineage : dict, optional
+        Filled with what each computed value is made of, by value id (see :mod:`workbench.core.lineage`).
 
     Returns
     -------
@@ -408,6 +440,7 @@ def compute(
     if unknown := [id_ for id_ in ids if id_ not in definitions]:
         raise ParameterError("no such indicator in the library", where="ids", found=unknown)
     present = [level for level in levels if level == "city" or level in run.city.levels]
+    held = {} if kept is None else {key: rows for key, rows in kept.groupby(["indicator", "level"])}
     rows: list[dict[str, Any]] = []
     wanted = list(dict.fromkeys(ids))
     for number, id_ in enumerate(wanted):
@@ -415,7 +448,10 @@ def compute(
             progress(number, len(wanted))
         start = time.perf_counter()
         for level in present:
-            rows.extend(_rows(run, definitions[id_], level, run_id))
+            if (id_, level) in held:
+                rows.extend(held[id_, level].to_dict("records"))  # type: ignore[arg-type]
+            else:
+                rows.extend(_rows(run, definitions[id_], level, run_id, lineage))
         log.debug("%s: %.2f s", id_, time.perf_counter() - start)
     return table(rows)
 

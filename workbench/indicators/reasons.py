@@ -20,7 +20,7 @@ _SIMPLE: dict[str, tuple[str, str]] = {
     "no_line_in_force": ("该年末没有生效的控制线", "no planning line was in force at the end of the year"),
     "no_earlier_year": ("没有更早年份的数据可供比较", "there is no earlier edition to compare with"),
     "no_net_area": ("图斑未填写净面积（TBDLMJ）", "parcels without a stated net area (TBDLMJ)"),
-    "no_heights": ("建筑物没有高度属性", "buildings without a stated height"),
+    "no_heights": ("有高度属性的建筑物太少", "too few buildings have a stated height"),
     "no_floors": ("部分建筑物没有层数属性", "some buildings have no stated number of storeys"),
     "no_external_flows": (
         "人流数据中没有与外部城市之间的联系",
@@ -89,10 +89,19 @@ class Gap:
     """Code and words (zh, en) when the layer is there but cannot be used."""
     scope: str = ""
     """The range that is not delimited."""
+    items: tuple[str, ...] = ()
+    """Items that are asked for, where the whole table is absent."""
+
+    @property
+    def inapplicable(self) -> bool:
+        """Whether there is no such thing in this city, so that nobody can ever provide it."""
+        return bool(self.note[0]) and not self.scope and not self.holder
 
     @property
     def code(self) -> str:
         """Reason code for the value table."""
+        if self.inapplicable:
+            return f"not_applicable:{self.items[0] if self.items else self.role}"
         if self.scope:
             return f"no_scope:{self.scope}"
         if self.fault:
@@ -103,6 +112,13 @@ class Gap:
         """What is lacking and who holds it: zh, en, holder zh, holder en."""
         zh, en, holder_zh, holder_en = role_words(self.role)
         holder_zh, holder_en = self.holder or holder_zh, self.holder_en or holder_en
+        if self.items:
+            names = [item_words(item) for item in self.items]
+            zh, en = "、".join(name[0] for name in names), ", ".join(name[1] for name in names)
+            if not self.holder:
+                holder_zh = "、".join(dict.fromkeys(name[2] for name in names))
+                holder_en = ", ".join(dict.fromkeys(name[3] for name in names))
+            return f"统计数据：{zh}", f"statistics: {en}", holder_zh, holder_en
         if self.scope:
             english = {"城区": "the urban area", "中心城区": "the central urban area"}.get(
                 self.scope, self.scope
@@ -123,11 +139,20 @@ class Gap:
 
 
 def _lacking(gaps: Sequence[Gap]) -> tuple[str, str]:
-    """The things lacking, each with who holds it or why nobody does: zh, en."""
-    words = [(gap.words(), gap.note) for gap in gaps]
-    zh = "、".join(f"{w[0]}（{n[0] or f'通常由{w[2]}掌握'}）" for w, n in words)
-    en = ", ".join(f"{w[1]} ({n[1] or f'usually held by {w[3]}'})" for w, n in words)
-    return zh, en
+    """The things lacking, those of one holder together, with who holds them: zh, en."""
+    zh, en = _by_holder(gaps, 0), _by_holder(gaps, 1)
+    return (
+        "；".join(f"{'、'.join(names)}（通常由{holder}掌握）" for holder, names in zh.items()),
+        "; ".join(f"{', '.join(names)} (usually held by {holder})" for holder, names in en.items()),
+    )
+
+
+def _by_holder(gaps: Sequence[Gap], at: int) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for gap in gaps:
+        words = gap.words()
+        found.setdefault(words[2 + at], []).append(words[at])
+    return found
 
 
 def gaps_reason(gaps: Sequence[Gap], title: tuple[str, str]) -> tuple[str, str, str]:
@@ -138,6 +163,9 @@ def gaps_reason(gaps: Sequence[Gap], title: tuple[str, str]) -> tuple[str, str, 
     >>> gaps_reason([Gap("parks")], ("人均公园绿地面积", "Park green space per capita"))[2]
     "lacks parks and squares (usually held by parks department); would unlock 'Park green space per capita'"
     """
+    if never := [gap for gap in gaps if gap.inapplicable]:
+        notes = [dict.fromkeys(gap.note[at] or gap.words()[at] for gap in never) for at in (0, 1)]
+        return never[0].code, f"不适用：{'；'.join(notes[0])}", f"not applicable: {'; '.join(notes[1])}"
     zh, en = _lacking(gaps)
     return gaps[0].code, f"缺少{zh}；补齐后可得“{title[0]}”", f"lacks {en}; would unlock '{title[1]}'"
 

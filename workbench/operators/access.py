@@ -32,6 +32,7 @@ __all__ = [
     "radius_covered",
     "reach",
     "snap",
+    "snapped_distance",
     "walking_distance",
 ]
 
@@ -143,13 +144,34 @@ def walking_distance(graph: Graph, points: Points, targets: Points, *, max_m: fl
         When the CRS differs or a geometry is no point.
     """
     _positive("max_m", max_m)
-    sources, wanted = snap(graph, points), snap(graph, targets)
+    return snapped_distance(graph, snap(graph, points), snap(graph, targets), max_m=max_m)
+
+
+def snapped_distance(graph: Graph, sources: Snapped, targets: Snapped, *, max_m: float = np.inf) -> Floats:
+    """:func:`walking_distance` between places already found on the graph, for many facilities and the same homes.
+
+    Parameters
+    ----------
+    graph : Graph
+        From :func:`build_graph`.
+    sources, targets : Snapped
+        From :func:`snap`.
+    max_m : float, default infinity
+        Distances along the network beyond it are not sought.
+
+    Returns
+    -------
+    ndarray of float64, shape (targets,)
+        ``inf`` where nothing is reached, and everywhere without sources.
+    """
+    if not len(sources.edge):
+        return np.full(len(targets.edge), np.inf)
     node = _from_sources(graph, sources, max_m)
-    u, v = graph.edge_from[wanted.edge], graph.edge_to[wanted.edge]
-    round_ends = wanted.gap + np.minimum(
-        node[u] + wanted.along, node[v] + (graph.edge_length[wanted.edge] - wanted.along)
+    u, v = graph.edge_from[targets.edge], graph.edge_to[targets.edge]
+    round_ends = targets.gap + np.minimum(
+        node[u] + targets.along, node[v] + (graph.edge_length[targets.edge] - targets.along)
     )
-    return np.minimum(round_ends, _along_same_piece(sources, wanted))
+    return np.minimum(round_ends, _along_same_piece(sources, targets))
 
 
 def covered(graph: Graph, points: Points, targets: Points, max_m: float) -> Bools:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SHEETS: dict[str, tuple[str, str]] = {
     "indicators": ("指标总表", "Indicators"),
     "districts": ("分区指标", "Indicators by district"),
+    "definitions": ("释义", "Definitions"),
     "warnings": ("预警清单", "Warnings"),
     "cases": ("疑似图斑清单", "Suspected patches"),
     "missing": ("缺数据指标", "Indicators without data"),
@@ -29,6 +31,11 @@ TITLES: dict[str, tuple[str, str]] = {
     "dimension": ("维度", "Dimension"),
     "indicator": ("指标编号", "Indicator id"),
     "title": ("指标", "Indicator"),
+    "definition": ("含义", "Meaning"),
+    "method": ("方法说明", "Method"),
+    "formula": ("公式（程序名）", "Formula"),
+    "parameters": ("参数", "Parameters"),
+    "calculation": ("计算式（引自指标来源表）", "Calculation"),
     "scope": ("范围", "Scope"),
     "unit": ("单位", "Unit"),
     "last_year": ("上年值", "Last year"),
@@ -145,6 +152,7 @@ def sheets(checkup: Checkup, lang: str) -> dict[str, Sheet]:
             rows, INDICATOR_COLUMNS, dict.fromkeys(("last_year", "value", "change", "target"), places)
         ),
         "districts": _district_sheet(checkup, lang),
+        "definitions": _definition_sheet(checkup, lang),
         "warnings": _warning_sheet(checkup, lang),
         "cases": _case_sheet(checkup, lang),
         "missing": _sheet(missing, ("dimension", "indicator", "title", "reason", "holder", "unlocks"), {}),
@@ -175,6 +183,44 @@ def _district_sheet(checkup: Checkup, lang: str) -> Sheet:
     zones = list(dict.fromkeys(names.values()))
     places = [row["decimals"] for row in rows]
     return _sheet(rows, ("indicator", "title", "unit", *zones), dict.fromkeys(zones, places))
+
+
+def _definition_sheet(checkup: Checkup, lang: str) -> Sheet:
+    """What each value means and how it was computed, with the calculation and formula for those who compute it again."""
+    from workbench.views.annex import denominator_words
+    from workbench.views.cells import localised, method_of
+    from workbench.views.rows import definition_of, in_order
+
+    rows = []
+    for row in in_order(checkup):
+        definition = definition_of(checkup, str(row["indicator"]))
+        method = None if _pick(row, "value") is None else method_of(row, definition)
+        rows.append(
+            {
+                "indicator": row["indicator"],
+                "title": getattr(definition, f"title_{lang}", row["indicator"]),
+                "definition": localised(definition, "definition", lang),
+                "denominator": denominator_words(row, definition, lang),
+                "method": getattr(method, f"note_{lang}", ""),
+                "formula": getattr(method, "formula", ""),
+                "parameters": json.dumps(
+                    dict(getattr(method, "parameters", {})), ensure_ascii=False, default=str
+                ),
+                "calculation": getattr(definition, "calculation", ""),
+                "value_id": row["value_id"],
+            }
+        )
+    columns = (
+        "indicator",
+        "title",
+        "definition",
+        "denominator",
+        "method",
+        "formula",
+        "parameters",
+        "calculation",
+    )
+    return _sheet(rows, (*columns, "value_id"), {})
 
 
 def _warning_sheet(checkup: Checkup, lang: str) -> Sheet:

@@ -20,6 +20,8 @@ from workbench.core.paths import PACKAGE, atomic_write
 from workbench.reporting.fonts import embedded_font
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.reporting.run import Plan
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -190,8 +192,11 @@ def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, object]]:
     import pandas as pd
 
     words = WORDS[plan.lang]
-    values = pd.read_parquet(folder / "values.parquet", columns=["data_date", "tier"])
-    dated = values[~values["tier"].isin(["target", "derived"])]["data_date"].dropna().astype(str)
+    values = pd.read_parquet(folder / "values.parquet", columns=["data_date", "tier", "year", "value"])
+    of_year = values[
+        (values["year"] == plan.year) & values["value"].notna()
+    ]  # last year's are compared with only
+    dated = of_year[~of_year["tier"].isin(["target", "derived"])]["data_date"].dropna().astype(str)
     dates = sorted({text[:10] for text in dated if text and text not in ("NaT", "None", "nan")})
     span = (
         words["none"]
@@ -213,6 +218,24 @@ def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, object]]:
         (words["run"], plan.run_id),
         (words["made"], _today(plan.lang)),
     ]
+
+
+def _undated_layers(plan: Plan, rows: pd.DataFrame) -> list[str]:
+    """Dates of the layers behind the values that are not of a year: they may be older or newer than the year's own."""
+    from workbench.catalog.data import CityData
+    from workbench.indicators.changes import city_library
+
+    library, data = city_library(plan.city), CityData(plan.city)
+    roles: set[str] = set()
+    for name, basis in zip(rows["indicator"].astype(str), rows["basis"].astype(str), strict=True):
+        at = basis.partition(":")[0]
+        if name in library and at.isdigit() and 0 < int(at) <= len(library[name].methods):
+            roles |= set(library[name].methods[int(at) - 1].inputs)
+    specs = plan.city.layers
+    still = [
+        r for r in roles if r in specs and specs[r].kind == "vector" and data.has(r) and not data.years(r)
+    ]
+    return [data.source(role).date for role in still if data.source(role).update_cycle != "on change"]
 
 
 def _scopes(plan: Plan, folder: Path) -> object:

@@ -16,6 +16,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from workbench.core.errors import RunError
+from workbench.indicators.values import highest_sensitivity
 from workbench.reporting.tree import (
     Block,
     Caption,
@@ -150,6 +151,9 @@ def _styled(node: Node, around: Run) -> Run:
     changes: dict[str, str | bool] = {"css": " ".join(classes)} if classes else {}
     if "data-v" in node.attrs:
         changes["value_id"] = node.attrs["data-v"]
+    if "data-sensitivity" in node.attrs:
+        levels = [level for level in (around.sensitivity, node.attrs["data-sensitivity"]) if level]
+        changes["sensitivity"] = highest_sensitivity(levels) if levels else ""
     if "x" in classes:
         changes["exempt"] = True
     if node.tag in ("strong", "b", "dt", "summary"):
@@ -255,9 +259,9 @@ def _block(node: Node, *, kind: str, depth: int, style: Run) -> list[Block]:
     if node.tag in ("hr", "nav"):
         return []
     if node.tag in ("h1", "h2", "h3", "h4", "h5", "h6"):
-        return [_heading(node)]
+        return [_heading(node, style)]
     if node.tag == "table":
-        return [_table(node)]
+        return [_table(node, style)]
     if node.tag in ("figure", "img"):
         return _figure(node)
     if node.tag in ("ul", "ol"):
@@ -272,8 +276,8 @@ def _block(node: Node, *, kind: str, depth: int, style: Run) -> list[Block]:
     return blocks_of(node, kind=kind, depth=depth, around=style)
 
 
-def _heading(node: Node) -> Heading:
-    runs = inline(node)
+def _heading(node: Node, around: Run) -> Heading:
+    runs = inline(node, around)
     number = "".join(run.text for run in runs if "label" in run.css.split()).strip()
     level = max(1, min(3, int(node.tag[1]) - 1))
     words = tidy([replace(run, bold=False) for run in runs if "label" not in run.css.split()])
@@ -309,10 +313,10 @@ def _facts(node: Node) -> list[Block]:
     return [Table(tuple(rows), kind="facts")] if rows else []
 
 
-def _caption(node: Node | None) -> Caption:
+def _caption(node: Node | None, around: Run | None = None) -> Caption:
     if node is None:
         return Caption()
-    runs = inline(node)
+    runs = inline(node, around)
     label = "".join(run.text for run in runs if "label" in run.css.split()).strip()
     words = tidy([replace(run, bold=False) for run in runs if "label" not in run.css.split()])
     hit = LABEL.fullmatch(label)
@@ -360,8 +364,9 @@ def _picture(node: Node) -> Picture:
     return Picture(data, hit.group(1), node.attrs.get("alt", ""))
 
 
-def _table(node: Node) -> Table:
+def _table(node: Node, around: Run) -> Table:
     rows: list[Row] = []
+    style = _inherited(node, around)
     for part in [c for c in node.children if isinstance(c, Node)]:
         lines = (
             [part]
@@ -369,15 +374,23 @@ def _table(node: Node) -> Table:
             else [c for c in part.children if isinstance(c, Node) and c.tag == "tr"]
         )
         for line in lines:
-            cells = tuple(_cell(c) for c in line.children if isinstance(c, Node) and c.tag in ("td", "th"))
+            here = _inherited(line, style)
+            cells = tuple(
+                _cell(c, here) for c in line.children if isinstance(c, Node) and c.tag in ("td", "th")
+            )
             kinds = [name for name in line.classes if name in ("total", "group", "missing")]
             rows.append(Row(cells, part.tag == "thead", kinds[0] if kinds else ""))
     kind = " ".join(name for name in node.classes if name != "wb-table")
-    return Table(tuple(rows), _caption(node.find(tag="caption")), kind)
+    return Table(tuple(rows), _caption(node.find(tag="caption"), style), kind)
 
 
-def _cell(node: Node) -> Cell:
-    inner = blocks_of(node)
+def _inherited(node: Node, around: Run) -> Run:
+    """What the text inside an element takes over from it and from around it: how sensitive it is."""
+    return Run("", sensitivity=_styled(node, around).sensitivity)
+
+
+def _cell(node: Node, around: Run | None = None) -> Cell:
+    inner = blocks_of(node, around=around)
     flat: list[Paragraph | Figure] = []
     for block in inner:
         if isinstance(block, Table):

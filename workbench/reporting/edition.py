@@ -1,8 +1,9 @@
 """Editions of a report: the internal one says so; the public one leaves out what is not for the public.
 
-The public edition refuses whatever is not known to be public: a value whose row is not 公开 or is not there, a
-figure that does not say what it shows, a map of administrative boundaries without a review number (审图号). What
-is refused is listed, and the reader is told in its place that something is left out.
+The public edition refuses whatever is not known to be public: a value whose row is not 公开 or is not there, words
+that rest on such values without printing them (``data-sensitivity`` of their element), a figure that does not say what
+it shows, a map of administrative boundaries without a review number (审图号). What is refused is listed, and the reader
+is told in its place that something is left out.
 """
 
 from __future__ import annotations
@@ -195,12 +196,18 @@ class _Redactor:
         if isinstance(block, Figure):
             return self._figure(block)
         if isinstance(block, Heading):
-            return [replace(block, runs=self._sentences(block.runs, whole=True) or (Run("…"),))]
+            kept = self._sentences(block.runs, whole=True)
+            if not kept and block.level > 2:  # names a problem or a case: the note below it tells the reader
+                return [self._note("text")]
+            return [replace(block, runs=kept or (Run("…"),))]
         return [block]
 
     def _closed(self, runs: Sequence[Run]) -> bool:
-        """Whether some text prints a value that is not public."""
-        return any(run.value_id and run.value_id not in self.open for run in runs)
+        """Whether some text prints a value that is not public, or rests on one without printing it."""
+        return any(
+            (run.value_id and run.value_id not in self.open) or run.sensitivity not in ("", PUBLIC)
+            for run in runs
+        )
 
     def _shown(self, run: Run) -> Run:
         """Run with a small count generalised."""

@@ -41,6 +41,7 @@ def runs_html(runs: Iterable[Run]) -> str:
             text = f"<{tag}>{text}</{tag}>" if wanted else text
         classes = " ".join(dict.fromkeys([*run.css.split(), *(["x"] if run.exempt else [])]))
         value = f' data-v="{html.escape(run.value_id)}"' if run.value_id else ""
+        value += f' data-sensitivity="{html.escape(run.sensitivity)}"' if run.sensitivity else ""
         plain = not classes and not value
         parts.append(
             text

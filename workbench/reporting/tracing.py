@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.core.errors import ParameterError
+from workbench.core.lineage import unpack
 from workbench.core.paths import reports_dir
 from workbench.indicators.trace import RELATIVE, Trace, trace
 from workbench.reporting.book import suggestion
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.evaluation.states import States
+
+LINEAGE = "lineage.parquet"
+"""File of a run that says what each value is made of."""
+SHOWN = 12
+"""Inputs of a value that a trace names one by one; those that changed are always named."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,7 @@ def trace_value(value_id: str, run: Path) -> Traced:
     """
     found = trace(value_id, run)
     document = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    lines = [found.to_text(), *_filled_in(found, document)]
+    lines = [found.to_text(), *_filled_in(found, document), *_made_of(found, run, document)]
     lines.append(f"{'run':<14}{document['run_id']}, {document['started']}")
     if found.again is not None:
         return Traced("\n".join(lines), bool(found.equal), found.again)
@@ -81,6 +94,94 @@ def trace_value(value_id: str, run: Path) -> Traced:
     shown = "no data" if math.isnan(again) else f"{again:.12g}"
     lines.append(f"{'recomputed':<14}{shown}, {'equal' if agrees else 'not equal'}")
     return Traced("\n".join(lines), agrees, again)
+
+
+def _made_of(found: Trace, run: Path, document: dict[str, object]) -> list[str]:
+    """Say which inputs a value is made of, and which of them are no longer what they were in the run."""
+    import pandas as pd
+
+    if not (run / LINEAGE).is_file():
+        return []
+    rows = pd.read_parquet(run / LINEAGE, filters=[("value_id", "==", str(found.row["value_id"]))])
+    if rows.empty:
+        return []
+    text = str(rows["made_of"].iloc[0])
+    changed = _states(document).changed(text)
+    names = sorted(unpack(text), key=lambda name: (name not in changed, name))
+    shown = names if len(names) <= SHOWN else names[: max(SHOWN, len(changed))]
+    lines = [
+        f"{'made of':<14}{name} {unpack(text)[name]}" + (", changed since the run" if name in changed else "")
+        for name in shown
+    ]
+    if len(names) > len(shown):
+        lines.append(f"{'':<14}and {len(names) - len(shown)} more inputs, unchanged since the run")
+    verdict = (
+        f"yes, {len(changed)} of {len(names)} inputs changed" if changed else "no, every input is as it was"
+    )
+    return [*lines, f"{'stale':<14}{verdict}"]
+
+
+def _states(document: Mapping[str, object]) -> States:
+    """Inputs of a run's city as they are now."""
+    from workbench.catalog.data import CityData
+    from workbench.core.city import load_city
+    from workbench.evaluation.states import States
+
+    city = load_city(str(document.get("profile") or document["city"]))
+    return States(city, CityData(city), int(str(document["year"])))
+
+
+def stale_values(run: Path) -> pd.DataFrame:
+    """Values of a run that an input behind them no longer supports, see :func:`workbench.evaluation.states.stale`.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run.
+
+    Returns
+    -------
+    DataFrame
+        One row a value and input that changed; none when the whole run still holds.
+
+    Raises
+    ------
+    ParameterError
+        The folder is no run, or a run that does not say what its values are made of.
+    """
+    import pandas as pd
+
+    from workbench.evaluation.states import stale
+
+    if not (run / LINEAGE).is_file():
+        raise ParameterError(
+            "this run does not say what its values are made of",
+            where=str(run),
+            expected=LINEAGE,
+            hint="make the report again",
+        )
+    record = next(path for name in ("run.json", "checkup.json") if (path := run / name).is_file())
+    document = json.loads(record.read_text(encoding="utf-8"))
+    values = pd.read_parquet(run / "values.parquet")
+    return stale(values, pd.read_parquet(run / LINEAGE), _states(document))
+
+
+def latest_run(city: str, year: int) -> Path:
+    """Folder of the newest run of a city and year that says what its values are made of.
+
+    Raises
+    ------
+    ParameterError
+        There is none.
+    """
+    runs = (reports_dir() / city / str(year)).glob(f"latest*/{LINEAGE}")
+    found = sorted((path.parent.resolve() for path in runs), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise ParameterError(
+            "no run of this city and year", where=str(reports_dir()), found=f"{city} {year}",
+            hint=f"make a report first: workbench report --city {city} --year {year}",
+        )  # fmt: skip
+    return found[-1]
 
 
 def _filled_in(found: Trace, document: dict[str, object]) -> list[str]:

@@ -30,6 +30,8 @@ class Run:
     """Colour of the letters (``#rrggbb``); empty: as around."""
     fill: str = ""
     """Colour behind the letters; empty: none."""
+    sensitivity: str = ""
+    """Sensitivity of what the text rests on, where its element says so; empty: that of its value alone."""
 
 
 @dataclass(frozen=True)

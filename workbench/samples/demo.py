@@ -28,6 +28,7 @@ from workbench.samples.houses import make_buildings
 from workbench.samples.people import make_bus_stops, make_parks, make_population
 from workbench.samples.planning import Plan, make_plan
 from workbench.samples.planting import Patch, make_patches
+from workbench.samples.plots import make_plots
 from workbench.samples.quotas import write_quotas
 from workbench.samples.sensor import DATES, Scene, lasting_texture, make_image, paved, plot_tone
 from workbench.samples.services import make_facilities
@@ -191,6 +192,7 @@ def _write_land(
     revised = revise(parcels[2024], seed)
     write_vector(revised, out, "land_use_2024_revised")
     write_raster(land.ground.dem, out / "dem.tif", nodata=-9999.0)
+    write_vector(make_plots(seed, parcels[2025], land.plan.boundary), out, "plots")
     projects, permits = make_papers(seed, land.fabric, land.patches, land.unit_names)
     write_vector(projects, out, "projects")
     write_vector(permits, out, "permits")

@@ -25,8 +25,9 @@ from workbench.views.cells import (
 )
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import date_text, find, num_of, reason_text, records
-from workbench.views.rows import definition_of, in_order, warnings_of, worst_levels
-from workbench.views.text import dimension_label, exempt, mark, paragraph, plain, t
+from workbench.views.openness import sensitivity_of
+from workbench.views.rows import definition_of, in_order, level_title, warnings_of, worst_levels
+from workbench.views.text import dimension_label, exempt, has, mark, paragraph, plain, t
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
@@ -52,7 +53,8 @@ def _small(key: str, text: object, lang: str) -> Html:
 def definition_table(checkup: CheckupView, lang: str) -> Html:
     """Every indicator with its value and what the value rests on, and the number by which it is traced.
 
-    Columns: indicator and code; value; meaning, denominator and calculation; tier and method; source and confidence; value id.
+    Columns: indicator and code; value; meaning and the denominator this value was divided by; tier and method; source
+    and confidence; value id.
     """
     headers: Headers = [(t("column.indicator", lang), "row"), (t("column.value", lang), "number")]
     headers += [(t(f"column.{name}", lang), "") for name in ("definition", "method", "basis")]
@@ -65,9 +67,7 @@ def definition_table(checkup: CheckupView, lang: str) -> Html:
             dimension = row["dimension"]
             rows.append([dimension_label(dimension, lang)])
         meaning = [_small("meaning", localised(definition, "definition", lang), lang)]
-        denominator = row.get("denominator_en" if lang == "en" else "denominator")
-        meaning += [_small("denominator", "" if pd.isna(denominator) else denominator, lang)]
-        meaning += [_small("calculation", getattr(definition, "calculation", ""), lang)]
+        meaning += [_small("denominator", denominator_words(row, definition, lang), lang)]
         rows.append(
             [
                 indicator_name(row["indicator"], definition, lang, code=True),
@@ -84,6 +84,36 @@ def definition_table(checkup: CheckupView, lang: str) -> Html:
     )
 
 
+def denominator_words(row: Mapping[str, Any], definition: Any, lang: str) -> str:
+    """What a value was divided by, and which other denominators its definition knows; empty for amounts.
+
+    Parameters
+    ----------
+    row : mapping
+        Row of the value table.
+    definition : Indicator
+        Its definition, with the denominators of its methods.
+    lang : {"zh", "en"}
+        Language.
+    """
+    first = str(getattr(definition, f"denominator_{lang}", "") or "")
+    known = [
+        first,
+        *(getattr(one, f"denominator_{lang}", None) for one in getattr(definition, "methods", ())),
+    ]
+    named = list(dict.fromkeys(str(one) for one in known if one))
+    own = row.get("denominator_en" if lang == "en" else "denominator")
+    used = "" if pd.isna(row["value"]) or not own or pd.isna(own) else str(own)
+    others = _between(lang).join(one for one in named if one != used)
+    if pd.isna(row["value"]):
+        return first
+    if not used or not others:
+        return used
+    return plain(
+        "denominator.preferred" if used == first else "denominator.other", lang, used=used, others=others
+    )
+
+
 def _method_cell(checkup: CheckupView, row: Mapping[str, Any], definition: Any, lang: str) -> Html:
     """Tier, formula and note of the method that gave a value, with those of proxy layers; else the reason."""
     if pd.isna(row["value"]):
@@ -93,8 +123,8 @@ def _method_cell(checkup: CheckupView, row: Mapping[str, Any], definition: Any, 
     layers = [checkup.city.layers.get(role) for role in getattr(method, "inputs", ())]
     notes = [getattr(method, f"note_{lang}", "")]
     notes += [getattr(one, f"note_{lang}", "") for one in layers if one is not None and one.tier == "proxy"]
-    formula = str(row.get("basis") or "").partition(": ")[2]
-    shown = [tier_label(row["tier"], lang), _small("formula", formula, lang)]
+    key = f"formula.{getattr(method, 'formula', '')}"
+    shown = [tier_label(row["tier"], lang), _plain_small(plain(key, lang) if has(key) else "")]
     return _lines([*shown, *(_plain_small(note) for note in notes if note)])
 
 
@@ -307,6 +337,10 @@ def _held(checkup: CheckupView, role: str, lang: str) -> Html:
     return _lines([mark(said if said and (lang == "zh" or said.isascii()) else usual), note])
 
 
+def _layer_name(checkup: CheckupView, role: str, lang: str) -> str:
+    return level_title(checkup, role, lang) or role_label(role, lang)
+
+
 def data_table(checkup: CheckupView, lang: str) -> Html:
     """Layers of the city: edition, source, licence, date, tier, sensitivity and checksum."""
     names = ("edition", "source", "licence", "date", "tier", "sensitivity", "checksum")
@@ -316,7 +350,7 @@ def data_table(checkup: CheckupView, lang: str) -> Html:
     ]
     rows: list[list[object]] = []
     for role, spec in checkup.city.layers.items():
-        name: object = role_label(role, lang)
+        name: object = _layer_name(checkup, role, lang)
         years: list[int | None] = [*checkup.data.years(role)]
         for year in years or [None]:
             if not checkup.data.has(role, year):
@@ -352,7 +386,7 @@ def quality_table(checkup: CheckupView, lang: str) -> Html:
     columns = list(quality.columns)
     explain = next((name for name in (f"message_{lang}", "message", "detail") if name in columns), None)
     shown: list[tuple[str, Callable[[Mapping[str, Any]], object], str]] = [
-        ("layer", lambda row: role_label(str(row.get("role", "")), lang), "row"),
+        ("layer", lambda row: _layer_name(checkup, str(row.get("role", "")), lang), "row"),
         ("edition", lambda row: "" if pd.isna(row.get("year")) else exempt(whole(row["year"])), "short"),
         ("check", lambda row: word("check", row.get("check"), lang), "short"),
         ("severity", lambda row: word("severity", row.get("severity"), lang), "short"),
@@ -360,7 +394,10 @@ def quality_table(checkup: CheckupView, lang: str) -> Html:
     ]
     headers: Headers = [(t(f"column.{name}", lang), kind) for name, _, kind in shown]
     rows = [[make(row) for _, make, _ in shown] for row in records(quality)]
-    return table(headers, rows, caption=t("caption.quality", lang), lang=lang, css="quality")
+    closed = [sensitivity_of(checkup, [str(row.get("role", ""))]) for row in records(quality)]
+    return table(
+        headers, rows, caption=t("caption.quality", lang), lang=lang, css="quality", row_sensitivity=closed
+    )
 
 
 def method_notes(checkup: CheckupView, lang: str) -> Html:

@@ -14,6 +14,7 @@ from workbench.views.cells import profile_text
 from workbench.views.charts import new_figure
 from workbench.views.layout import display_width, wrap
 from workbench.views.numbers import date_text
+from workbench.views.rows import zone_word
 from workbench.views.text import plain
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ TOP = 0.48
 """Height of the title strip, inches."""
 BOTTOM = 0.12
 """Margin below, inches."""
+
+
+MOST_MOVED = 30
+"""So many names are moved apart where they overlap; of more, those without room are left out."""
 
 
 def sheet(
@@ -223,6 +228,11 @@ def names(axes: Axes, zones: gpd.GeoDataFrame, lang: str, *, extra: dict[str, st
         for code, name in zip(zones["code"], words, strict=True)
     ]
     points = np.array([label_point(shape) for shape in zones.geometry])
+    if (
+        len(texts) > MOST_MOVED
+    ):  # moved apart, so many names would leave their zones: the smaller ones go without
+        kept = roomy(points, texts, metres_per_inch(axes), zones.geometry.area.to_numpy())
+        points, texts = points[kept], [texts[at] for at in kept]
     places = part_labels(points, texts, metres_per_inch(axes))
     for text, point, place in zip(texts, points, places, strict=True):
         if np.hypot(*(place - point)) > 0.12 * metres_per_inch(axes):
@@ -238,6 +248,36 @@ def names(axes: Axes, zones: gpd.GeoDataFrame, lang: str, *, extra: dict[str, st
             linespacing=1.3,
             zorder=20,
         )
+
+
+def _boxes(texts: Sequence[str], em: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Widths and heights of labels in letters of a size."""
+    wide = np.array([max(display_width(line) for line in text.split("\n")) * 0.53 * em for text in texts])
+    return wide, np.array([(text.count("\n") + 1) * 1.3 * em for text in texts])
+
+
+def roomy(
+    points: npt.NDArray[np.float64],
+    texts: Sequence[str],
+    unit: float,
+    weights: npt.NDArray[np.float64],
+    *,
+    size: float = 9.2,
+) -> list[int]:
+    """Positions of the labels that have room where they stand, those of most weight first.
+
+    Examples
+    --------
+    >>> roomy(np.array([[0.0, 0.0], [0.1, 0.0], [9.0, 0.0]]), ["a", "b", "c"], 1.0, np.array([1.0, 2.0, 1.0]))
+    [1, 2]
+    """
+    wide, high = _boxes(texts, size / 72 * unit)
+    kept: list[int] = []
+    for i in np.argsort(-weights, kind="stable"):
+        gaps = np.abs(points[kept] - points[i]) if kept else np.empty((0, 2))
+        if not ((gaps[:, 0] < (wide[kept] + wide[i]) / 2) & (gaps[:, 1] < (high[kept] + high[i]) / 2)).any():
+            kept.append(int(i))
+    return sorted(kept)
 
 
 def part_labels(
@@ -262,8 +302,7 @@ def part_labels(
         Size of the letters, points.
     """
     em = size / 72 * unit
-    wide = np.array([max(display_width(line) for line in text.split("\n")) * 0.53 * em for text in texts])
-    high = np.array([(text.count("\n") + 1) * 1.3 * em for text in texts])
+    wide, high = _boxes(texts, em)
     places = np.array(points, dtype=float)
     for _ in range(rounds):
         moved = False
@@ -474,7 +513,9 @@ def district_borders(axes: Axes, zones: gpd.GeoDataFrame) -> Any:
     return line_key(color="#4b5563", linewidth=1.0, linestyle=(0, (6, 2, 1, 2)))
 
 
-def border_key(checkup: CheckupView) -> str:
-    """Key of the words for the borders drawn: districts, or the city where there are none."""
+def border_words(checkup: CheckupView, lang: str) -> str:
+    """Words for the borders drawn: of districts as this city calls them, or of the city where there are none."""
     levels = getattr(checkup.city, "levels", {"district": None})
-    return "map.district_border" if "district" in levels else "map.city_border"
+    if "district" not in levels:
+        return plain("map.city_border", lang)
+    return plain("map.district_border", lang, zone=zone_word(checkup, lang))

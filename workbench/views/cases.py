@@ -12,13 +12,13 @@ from workbench.rules.library import load_rules
 from workbench.rules.register import STATUSES, Register
 from workbench.views import style
 from workbench.views.cartography import patch_panel
-from workbench.views.cells import change_text, level_chip, role_label, table, value_cell, word
+from workbench.views.cells import change_text, level_chip, line_label, table, value_cell, word
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html, element, join
 from workbench.views.layout import wrap
-from workbench.views.numbers import date_text, find, num_of, records
-from workbench.views.openness import sensitivity_of
+from workbench.views.numbers import date_text, date_words, find, num_of, records
+from workbench.views.openness import guarded, sensitivity_of, sensitivity_of_findings
 from workbench.views.rows import cases_of, district_names
 from workbench.views.text import exempt, has, mark, paragraph, plain, t
 
@@ -43,7 +43,7 @@ def _line(line: str, lang: str) -> str:
         if line == "all"
         else plain(key, lang)
         if has(key)
-        else role_label(line, lang)
+        else line_label(line, lang)
     )
 
 
@@ -57,7 +57,11 @@ def lead(checkup: CheckupView, lang: str) -> Html:
         word_: _number(checkup, f"report.register.{status}", "all", lang) for status, word_ in names.items()
     }
     total = _number(checkup, "report.register.total", "all", lang)
-    return paragraph("casebook.lead", lang, day=exempt(date_text(last_day(register))), total=total, **count)
+    day = last_day(register)
+    told = paragraph("casebook.lead", lang, day=exempt(date_words(day, lang)), total=total, **count)
+    codes = set(cases_of(checkup).get("space_code", ())) - {""}
+    behind = bool(codes - set(register.cases["space_code"]))
+    return Html(told + paragraph("casebook.behind", lang)) if behind else told
 
 
 def status_table(checkup: CheckupView, lang: str) -> Html | None:
@@ -155,7 +159,7 @@ def register_table(checkup: CheckupView, lang: str, *, limit: int = 60) -> Html 
         code = str(row["space_code"])
         lines.append(
             [
-                exempt(code), role_label(str(row["line"]), lang), names.get(str(row["district"]), ""),
+                exempt(code), line_label(str(row["line"]), lang), names.get(str(row["district"]), ""),
                 change_text(row, lang), value_cell(areas.get(code), lang), word("permit", row["permit_state"], lang),
                 exempt(date_text(row["found_on"])), value_cell(ages.get(code), lang), word("status", row["status"], lang),
                 word("case_verdict", row["verdict"], lang),
@@ -216,7 +220,8 @@ def sheet(checkup: CheckupView, case: Any, cases: pd.DataFrame, register: Regist
         _permits(checkup, case, lang),
         _history(case, register, lang),
     ]
-    return element("div", join(parts), css="sheet")
+    level = sensitivity_of_findings(checkup, pd.DataFrame([case.drop("geometry")]))
+    return guarded("div", join(parts), level, css="sheet")
 
 
 def _facts(checkup: CheckupView, case: Any, lang: str) -> Html:

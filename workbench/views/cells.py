@@ -82,6 +82,7 @@ def table(
     lang: str,
     css: str = "",
     row_css: Sequence[str] | None = None,
+    row_sensitivity: Sequence[str] | None = None,
     note: Html | None = None,
 ) -> Html:
     """A table with caption, head and body.
@@ -100,6 +101,8 @@ def table(
         Further class names of the table.
     row_css : sequence of str, optional
         Class names of each row.
+    row_sensitivity : sequence of str, optional
+        Sensitivity of what the words of each row rest on; for rows that tell more than their numbers.
     note : Html, optional
         Line below the table.
 
@@ -123,7 +126,8 @@ def table(
             else element("td", mark(cell), css=kind)
             for cell, (_, kind) in zip(row, headers, strict=True)
         ]
-        lines.append(element("tr", join(cells), css=row_css[at] if row_css else ""))
+        levels = {"data-sensitivity": (row_sensitivity[at] or None) if row_sensitivity else None}
+        lines.append(element("tr", join(cells), levels, css=row_css[at] if row_css else ""))
     if not lines:
         empty = element("td", plain("common.none_listed", lang), {"colspan": len(headers)})
         lines.append(element("tr", empty))
@@ -171,6 +175,17 @@ def judgement(row: Mapping[str, Any], title: str, lang: str) -> str:
 def role_label(role: str, lang: str) -> str:
     """Name of a layer role (``land_use`` → 国土调查图斑)."""
     return plain(f"role.{role}", lang) if has(f"role.{role}") else role
+
+
+def line_label(line: str, lang: str) -> str:
+    """Name of the line a patch lies on; patches on no line at all (cropland) have words of their own.
+
+    Examples
+    --------
+    >>> line_label("flood_line", "zh"), line_label("land_use", "zh")
+    ('洪涝风险控制线', '一般耕地（批准不全的占用）')
+    """
+    return plain("line_table.land_use", lang) if line == "land_use" else role_label(line, lang)
 
 
 @cache

@@ -16,7 +16,14 @@ from workbench.views.html import Html
 from workbench.views.layout import display_width, wrap
 from workbench.views.numbers import find, format_number, records
 from workbench.views.openness import sensitivity_of
-from workbench.views.rows import DIMENSIONS, definition_of, district_names, in_order, worst_levels
+from workbench.views.rows import (
+    DIMENSIONS,
+    definition_of,
+    district_names,
+    in_order,
+    worst_levels,
+    zone_word,
+)
 from workbench.views.text import dimension_label, plain, t, unit_label
 
 if TYPE_CHECKING:
@@ -394,7 +401,7 @@ def district_dots(checkup: CheckupView, indicator: str, lang: str) -> Figure:
     drawn = rows if city is None else [*rows, city]
     return render(
         figure,
-        alt=plain("chart.district_alt", lang, indicator=title),
+        alt=plain("chart.district_alt", lang, indicator=title, zone=zone_word(checkup, lang)),
         caption=caption,
         colours=128,
         sensitivity=sensitivity_of(checkup, (), drawn),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from workbench.views.cells import level_chip, table, value_cell
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import find, num
+from workbench.views.openness import PUBLIC, guarded, sensitivity_of, sensitivity_of_values
 from workbench.views.text import has, mark, paragraph, t
 
 if TYPE_CHECKING:
@@ -30,15 +31,25 @@ class SentenceLike(Protocol):
 
     @property
     def parts(self) -> list[tuple[str, str]]:
-        """Pieces ``("text", …)`` and ``("value", value_id)``."""
+        """Pieces ``("text", …)``, ``("value", value_id)`` and, with its unit, ``("quantity", value_id)``."""
+        ...
+
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """Ids of the values that decided the words."""
         ...
 
 
 def sentence(checkup: CheckupView, one: SentenceLike, lang: str) -> Html:
     """One sentence with each number as a traceable number; digits of names and years are marked as exempt."""
-    return join(
-        [num(checkup, piece, lang=lang) if kind == "value" else mark(piece) for kind, piece in one.parts]
+    text = join(
+        [
+            mark(piece) if kind == "text" else num(checkup, piece, lang=lang, unit=kind == "quantity")
+            for kind, piece in one.parts
+        ]
     )
+    level = sensitivity_of_values(checkup, one.rests_on)
+    return text if level == PUBLIC else guarded("span", text, level)
 
 
 def conclusion(checkup: CheckupView, sentences: Sequence[SentenceLike], lang: str) -> Html:
@@ -98,7 +109,7 @@ def line_section(checkup: CheckupView, line: str, lang: str, *, limit: int = 30)
         return paragraph("cases.not_checked", lang)
     listed = case_table(checkup, lang, line, limit=limit)
     if not len(cases_of(checkup, line)):
-        return listed
+        return guarded("div", listed, sensitivity_of(checkup, [line], [row]))
     return Html(case_map(checkup, lang, line, numbered=limit).html + listed)
 
 

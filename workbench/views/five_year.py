@@ -14,7 +14,7 @@ from workbench.views.figure import Figure, render
 from workbench.views.html import Html, element, join
 from workbench.views.layout import wrap
 from workbench.views.numbers import find, format_number, num_of
-from workbench.views.openness import sensitivity_of
+from workbench.views.openness import guarded, sensitivity_of
 from workbench.views.rows import definition_of
 from workbench.views.text import exempt, paragraph, plain, t, unit_label
 
@@ -54,7 +54,9 @@ def verdict_text(checkup: CheckupView, lang: str) -> Html:
         name: value_cell(find(checkup, "report.verdicts", level="report", zone=name), lang)
         for name in (*VERDICTS, "all")
     }
-    lead = element("p", t(f"pace.overall_{overall(found)}", lang), css="lead")
+    rests_on = [row for pace in found if (row := _row(checkup, "verdict", pace)) is not None]
+    level = sensitivity_of(checkup, (), rests_on)
+    lead = guarded("p", t(f"pace.overall_{overall(found)}", lang), level, css="lead")
     rules = element("p", t("pace.rules", lang), css="wb-note")
     return element("div", join([lead, paragraph("pace.lead", lang, **count), rules]), css="conclusion")
 

@@ -16,7 +16,9 @@ from workbench.views.cells import table, titles_of, value_cell, word
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html, element
+from workbench.views.missing import inapplicable
 from workbench.views.numbers import format_number, records
+from workbench.views.openness import PUBLIC, sensitivity_of
 from workbench.views.rows import definition_of
 from workbench.views.text import mark, plain, t, unit_label
 
@@ -79,7 +81,9 @@ def quota_table(checkup: CheckupView, lang: str, level: str = "district", *, onl
     """
     books = _books(checkup)
     if not books:
-        return element("p", t("ledger.none", lang), css="wb-note")
+        never = inapplicable(checkup, "development_boundary", lang)
+        said = t("no_input.inapplicable", lang, notes=mark(never)) if never else t("ledger.none", lang)
+        return element("p", said, css="wb-note")
     columns = ("total", "granted", "in", "out", "used", "used_year", "left", "share")
     headers: list[tuple[object, str]] = [(t("ledger.column.zone", lang), "row")]
     headers += [(t(f"ledger.column.{name}", lang), "number") for name in columns]
@@ -214,7 +218,8 @@ def quota_bars(checkup: CheckupView, lang: str, level: str = "district") -> Figu
         figure.text(
             0.5, 0.5, plain("ledger.none", lang), ha="center", va="center", color=style.MUTED, fontsize=9
         )
-        return render(figure, alt=plain("ledger.none", lang), caption=t("ledger.chart.title", lang))
+        caption = t("ledger.chart.title", lang)
+        return render(figure, alt=plain("ledger.none", lang), caption=caption, sensitivity=PUBLIC)
     height = 0.46 * len(zones) + 1.45
     figure = new_figure(7.6, height)
     axes = figure.add_axes((0.16, 0.52 / height, 0.78, (height - 1.45) / height))
@@ -232,9 +237,11 @@ def quota_bars(checkup: CheckupView, lang: str, level: str = "district") -> Figu
     figure.text(
         0.03, 1 - 0.27 / height, plain("ledger.chart.title", lang), fontsize=12.5, path_effects=style.heavy(), va="center"
     )  # fmt: skip
+    drawn = [books[code][name] for code, _ in zones for name in ("used", "used_year", "total")]
     return render(
-        figure, alt=plain("ledger.chart.alt", lang), caption=t("ledger.chart.title", lang), colours=128
-    )
+        figure, alt=plain("ledger.chart.alt", lang), caption=t("ledger.chart.title", lang), colours=128,
+        sensitivity=sensitivity_of(checkup, (), drawn),
+    )  # fmt: skip
 
 
 def _bar(axes: Any, at: int, numbers: Mapping[str, float]) -> None:

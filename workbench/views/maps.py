@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench.views import style
 from workbench.views.cartography import (
-    border_key,
+    border_words,
     city_name,
     district_borders,
     districts,
@@ -143,7 +143,7 @@ def overview_map(checkup: CheckupView, lang: str) -> Figure:
     names(axes, zones, lang)
     entries = [(handle, role_label(role, lang)) for handle, role in lines]
     entries += [(handle, plain(key, lang)) for handle, key in base]
-    entries.append((border, plain(border_key(checkup), lang)))
+    entries.append((border, border_words(checkup, lang)))
     shown = (
         THREE_LINES
         if kind == "overview"
@@ -213,7 +213,7 @@ def land_use_map(checkup: CheckupView, lang: str, year: int | None = None) -> Fi
         for at, (name, (colour, _)) in enumerate(style.LAND_GROUPS.items())
         if at in present
     ]
-    entries.append((border, plain(border_key(checkup), lang)))
+    entries.append((border, border_words(checkup, lang)))
     role = "land_use" if checkup.data.has("land_use", year) else "land_use_raster"
     furnish(panel, axes, entries, sources_note(checkup, [(role, year)], lang), lang)
     return render(
@@ -260,7 +260,7 @@ def case_map(
     ]
     border = district_borders(axes, zones)
     names(axes, zones, lang)
-    entries.append((border, plain(border_key(checkup), lang)))
+    entries.append((border, border_words(checkup, lang)))
     entries += _draw_cases(axes, cases, numbered, lang)
     notes = [plain("map.more_cases", lang)] if numbered and len(cases) else []
     furnish(panel, axes, entries, [*notes, *sources_note(checkup, [("land_use", checkup.year)], lang)], lang)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from workbench.evaluation.gaps import gaps
 from workbench.evaluation.problems import Problem
+from workbench.indicators.values import highest_sensitivity
 from workbench.rules.library import load_rules
 from workbench.views.cells import level_chip, table, value_cell
 from workbench.views.html import Html, join
 from workbench.views.numbers import find, records
-from workbench.views.problems import holder_of, problems_of, rule_kinds, title_of
+from workbench.views.problems import holder_of, problems_of, rule_kinds, sensitivity_of_problem, title_of
 from workbench.views.rows import district_names
 from workbench.views.text import exempt, has, mark, paragraph, plain, t
 
@@ -40,6 +41,18 @@ def measure_of(problem: Problem, lang: str) -> tuple[str, ...]:
     return (plain(f"measures.{problem.kind}", lang),) if has(f"measures.{problem.kind}") else ()
 
 
+def level_of(checkup: CheckupView, problem: Problem, measure: str, lang: str) -> int:
+    """Worst level of the findings of a problem whose rules ask for a measure; of the problem where no rule does."""
+    rules = [
+        name
+        for name in problem.rules
+        if (rule := load_rules().get(name)) and getattr(rule, f"note_{lang}") == measure
+    ]
+    found = checkup.findings
+    some = found[found["finding_id"].isin(problem.findings) & found["rule"].isin(rules)]
+    return int(some["level"].max()) if len(some) else problem.level
+
+
 def measure_table(checkup: CheckupView, lang: str) -> Html:
     """Measures, each with the problems it answers, their worst level, who, and by when; the most urgent first."""
     by_measure: dict[str, list[Problem]] = {}
@@ -60,10 +73,16 @@ def measure_table(checkup: CheckupView, lang: str) -> Html:
     ]
     between = "、" if lang == "zh" else ", "
     lines: list[list[object]] = []
-    ordered = sorted(by_measure.items(), key=lambda item: -max(one.level for one in item[1]))
+    closed: list[str] = []
+    ordered = sorted(
+        by_measure.items(), key=lambda item: -max(level_of(checkup, one, item[0], lang) for one in item[1])
+    )
     for measure, answered in ordered:
-        level = max(one.level for one in answered)
-        holders = dict.fromkeys(holder_of(checkup, one, lang) for one in answered)
+        level = max(level_of(checkup, one, measure, lang) for one in answered)
+        closed.append(highest_sensitivity(sensitivity_of_problem(checkup, one) for one in answered))
+        holders = dict.fromkeys(
+            name for one in answered for name in holder_of(checkup, one, lang).split(between)
+        )
         when = "now" if level == 4 else "quarter" if level == 3 else "year"
         lines.append(
             [
@@ -72,7 +91,9 @@ def measure_table(checkup: CheckupView, lang: str) -> Html:
                 t(f"measures.{when}", lang),
             ]
         )  # fmt: skip
-    return table(headers, lines, caption=t("measures.caption", lang), lang=lang, css="measures")
+    return table(
+        headers, lines, caption=t("measures.caption", lang), lang=lang, css="measures", row_sensitivity=closed
+    )
 
 
 def data_table(checkup: CheckupView, lang: str) -> Html:
@@ -101,7 +122,7 @@ def data_table(checkup: CheckupView, lang: str) -> Html:
 def first_gaps(checkup: CheckupView, lang: str) -> Html:
     """The missing data that would unlock most."""
     found = gaps(checkup.city, checkup.data, checkup.year, checkup.values, dict(checkup.definitions))
-    found = [gap for gap in found if gap.alone][:MOST_GAPS]
+    found = [gap for gap in found if gap.alone and not gap.need.inapplicable][:MOST_GAPS]
     if not found:
         return paragraph("measures.no_gaps", lang)
     headers: list[tuple[object, str]] = [(t("column.lacking", lang), "row"), (t("column.holder", lang), "")]

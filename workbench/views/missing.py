@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from workbench.evaluation.gaps import Gap, gaps
+from workbench.evaluation.gaps import Gap, Need, gaps, needs
+from workbench.evaluation.summary import LINES
 from workbench.views import style
-from workbench.views.cells import table, titles_of, value_cell
+from workbench.views.cells import indicator_name, table, titles_of, value_cell
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html
 from workbench.views.layout import display_width, wrap
-from workbench.views.numbers import find, num_of
-from workbench.views.rows import definition_of
-from workbench.views.text import exempt, mark, paragraph, plain, t
+from workbench.views.numbers import find, num_of, reason_text
+from workbench.views.rows import definition_of, in_order
+from workbench.views.text import dimension_label, exempt, mark, paragraph, plain, t
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
@@ -40,10 +43,12 @@ def _number(checkup: CheckupView, name: str, zone: str, lang: str) -> Html:
 def lead(checkup: CheckupView, lang: str) -> Html:
     """Sentence: how many indicators were computed, substituted, reported, missing, and how many things are missing."""
     states = {name: _number(checkup, f"report.state.{name}", "all", lang) for name in STATES}
+    never = find(checkup, "report.inapplicable", level="report", zone="all", year=checkup.year)
     return paragraph(
         "missing_data.lead", lang, **states, total=_number(checkup, "report.total", "all", lang),
         layers=_number(checkup, "report.on_layers", "all", lang), gaps=_number(checkup, "report.gaps", "all", lang),
         year=exempt(checkup.year), city=getattr(checkup.city, f"name_{lang}"),
+        never=t("missing_data.of_it_never", lang, count=num_of(never, lang=lang)) if never and never["value"] else "",
     )  # fmt: skip
 
 
@@ -75,12 +80,15 @@ def gap_table(checkup: CheckupView, lang: str) -> Html:
         (t("missing_data.which", lang), ""),
     ]
     lines: list[list[object]] = []
-    for gap in found:
+    for at, gap in enumerate(found):
         what, holder = gap.need.say(lang)
-        counts = [
-            value_cell(find(checkup, f"report.unlocks_{name}", level="report", zone=gap.need.key), lang)
+        if gap.need.inapplicable and not (at and found[at - 1].need.inapplicable):
+            lines.append([t("missing_data.inapplicable", lang)])
+        rows = [
+            find(checkup, f"report.unlocks_{name}", level="report", zone=gap.need.key)
             for name in ("alone", "more")
         ]
+        counts = ["—" if row is None else value_cell(row, lang) for row in rows]
         lines.append([mark(what), mark(holder), *counts, _names(checkup, [*gap.alone, *gap.more], lang)])
     return table(
         headers, lines, caption=t("missing_data.caption_gaps", lang), lang=lang, css="gaps",
@@ -95,9 +103,59 @@ def _names(checkup: CheckupView, ids: list[str], lang: str) -> Html:
     return mark(("、" if lang == "zh" else ", ").join(names))
 
 
+def missing_table(checkup: CheckupView, lang: str) -> Html:
+    """Indicators without a value for the city, grouped by dimension: why, and who holds what is missing in this city."""
+    headers: list[tuple[object, str]] = [(t("column.indicator", lang), "row")]
+    headers += [(t(f"column.{name}", lang), "") for name in ("reason", "holder")]
+    lacks = needs(checkup.city, checkup.data, checkup.year, checkup.values, dict(checkup.definitions))
+    rows: list[list[object]] = []
+    dimension = ""
+    for row in in_order(checkup):
+        if not pd.isna(row["value"]):
+            continue
+        if row["dimension"] != dimension:
+            dimension = row["dimension"]
+            rows.append([dimension_label(dimension, lang)])
+        definition = definition_of(checkup, row["indicator"])
+        wanted = lacks.get(str(row["indicator"]), [])
+        held = list(dict.fromkeys(one.say(lang)[1] for one in wanted if not one.inapplicable))
+        who = mark(("、" if lang == "zh" else ", ").join(held))
+        rows.append(
+            [indicator_name(row["indicator"], definition, lang), _why_missing(row, wanted, lang), who]
+        )
+    if not rows:
+        return paragraph("missing.none", lang)
+    return table(headers, rows, caption=t("caption.missing", lang), lang=lang, css="missing")
+
+
+def _why_missing(row: Mapping[str, Any], wanted: Sequence[Need], lang: str) -> object:
+    """Reason without the holders, who have a column of their own."""
+    if str(row.get("reason") or "").partition(":")[0] in ("no_layer", "no_year", "no_scope"):
+        names = ("、" if lang == "zh" else ", ").join(need.say(lang)[0] for need in wanted)
+        return mark(plain("missing.lacks", lang, names=names))
+    reason = reason_text(row, lang).partition("；补齐后可得")[0].partition("; would unlock")[0]
+    return re.sub(r"[；;] ?(由|published by).*$", "", reason)
+
+
+def no_lines(checkup: CheckupView, lang: str) -> Html:
+    """Why no control line could be checked: the city has no such lines, or they are not at hand."""
+    never = [inapplicable(checkup, role, lang) for role in LINES]
+    if not all(never):
+        return paragraph("no_input.control_lines", lang)
+    return paragraph(
+        "no_input.inapplicable", lang, notes=mark(("；" if lang == "zh" else "; ").join(map(str, never)))
+    )
+
+
+def inapplicable(checkup: CheckupView, role: str, lang: str) -> str:
+    """What the profile says of a thing the city has none of; empty where it may be had."""
+    hint = getattr(checkup.city, "missing", {}).get(role)
+    return str(getattr(hint, f"note_{lang}", "")) if hint is not None and not hint.holder else ""
+
+
 def gap_bars(checkup: CheckupView, lang: str) -> Figure | None:
     """Bars: the missing things that would unlock most; None when nothing is missing."""
-    found = [gap for gap in _gaps(checkup) if gap.alone][:MOST_BARS]
+    found = [gap for gap in _gaps(checkup) if gap.alone and not gap.need.inapplicable][:MOST_BARS]
     if not found:
         return None
     labels = []

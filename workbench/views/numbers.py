@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -11,6 +12,10 @@ import pandas as pd
 from workbench.core.errors import ParameterError
 from workbench.views.html import Html, element
 from workbench.views.text import mark, plain, unit_label
+
+
+BARE = ("ratio",)
+"""Units that are no words: a ratio is a number."""
 
 
 class HasValues(Protocol):
@@ -61,8 +66,18 @@ def reason_text(row: Mapping[str, Any], lang: str) -> str:
     return _text(row, f"reason_{lang}") or _text(row, "reason")
 
 
-def num_of(row: Mapping[str, Any], *, lang: str = "zh", unit: bool = False, sign: bool = False) -> Html:
-    """Markup of one row of the value table (as dict or Series); see :func:`num`."""
+def num_of(
+    row: Mapping[str, Any],
+    *,
+    lang: str = "zh",
+    unit: bool = False,
+    sign: bool = False,
+    difference: bool = False,
+) -> Html:
+    """Markup of one row of the value table (as dict or Series); see :func:`num`.
+
+    With ``difference`` the row is the difference of two values, and that of two percentages is counted in points.
+    """
     value_id = str(row["value_id"])
     value = row["value"]
     if value is None or pd.isna(value):
@@ -74,7 +89,10 @@ def num_of(row: Mapping[str, Any], *, lang: str = "zh", unit: bool = False, sign
         )
     decimals = row.get("decimals")
     written = format_number(value, 0 if decimals is None or pd.isna(decimals) else int(decimals), sign=sign)
-    label = unit_label(_text(row, "unit"), lang) if unit else ""
+    name = _text(row, "unit")
+    label = unit_label(name, lang) if unit and name not in BARE else ""
+    if difference and label == "%":
+        label = plain("common.points", lang)
     shown = element("span", written, {"data-v": value_id}, css="num")
     if not label:
         return shown
@@ -178,6 +196,21 @@ def num_at(
             found={"level": level, "zone": zone, "year": year},
         )
     return num_of(row, lang=lang, unit=unit, sign=sign)
+
+
+def date_words(value: object, lang: str) -> str:
+    """A date as a sentence writes it; empty for a missing one.
+
+    Examples
+    --------
+    >>> date_words(pd.Timestamp("2024-05-01"), "zh"), date_words("2024-05-01", "en"), date_words(pd.NaT, "zh")
+    ('2024年5月1日', '2024-05-01', '')
+    """
+    text = date_text(value)
+    if lang != "zh" or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return text
+    year, month, day = map(int, text.split("-"))
+    return f"{year}年{month}月{day}日"
 
 
 def date_text(value: object) -> str:

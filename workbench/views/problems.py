@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from workbench.evaluation.problems import KINDS, Problem, problems
+from workbench.evaluation.problems import KINDS, Problem, problem_sensitivity, problems
 from workbench.rules.library import load_rules
 from workbench.views.cells import (
     change_text,
@@ -21,8 +21,9 @@ from workbench.views.cells import (
     word,
 )
 from workbench.views.html import Html, element, join
-from workbench.views.numbers import date_text, find, num_of, records
-from workbench.views.rows import definition_of, district_names, target_row, wanted_way
+from workbench.views.numbers import date_words, find, num_of, records
+from workbench.views.openness import guarded
+from workbench.views.rows import cases_of, definition_of, district_names, ranked, target_row, wanted_way
 from workbench.views.text import exempt, has, mark, paragraph, plain, t
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ MOST_NUMBERS = 12
 def problems_of(checkup: CheckupView) -> list[Problem]:
     """Problems of the checkup, by kind, the worst first."""
     return problems(checkup.values, checkup.findings, checkup.year, city=checkup.city.name)
+
+
+def sensitivity_of_problem(checkup: CheckupView, problem: Problem) -> str:
+    """Who may read of a problem: the strictest sensitivity of what it rests on."""
+    return problem_sensitivity(checkup.city, checkup.values, pd.DataFrame(checkup.findings), problem)
 
 
 def _listed(parts: list[Html], lang: str) -> Html:
@@ -101,7 +107,7 @@ def _worst_districts(checkup: CheckupView, indicator: str, lang: str) -> Html:
         & (values["level"] == "district")
         & (values["year"] == checkup.year)
     )
-    rows = values[keep & values["value"].notna() & (values["tier"] != "target")]
+    rows = pd.DataFrame(ranked(records(values[keep & (values["tier"] != "target")])), columns=values.columns)
     if (
         way is None
         or not getattr(definition, "denominator_zh", "")
@@ -139,14 +145,14 @@ def _line_places(checkup: CheckupView, line: str, lang: str) -> Html:
         name = names.get(zone.partition("/")[2], zone.partition("/")[2])
         area = _cell(checkup, "cases_ha", zone, lang)
         parts.append(t("problem.line_place", lang, name=name, count=num_of(row, lang=lang), ha=area))
-    return _listed(parts, lang)
+    return Html(("；" if lang == "zh" else "; ").join(parts))
 
 
 def _period(rows: pd.DataFrame, lang: str) -> Html:
     first, last = pd.to_datetime(rows["date_before"]).min(), pd.to_datetime(rows["date_after"]).max()
     if pd.isna(first) or pd.isna(last):
         return Html("")
-    return t("problems.period", lang, first=date_text(first), last=date_text(last))
+    return t("problems.period", lang, first=date_words(first, lang), last=date_words(last, lang))
 
 
 def _since(checkup: CheckupView, problem: Problem) -> str:
@@ -161,7 +167,7 @@ def _since(checkup: CheckupView, problem: Problem) -> str:
 def _line_sentences(checkup: CheckupView, problem: Problem, lang: str) -> Iterator[Html]:
     line = problem.subject
     yield t(
-        "problem.line", lang, period=_period(_rows(checkup, problem), lang), line=_line_name(line, lang),
+        "problem.line", lang, period=_period(cases_of(checkup, line), lang), line=_line_name(line, lang),
         count=_cell(checkup, "cases", line, lang), ha=_cell(checkup, "cases_ha", line, lang),
         mu=_cell(checkup, "cases_mu", line, lang), severe=_cell(checkup, "cases_4", line, lang),
         serious=_cell(checkup, "cases_3", line, lang), open=_cell(checkup, "cases_open", line, lang),
@@ -200,11 +206,12 @@ def _indicator_sentences(checkup: CheckupView, problem: Problem, lang: str) -> I
         if gap is not None:
             yield t(
                 "problem.target", lang, year=exempt(zone), target=num_of(goal, lang=lang, unit=True),
-                gap=num_of(gap, lang=lang, unit=True, sign=True),
+                gap=num_of(gap, lang=lang, unit=True, sign=True, difference=True),
             )  # fmt: skip
     change = find(checkup, f"report.change.{name}", level="report", year=checkup.year)
     if change is not None and pd.notna(change["value"]):
-        yield t("problem.change", lang, change=num_of(change, lang=lang, unit=True, sign=True))
+        shown = num_of(change, lang=lang, unit=True, sign=True, difference=True)
+        yield t("problem.change", lang, change=shown)
         yield from _revision(checkup, name, lang)
     if worst := _worst_districts(checkup, name, lang):
         yield t("problem.worst", lang, where=worst)
@@ -219,7 +226,9 @@ def _revision(checkup: CheckupView, indicator: str, lang: str) -> Iterator[Html]
     if len(known) == 4 and any(
         abs(float(known[one]["value"])) > 1e-9 for one in ("data_revision", "definition_revision")
     ):
-        shown = {one: num_of(row, lang=lang, unit=True, sign=True) for one, row in known.items()}
+        shown = {
+            one: num_of(row, lang=lang, unit=True, sign=True, difference=True) for one, row in known.items()
+        }
         yield t(
             "problem.revision", lang, data=shown["data_revision"], definition=shown["definition_revision"],
             real=shown["real_change"],
@@ -294,6 +303,7 @@ def problem_table(checkup: CheckupView, lang: str) -> Html:
         (t("problems.who", lang), ""),
     ]
     lines: list[list[object]] = []
+    closed: list[str] = []
     kind, number = "", 0
     for one in problems_of(checkup):
         if one.kind == "data":
@@ -301,6 +311,8 @@ def problem_table(checkup: CheckupView, lang: str) -> Html:
         if one.kind != kind:
             kind = one.kind
             lines.append([t(f"problem_kind.{kind}", lang)])
+            closed.append("")
+        closed.append(sensitivity_of_problem(checkup, one))
         number += 1
         since = _since(checkup, one)
         count = _cell(checkup, "problem_findings", f"{one.kind}/{one.subject}", lang)
@@ -312,7 +324,9 @@ def problem_table(checkup: CheckupView, lang: str) -> Html:
                 mark(holder_of(checkup, one, lang)),
             ]
         )  # fmt: skip
-    return table(headers, lines, caption=t("problems.caption", lang), lang=lang, css="problems")
+    return table(
+        headers, lines, caption=t("problems.caption", lang), lang=lang, css="problems", row_sensitivity=closed
+    )
 
 
 def _where(checkup: CheckupView, problem: Problem, lang: str) -> Html:
@@ -325,7 +339,7 @@ def _where(checkup: CheckupView, problem: Problem, lang: str) -> Html:
         return mark(_zone_name(checkup, problem.subject, lang))
     rows = _rows(checkup, problem)
     codes = [str(one) for one in rows.get("district", pd.Series(dtype=str)) if one]
-    return _listed([mark(_zone_name(checkup, one, lang)) for one in dict.fromkeys(codes)], lang)
+    return _listed([mark(_zone_name(checkup, one, lang)) for one in dict.fromkeys(codes)], lang) or mark("—")
 
 
 def section(checkup: CheckupView, kind: str, lang: str) -> Html | None:
@@ -338,7 +352,8 @@ def section(checkup: CheckupView, kind: str, lang: str) -> Html | None:
     for one in found:
         head = Html(f"{mark(title_of(checkup, one, lang))} {level_chip(one.level, lang)}")
         text = join(sentences(checkup, one, lang), between)
-        blocks.append(Html(element("h3", head) + element("p", text) + _largest(checkup, one, lang)))
+        told = Html(element("h3", head) + element("p", text) + _largest(checkup, one, lang))
+        blocks.append(guarded("div", told, sensitivity_of_problem(checkup, one)))
     return element("div", join(blocks), css="problems")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.evaluation.stuck import STUCK, chain_of
 from workbench.views.cells import indicator_name, level_chip, table, tier_label, value_cell, word
 from workbench.views.html import Html, join
-from workbench.views.numbers import date_text, find, num_of, records
+from workbench.views.numbers import date_text, date_words, find, num_of, records
 from workbench.views.rows import definition_of, in_order, worst_levels
 from workbench.views.text import exempt, mark, paragraph, plain, t
 
@@ -61,7 +61,7 @@ def stuck_table(checkup: CheckupView, lang: str, *, limit: int = 30) -> Html:
         name: value_cell(find(checkup, "report.projects", level="report", zone=zone, year=checkup.year), lang)
         for name, zone in (("all", "all"), ("stuck", STUCK))
     }
-    lead = paragraph("quarterly.lead", lang, day=exempt(f"{checkup.year}-12-31"), **count)
+    lead = paragraph("quarterly.lead", lang, day=exempt(date_words(f"{checkup.year}-12-31", lang)), **count)
     found = chain[chain["stuck"]].sort_values(["days_in_stage", "project_code"], ascending=[False, True])
     if found.empty:
         return Html(lead + paragraph("quarterly.none", lang))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from workbench.core.dimensions import WORDS
 from workbench.evaluation.derived import indicator_levels
 from workbench.views.numbers import records
+from workbench.views.text import plain
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
@@ -93,6 +95,45 @@ def district_names(checkup: CheckupView, lang: str = "zh") -> dict[str, str]:
     return found
 
 
+def zone_word(checkup: CheckupView, lang: str) -> str:
+    """What the zones of the level ``district`` are called in this city: 行政区, or the profile's own word (规划区)."""
+    level = (getattr(checkup.city, "levels", None) or {}).get("district")
+    own = str(getattr(level, f"title_{lang}", "") or "")
+    usual = own.lower() in ("", "区", "区县", "district")
+    return plain("column.district", lang) if usual else own
+
+
+def level_title(checkup: CheckupView, role: str, lang: str) -> str:
+    """Name of the zone level whose shapes a layer holds, where it is not the usual one; else empty."""
+    levels = getattr(checkup.city, "levels", None) or {}
+    for name, level in levels.items():
+        if getattr(level, "role", "") == role:
+            own = str(getattr(level, f"title_{lang}", "") or "")
+            return zone_word(checkup, lang) if name == "district" else own
+    return ""
+
+
+LEAST_SHARE = 0.02
+"""A zone with less than this share of the mean zone's denominator is not ranked: a rate of few people says nothing."""
+
+
+def ranked(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of zones that can be compared: with a value, and with enough people (or area …) below the line.
+
+    Examples
+    --------
+    >>> many = [{"value": 5.0, "denominator_value": 60000.0}, {"value": 7.0, "denominator_value": 40000.0}]
+    >>> few = {"value": 14308.6, "denominator_value": 70.0}
+    >>> [row["value"] for row in ranked([*many, few])]
+    [5.0, 7.0]
+    """
+    kept = [dict(row) for row in rows if pd.notna(row["value"])]
+    below = [float(row.get("denominator_value", float("nan"))) for row in kept]
+    known = [one for one in below if one == one]
+    least = LEAST_SHARE * sum(known) / len(known) if known else 0.0
+    return [row for row, one in zip(kept, below, strict=True) if not one < least]
+
+
 def wanted_way(checkup: CheckupView, indicator: str) -> str | None:
     """Way in which an indicator improves, ``"up"`` or ``"down"``; None when neither is better."""
     direction = str(getattr(definition_of(checkup, indicator), "direction", ""))
@@ -120,8 +161,9 @@ def mapped_indicators(checkup: CheckupView, most: int = 2) -> list[str]:
         rate = bool(getattr(definition, "denominator_zh", ""))
         if not rate or wanted_way(checkup, indicator) is None or rows["value"].isna().any() or len(rows) < 3:
             continue
-        top = float(rows["value"].abs().max())
-        apart = float(rows["value"].std()) / top if top else 0.0
+        values = pd.Series([float(row["value"]) for row in ranked(records(rows))])
+        top = float(values.abs().max())
+        apart = float(values.std()) / top if top else 0.0
         dimension = str(getattr(definition, "dimension", ""))
         level = levels.get(indicator, 0)
         if apart > 0 and (level, apart) > found.get(dimension, (-1, 0.0, ""))[:2]:

@@ -14,7 +14,7 @@ from workbench.views.figure import Figure, render
 from workbench.views.layout import wrap
 from workbench.views.numbers import find, format_number
 from workbench.views.openness import sensitivity_of
-from workbench.views.rows import definition_of, district_names, in_order, wanted_way
+from workbench.views.rows import definition_of, district_names, in_order, ranked, wanted_way, zone_word
 from workbench.views.text import dimension_label, plain, t, unit_label
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def dumbbells(checkup: CheckupView, lang: str, *, most: int = 14) -> Figure | No
             or wanted_way(checkup, name) is None
         ):
             continue
-        ordered = sorted(rows, key=lambda row: float(row["value"]))
+        ordered = sorted(ranked(rows), key=lambda row: float(row["value"]))
+        if len(ordered) < 3:
+            continue
         ends = [100 * float(row["value"]) / float(city["value"]) for row in (ordered[0], ordered[-1])]
         if ends[0] <= 100 <= ends[1] and ends[1] <= 400:
             items.append((ends[1] - ends[0], name, ordered[0], ordered[-1], ends))
@@ -144,7 +146,8 @@ def multiples(checkup: CheckupView, dimension: str, lang: str) -> Figure | None:
     lang : {"zh", "en"}
         Language.
     """
-    rates = _rates(checkup, dimension)
+    rates = {name: ranked(rows) for name, rows in _rates(checkup, dimension).items()}
+    rates = {name: rows for name, rows in rates.items() if len(rows) >= 3}
     if not rates:
         return None
     chosen = list(rates)[:MOST_PANELS]
@@ -172,7 +175,7 @@ def multiples(checkup: CheckupView, dimension: str, lang: str) -> Figure | None:
         hspace=0.5,
         wspace=0.12,
     )
-    words = {"dimension": dimension_label(dimension, lang)}
+    words = {"dimension": dimension_label(dimension, lang), "zone": zone_word(checkup, lang)}
     title = plain("spread.multiples", lang, **words)
     figure.text(0.02, 1 - 0.2 / height, title, fontsize=12.5, path_effects=style.heavy(), va="center")
     return render(

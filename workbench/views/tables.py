@@ -16,8 +16,7 @@ from workbench.views.cells import (
     indicator_name,
     judgement,
     level_chip,
-    localised,
-    role_label,
+    line_label,
     scope_label,
     table,
     tier_label,
@@ -27,20 +26,25 @@ from workbench.views.cells import (
     word,
 )
 from workbench.views.html import Html, element, escape
-from workbench.views.numbers import date_text, find, num_of, reason_text, records
+from workbench.views.missing import missing_table
+from workbench.views.numbers import date_text, find, num_of, records
+from workbench.views.proxies import proxy_note
 from workbench.views.rows import (
     DIMENSIONS,
+    LEAST_SHARE,
     cases_of,
     definition_of,
     district_names,
     in_order,
+    ranked,
     report_rows,
     target_row,
     wanted_way,
     warnings_of,
     worst_levels,
+    zone_word,
 )
-from workbench.views.text import dimension_label, exempt, mark, paragraph, plain, t, unit_label
+from workbench.views.text import dimension_label, exempt, has, mark, paragraph, plain, t, unit_label
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
@@ -130,6 +134,8 @@ def indicator_table(
     rows = rows if missing else [row for row in rows if pd.notna(row["value"])]
     if not rows and not missing:
         return Html(f"<p>{note}</p>") if note else Html("")
+    if stands_in := proxy_note(checkup, rows, lang):
+        note = stands_in if note is None else Html(note + Html("<br>") + stands_in)
     levels = worst_levels(checkup)
     before = {
         (row["indicator"], row["zone"]): row
@@ -264,10 +270,12 @@ def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | 
         )
     wide = [line for line in lines if len(line) > 1]
     if len(zones) > MOST_COLUMNS and len(wide) < len(zones):  # many zones, few indicators: a row a zone
-        headers = [(t("column.district", lang), "row")]
+        headers = [(mark(zone_word(checkup, lang)), "row")]
         headers += [(Html(f"{line[0]}<br>{mark(line[1])}"), "number") for line in wide]
         lines = [[name, *(line[at + 2] for line in wide)] for at, name in enumerate(zones.values())]
     note = t("note.districts", lang)
+    if any(pd.notna(row["value"]) for row in rows) and _too_small(rows):
+        note = Html(note + Html(" ") + t("note.districts_small", lang, share=exempt(f"{LEAST_SHARE:.0%}")))
     if len(absent) > MOST_NAMED:
         note = Html(note + Html(" ") + t("note.districts_many_absent", lang))
     elif absent:
@@ -276,38 +284,26 @@ def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | 
     return table(headers, lines, caption=t("caption.districts", lang), lang=lang, css="districts", note=note)
 
 
+def _too_small(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether some zone has too little below the line to be ranked."""
+    by_indicator: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if pd.notna(row["value"]):
+            by_indicator.setdefault(str(row["indicator"]), []).append(row)
+    return any(len(ranked(some)) < len(some) for some in by_indicator.values())
+
+
 def _extremes(checkup: CheckupView, indicator: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Zone → ``best`` or ``worst``, by the numbers as printed."""
     way = wanted_way(checkup, indicator)
     decimals = int(rows[0].get("decimals") or 0)
-    known = {str(row["zone"]): round(float(row["value"]), decimals) for row in rows if pd.notna(row["value"])}
+    known = {str(row["zone"]): round(float(row["value"]), decimals) for row in ranked(rows)}
     rate = bool(getattr(definition_of(checkup, indicator), "denominator_zh", ""))
     if way is None or not rate or len(set(known.values())) < 2 or len(known) < 3:
         return {}
     high, low = ("best", "worst") if way == "up" else ("worst", "best")
     top, foot = max(known.values()), min(known.values())
     return {zone: high if value == top else low for zone, value in known.items() if value in (top, foot)}
-
-
-def missing_table(checkup: CheckupView, lang: str) -> Html:
-    """Indicators without a value for the city, grouped by dimension: why, and who usually holds the data."""
-    headers: list[tuple[object, str]] = [(t("column.indicator", lang), "row")]
-    headers += [(t(f"column.{name}", lang), "") for name in ("reason", "holder")]
-    rows: list[list[object]] = []
-    dimension = ""
-    for row in in_order(checkup):
-        if not pd.isna(row["value"]):
-            continue
-        if row["dimension"] != dimension:
-            dimension = row["dimension"]
-            rows.append([dimension_label(dimension, lang)])
-        definition = definition_of(checkup, row["indicator"])
-        reason = reason_text(row, lang).partition("；补齐后可得")[0].partition("; would unlock")[0]
-        cells = [indicator_name(row["indicator"], definition, lang), reason]
-        rows.append([*cells, localised(definition, "holder", lang)])
-    if not rows:
-        return paragraph("missing.none", lang)
-    return table(headers, rows, caption=t("caption.missing", lang), lang=lang, css="missing")
 
 
 def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limit: int | None = None) -> Html:
@@ -342,7 +338,7 @@ def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limi
             [
                 exempt(at),
                 exempt(row["finding_id"]),
-                *([] if line else [role_label(str(row["line"]), lang)]),
+                *([] if line else [line_label(str(row["line"]), lang)]),
                 districts.get(str(row.get("district")), word("", row.get("district"), lang)),
                 change_text(row, lang),
                 exempt(("至" if lang == "zh" else " to ").join(date for date in dates if date)),
@@ -355,19 +351,15 @@ def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limi
         )
     if not rows:
         return paragraph("cases.none", lang) if line else paragraph("cases.none_all", lang)
-    caption = t("caption.cases_of", lang, line=t(_line_key(line), lang)) if line else t("caption.cases", lang)
+    caption = t("caption.cases_of", lang, line=_line_words(line, lang)) if line else t("caption.cases", lang)
     note = t("common.suspected", lang)
     if limit and len(cases) > limit:
         note = Html(note + t("note.cases_cut", lang))
     return table(headers, rows, caption=caption, lang=lang, css="cases", note=note)
 
 
-def _line_key(line: str) -> str:
-    return (
-        f"line_table.{line}"
-        if line in ("permanent_farmland", "ecological_red_line", "development_boundary")
-        else f"role.{line}"
-    )
+def _line_words(line: str, lang: str) -> Html:
+    return t(f"line_table.{line}", lang) if has(f"line_table.{line}") else mark(line_label(line, lang))
 
 
 def cases_cut(checkup: CheckupView, limit: int) -> bool:
@@ -386,7 +378,7 @@ def finding_table(
 ) -> Html:
     """Warnings on indicators, worst first: level, indicator, place, value, what it was held against, judgement, basis.
 
-    Warnings about the data (old, not consistent) come last, one row a rule. Without any warning a sentence says so.
+    Districts that only stand apart from the others are not listed: :func:`workbench.views.peers.peer_table`. Warnings about the data (old, not consistent) come last, one row a rule. Without any warning a sentence says so.
 
     Parameters
     ----------
@@ -401,7 +393,11 @@ def finding_table(
     limit : int, optional
         At most so many rows.
     """
-    found = warnings_of(checkup, least=least, zone_level=zone_level).head(limit or 10**9)
+    found = warnings_of(checkup, least=least, zone_level=zone_level)
+    if len(found):  # districts that stand apart have a table of their own
+        found = found[(found["kind"] != "peer_band") | (found["zone_level"] != "district")].head(
+            limit or 10**9
+        )
     if found.empty:
         rated = find(checkup, "report.rated", level="report", zone="all")
         blind = rated is not None and rated["value"] == 0

@@ -12,7 +12,7 @@ from workbench.views.cells import (
     change_text,
     indicator_name,
     level_chip,
-    role_label,
+    line_label,
     table,
     titles_of,
     value_cell,
@@ -304,7 +304,7 @@ def former_cases(checkup: CheckupView, lang: str, *, limit: int = 30) -> Html | 
         state = word("status", status, lang) if status else plain("former.not_registered", lang)
         lines.append(
             [
-                exempt(number), role_label(str(row["line"]), lang), districts.get(str(row["district"]), ""),
+                exempt(number), line_label(str(row["line"]), lang), districts.get(str(row["district"]), ""),
                 change_text(row, lang), word("permit", row.get("permit_state"), lang), value_cell(cells[0], lang),
                 value_cell(cells[1], lang, unit=True), level_chip(row["level"], lang), state,
             ]

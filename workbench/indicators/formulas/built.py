@@ -54,15 +54,20 @@ def _length_m(data: Inputs, role: str, zones: gpd.GeoDataFrame, classes: tuple[s
         lines = data.vector(role)
         if classes:
             lines = lines[lines["road_class"].isin(list(classes))]
-        found = network.length_by_zone(lines.reset_index(drop=True), as_table(zones), zone_id="zone")
-        return found["length_m"].reindex(zones.index, fill_value=0.0).astype("float64")
+        lines = lines.reset_index(drop=True)
+        if "route_share" not in lines:
+            found = network.length_by_zone(lines, as_table(zones), zone_id="zone")["length_m"]
+        else:  # a direction drawn for itself is half of the road, a slip road is none
+            shares = network.length_by_zone(lines, as_table(zones), zone_id="zone", by="route_share")
+            found = (shares * shares.columns.to_numpy(dtype="float64")).sum(axis=1)
+        return found.reindex(zones.index, fill_value=0.0).astype("float64")
 
     return data.share(("length", role, data.year, classes, zones_key(zones)), make)
 
 
 @reads("roads")
 def road_density(data: Inputs, zones: gpd.GeoDataFrame, *, classes: tuple[str, ...]) -> pd.DataFrame:
-    """Length of roads of some classes for each unit of area, km/km²; centre lines as drawn."""
+    """Length of roads of some classes for each unit of area, km/km²; lines as drawn, or their ``route_share``."""
     metres = _length_m(data, "roads", zones, tuple(classes))
     return ratio(zones, metres, zone_area_m2(data, zones), scale=1e3)
 
