@@ -101,6 +101,11 @@ for _command in (catalog, demo, fill_in, ledger, libraries, stale):
     show_default=True,
     help="The public edition holds nothing above 公开.",
 )
+@click.option(
+    "--update-cases",
+    is_flag=True,
+    help="First take the findings into the case register, as 'cases update' does today.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @data_root_option
 def report(
@@ -115,6 +120,7 @@ def report(
     time_limit: float,
     formats: str,
     edition: str,
+    update_cases: bool,
     quiet: bool,
 ) -> None:
     """Make a report; the last line printed is the path of its page.
@@ -137,6 +143,7 @@ def report(
         time_limit_s=time_limit,
         formats=parse_formats(formats),
         edition=edition,
+        update_cases=update_cases,
         quiet=quiet,
     )
     if result.failed:

@@ -90,3 +90,23 @@ def test_shenzhen_subtotals_are_left_out_and_offsets_measured(real_data: Path, h
     found = quality[(quality["role"] == "college_points") & (quality["check"] == "gcj02")].iloc[0]
     assert "39 of 45" in found["message_en"] and "43 after" in found["message_en"]
     assert 590 < found["measured"] < 620
+
+
+def test_las_palmas_roads_count_by_route_and_nothing_is_asked_that_cannot_be(
+    real_data: Path, home: Path
+) -> None:
+    city = load_city("las_palmas", data_root=real_data)
+    ids = ["TJ-E04", "TJ-B04", "TJ-E05", "TJ-E07", "TJ-A10", "TJ-A22"]
+    values = compute(city, 2023, ids, levels=["city"], store=CityData(city)).set_index("indicator")
+    path = real_data / "city" / "las_palmas" / "las_palmas.gpkg"
+    town = gpd.read_file(path, layer="boundary_municipality").to_crs("EPSG:32628")
+    roads = gpd.read_file(path, layer="roads_paths").to_crs("EPSG:32628").query("highway == 'motorway'")
+    both_ways = gpd.clip(roads, town).length.sum() / 1e3
+    assert values.loc["TJ-E04", "value"] == pytest.approx(both_ways / 2 / (town.area.sum() / 1e6), rel=2e-3)
+    assert (
+        values.loc["TJ-B04", "reason"] == "no_kind:university"
+    )  # campuses and firms are no list of colleges
+    assert values.loc["TJ-E05", "reason_zh"] == "不适用：大加那利岛没有铁路"
+    assert values.loc["TJ-E07", "reason"] == "not_applicable:rail_passengers_1e4"
+    assert values.loc["TJ-A10", "reason"].startswith("not_applicable:")
+    assert values.loc["TJ-A22", "reason"] == "no_heights"

@@ -74,7 +74,7 @@ def statistics_csv(population: str = "1.0") -> str:
     return "\n".join(rows) + "\n"
 
 
-def line(right: float = 3.0):
+def line(right: float = 4.0):
     """Permanent basic farmland from column 1 to ``right``."""
     day, open_ended = pd.to_datetime(["2020-06-30"]), pd.to_datetime([None])
     return layer(

@@ -101,6 +101,28 @@ def test_only_what_nobody_else_holds_is_asked(place):
         assert item not in library or any(m.formula == PROFILE for m in library[item].methods)
 
 
+def test_an_indicator_whose_layers_give_no_value_is_asked_for(place):
+    import pandas as pd
+
+    city, _ = place
+    library, data = load_library(), CityData(city)
+    one = next(
+        id_
+        for id_, indicator in library.items()
+        if {method.formula for method in indicator.methods} > {PROFILE}
+        and any(
+            "statistics" not in m.inputs and all(data.has(r, 2025) for r in m.inputs)
+            for m in indicator.methods
+        )
+    )
+    row = {"indicator": one, "level": "city", "year": 2025, "value": math.nan, "basis": "1: x.y"}
+    assert needed(city, data, 2025, [one]) == {}
+    assert needed(city, data, 2025, [one], values=pd.DataFrame([row | {"value": 3.0}])) == {}
+    assert list(needed(city, data, 2025, [one], values=pd.DataFrame([row]))) == [one]
+    filled = pd.DataFrame([row | {"value": 3.0, "basis": "2: statistics.reported"}])
+    assert list(needed(city, data, 2025, [one], values=filled)) == [one], "asked for again, to be confirmed"
+
+
 def test_one_workbook_a_department_with_named_unlocked_cells(sheets):
     assert {"水务局", "生态环境局", "交通运输局"} <= set(sheets)
     book = load_workbook(sheets["水务局"])

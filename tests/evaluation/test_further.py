@@ -118,6 +118,20 @@ def test_what_unlocks_most_comes_first():
     assert counted["report.unlocks_alone", found[0].need.key] == len(same)
 
 
+def test_what_the_city_has_none_of_comes_last_and_is_counted_apart():
+    none = SimpleNamespace(holder="", note_zh="本市没有", note_en="none here")
+    city = SimpleNamespace(**vars(CITY), missing={"permanent_farmland": none})
+    library = load_library()
+    rows = [row(name, math.nan, reason="no_layer:x") for name in ("TJ-A10", "PL-04", "TJ-A01")]
+    found = gaps(city, NoLayers(), 2025, table(rows), library)
+    assert found[-1].need.inapplicable and found[-1].need.zh == "永久基本农田"
+    assert sorted([*found[-1].alone, *found[-1].more]) == ["PL-04", "TJ-A10"]
+    assert {gap.need.zh: gap.more for gap in found[:-1]} == {"用水总量": ["TJ-A01"], "常住人口": ["TJ-A01"]}
+    counted = {(r["indicator"], r["zone"]): r["value"] for r in gap_rows(city, 2025, found)}
+    assert counted["report.gaps", "all"] == 2 and counted["report.inapplicable", "all"] == 2
+    assert ("report.unlocks_alone", found[-1].need.key) not in counted
+
+
 def test_values_by_what_they_rest_on():
     values = table([row("TJ-C03", 5.0), row("TJ-A11", math.nan, reason="no_layer:land_use", basis="1: x")])
     found = {(r["indicator"], r["zone"]): r["value"] for r in basis_rows(CITY, 2025, values, load_library())}

@@ -144,7 +144,7 @@ def test_the_public_gets_what_is_public(checkup, tmp_path):
     assert shown.findings["finding_id"].tolist() == ["f1"]
     shown.__dict__["data"] = checkup.data
     made = sheets(shown, "zh")
-    assert set(made) == {"indicators", "districts", "warnings", "missing", "layers"}
+    assert set(made) == {"indicators", "districts", "definitions", "warnings", "missing", "layers"}
     assert "TJ-A13" not in made["indicators"].table["indicator"].tolist()
     path = write_geopackage(tmp_path / "annex.gpkg", shown, "zh")
     assert set(pyogrio.list_layers(path)[:, 0]) == {"indicators_by_district", "indicators"}

@@ -85,7 +85,7 @@ def test_an_indicator_from_all_sides(checkup, lang):
 @pytest.fixture
 def troubled(checkup):
     found = problems(checkup.values, checkup.findings, 2025, city="small")
-    rows = problem_rows(checkup.city, 2025, found)
+    rows = problem_rows(checkup.city, 2025, found, lambda one: "公开")
     for line, area in (("permanent_farmland", 100.0), ("ecological_red_line", 12.0)):
         for name, value in {
             "cases": 1,

@@ -131,7 +131,8 @@ def _given(values: pd.DataFrame, year: int, held: set[str]) -> set[str]:
 
 def _never(city: City, method: Method) -> bool:
     """Whether a method reads something the city has none of."""
-    hints = [city.missing[role] for role in method.inputs if role in city.missing]
+    names = (*method.inputs, *lacking.items_of(method))
+    hints = [city.missing[name] for name in names if name in city.missing]
     return any(not hint.holder for hint in hints)
 
 
@@ -190,7 +191,7 @@ def limits(title: str, unit: str) -> tuple[float | None, float | None, bool]:
     if unit in ("%", "percent") and any(word in title for word in _OPEN):
         high = None
     low = 0.0 if not signed else -1000.0 if unit == "per mille" else None
-    whole = unit in ("set", "day") or (unit == "count" and not title.startswith("每"))
+    whole = unit in ("set", "day", "bed") or (unit == "count" and not title.startswith("每"))
     return low, high, whole
 
 

@@ -121,7 +121,10 @@ def _needs(
         return
     if definition.scope != "市域" and definition.scope not in city.scopes:
         words.append(lacking.scope_gap(city, data, definition.scope).words())
-    if kind in ("no_item", "no_item_year", "stale"):
+    items = "statistics" in method.inputs and data.has("statistics")
+    if items:
+        words += lacking.lacking_items(city, data, year, method)
+    if kind in ("no_item", "no_item_year", "stale") and not items:
         words.append(lacking.item_need(city, data, rest.partition(":")[0]))
     if kind == "no_kind":
         words.append(lacking.kinds_need(city, data, rest.split("+")))

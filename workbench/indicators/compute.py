@@ -313,7 +313,9 @@ def _lineage(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -> s
     if (value := run.city.scopes.get(scope)) is not None and scope != WHOLE:
         whole = value == "city"
         roles += _zone_roles(run, "city") if whole else [value if value in run.city.layers else "scopes"]
-    if chosen.formula.startswith("flows."):  # asks of every place whether it is one of the city's zones
+    if outcome.frame is not None and chosen.formula.startswith(
+        "flows."
+    ):  # asks of every place whether it is one of the city's zones
         roles += [role for one in run.city.levels for role in _zone_roles(run, one)]
     found = {input_name(role, year, run.edition): ABSENT for role, year in outcome.absent}
     for role, year in outcome.tried | {(role, None) for role in roles}:

@@ -79,9 +79,31 @@ def item_need(city: Any, store: Any, item: str) -> Words:
     """Name of an item of statistics and who publishes it in this city: zh, en, holder zh, holder en."""
     zh, en, usual, usual_en = item_words(item)
     said = held_by(city, store, item)
-    if not said[0] and "statistics" in getattr(city, "missing", {}):
+    if not said[0] and ("statistics" in getattr(city, "missing", {}) or usual == item_words("")[2]):
         said = held_by(city, store, "statistics")
     return zh, en, said[0] or usual, said[1] or usual_en
+
+
+def lacking_items(city: Any, store: Any, year: int, method: Method) -> list[Words]:
+    """Items a method reads that the table has no figure of for the whole city and the year, as :func:`item_need`.
+
+    Of an item with figures of other years the latest of them is named.
+    """
+    wanted = items_of(method)
+    if not wanted:
+        return []
+    table = store.table("statistics")
+    rows = table[table["zone"].isin(["city", "", city.name]) & table["value"].notna()]
+    found = []
+    for item in wanted:
+        years = sorted({int(one) for one in rows.loc[rows["item"] == item, "year"]})
+        if year in years:
+            continue
+        zh, en, *holder = item_need(city, store, item)
+        if years:
+            zh, en = f"{year}年{zh}（已有{years[-1]}年）", f"{en} of {year} (there is {years[-1]})"
+        found.append((zh, en, holder[0], holder[1]))
+    return found
 
 
 def reported_by(city: Any, store: Any, indicator: Indicator) -> tuple[str, str]:

@@ -134,6 +134,7 @@ def build_graph(
     walk: bool = True,
     snap_m: float = 0.5,
     largest_part: bool = False,
+    min_part_m: float = 0.0,
 ) -> Graph:
     """Graph of road pieces between junctions, lengths in metres.
 
@@ -150,6 +151,8 @@ def build_graph(
         Ends within this distance of each other, or of a vertex, are joined.
     largest_part : bool, default False
         Keep only the largest connected part.
+    min_part_m : float, default 0
+        Leave out connected parts shorter than this in all (paths drawn without their joints); never the largest one.
 
     Returns
     -------
@@ -185,10 +188,12 @@ def build_graph(
     length = shapely.length(lines)
     keep = (u != v) | (length > 2 * snap_m)  # what is left of a snapped stump is no loop
     graph = _assemble(xy, u[keep], v[keep], length[keep], lines[keep], road[keep], crs)
-    if largest_part:
-        keep = graph.component[graph.edge_from] == 0
+    if largest_part or min_part_m > 0:
+        part = graph.component[graph.edge_from]
+        long_enough = np.bincount(part, weights=graph.edge_length) >= min_part_m
+        keep = part == 0 if largest_part else long_enough[part] | (part == 0)
         graph = _assemble(
-            xy,
+            graph.xy,
             graph.edge_from[keep],
             graph.edge_to[keep],
             graph.edge_length[keep],

@@ -20,6 +20,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from workbench.core.errors import DataQualityError
+from workbench.operators._edges import open_edges
 from workbench.operators.area import area_m2
 from workbench.operators.guards import metric_crs, valid_polygons
 from workbench.operators.overlay import on_threads, polygonal
@@ -38,6 +39,8 @@ SLIVER_M = 1.0
 """Mean width below which a polygon counts as a sliver, unless asked otherwise."""
 _BLOCK = 50_000
 _REACH = 10 * RESOLUTION_M
+_ON_EDGE = 1.0
+"""Grid units from an edge within which a vertex lies on it."""
 
 
 @dataclass(frozen=True)
@@ -61,52 +64,57 @@ def mean_width_m(geoms: Geoms) -> Floats:
     return np.asarray(np.divide(2 * area, length, out=np.zeros(len(area)), where=length > 0))
 
 
-def _edges(geoms: Geoms, origin: Floats) -> tuple[Floats, Ints]:
-    """Edges of polygons, inside to the left, on the grid: (n, 2, 2) in grid units from ``origin``."""
+def _edges(geoms: Geoms, origin: Floats) -> tuple[Ints, Ints]:
+    """First and last ends of the edges of polygons, inside to the left, in grid units from ``origin``."""
     parts = shapely.get_parts(geoms)
     parts = shapely.orient_polygons(parts[shapely.get_type_id(parts) == 3], exterior_cw=False)
     xy, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
-    xy = np.rint((xy - origin) / RESOLUTION_M)
-    kept = np.flatnonzero((ring[1:] == ring[:-1]) & (xy[1:] != xy[:-1]).any(axis=1))
-    return xy, kept.astype(np.int64)
+    nodes = np.rint((xy - origin) / RESOLUTION_M).astype(np.int64)
+    del xy
+    first = np.flatnonzero((ring[1:] == ring[:-1]) & (nodes[1:] != nodes[:-1]).any(axis=1))
+    return nodes[first], nodes[first + 1]
 
 
-def open_edges(geoms: Geoms, origin: Floats) -> Floats:
-    """Edges that do not have exactly one polygon on either side, once each, as (n, 2, 2) in grid units.
+def _split(first: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """Edges cut at the ends of others that lie on them, so that neighbours without common vertices match as well."""
+    nodes = np.unique(np.r_[first, last], axis=0)
+    tree = shapely.STRtree(shapely.linestrings(np.stack([first, last], axis=1).astype(float)))
+    node, edge = tree.query(shapely.points(nodes.astype(float)), predicate="dwithin", distance=_ON_EDGE)
+    inner = (nodes[node] != first[edge]).any(axis=1) & (nodes[node] != last[edge]).any(axis=1)
+    node, edge = node[inner], edge[inner]
+    if not len(edge):
+        return first, last
+    along = ((nodes[node] - first[edge]).astype(float) ** 2).sum(axis=1)
+    cuts = np.r_[first, nodes[node]]  # every edge begins where it did and again at each of its cuts
+    owner = np.r_[np.arange(len(first)), edge]
+    order = np.lexsort((np.r_[np.full(len(first), -1.0), along], owner))
+    cuts, owner = cuts[order], owner[order]
+    follows = np.r_[owner[1:] == owner[:-1], False]
+    ends = np.where(follows[:, None], np.roll(cuts, -1, axis=0), last[owner])
+    return cuts, ends
 
-    Parameters
-    ----------
-    geoms : array of polygons
-        Valid ones.
-    origin : (x, y)
-        Where grid units are counted from.
-    """
-    xy, first = _edges(geoms, origin)
-    if not len(first):
-        return np.empty((0, 2, 2))
-    nodes = xy[:, 0] + 1j * xy[:, 1]
-    _, number = np.unique(nodes, return_inverse=True)
-    del nodes
-    a, b = number[first].astype(np.int64), number[first + 1].astype(np.int64)
-    key = (np.minimum(a, b) << 32) | np.maximum(a, b)
-    way = np.where(a < b, 1, -1).astype(np.int8)
-    order = np.argsort(key, kind="stable")
-    key, way = key[order], way[order]
-    begins = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
-    size = np.diff(np.r_[begins, len(key)])
-    turns = np.add.reduceat(way, begins, dtype=np.int64)
-    at = first[order[begins[~((size == 2) & (turns == 0))]]]
-    return np.stack([xy[at], xy[at + 1]], axis=1)
+
+def _linework(geoms: Geoms, origin: Floats) -> Floats:
+    """Edges that do not have exactly one polygon on either side, once each, as (n, 2, 2) in grid units."""
+    first, last = _edges(geoms, origin)
+    at, group = open_edges(first, last)
+    first, last = first[at], last[at]
+    if len(at):
+        first, last = _split(first, last)
+        at, group = open_edges(first, last)
+        _, once = np.unique(group, return_index=True)
+        first, last = first[at[once]], last[at[once]]
+    return np.stack([first, last], axis=1).astype(float)
 
 
 def _faces(geoms: Geoms, tree: shapely.STRtree, boundary: BaseGeometry | None) -> _Faces:
     """Faces of the layer's open edges, with the number of polygons that cover each."""
     with_outline = geoms if boundary is None else np.r_[geoms, [boundary]]
     origin = np.floor(shapely.total_bounds(with_outline)[:2])
-    edges = open_edges(geoms, origin)
+    edges = _linework(geoms, origin)
     if boundary is not None:
-        xy, first = _edges(np.array([boundary], dtype=object), origin)
-        edges = np.concatenate([edges, np.stack([xy[first], xy[first + 1]], axis=1)])
+        rim = np.stack(_edges(np.array([boundary], dtype=object), origin), axis=1)
+        edges = np.concatenate([edges, rim.astype(float)])
     if not len(edges):
         none = np.empty(0, dtype=object)
         return _Faces(none, none, np.empty(0, dtype=np.int64))

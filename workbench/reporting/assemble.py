@@ -226,7 +226,7 @@ def _undated_layers(plan: Plan, rows: pd.DataFrame) -> list[str]:
     from workbench.indicators.changes import city_library
 
     library, data = city_library(plan.city), CityData(plan.city)
-    roles: set[str] = set()
+    roles = {"boundary", *(level.role for level in plan.city.levels.values())} if len(rows) else set()
     for name, basis in zip(rows["indicator"].astype(str), rows["basis"].astype(str), strict=True):
         at = basis.partition(":")[0]
         if name in library and at.isdigit() and 0 < int(at) <= len(library[name].methods):

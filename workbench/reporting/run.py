@@ -181,6 +181,7 @@ def run_report(
     time_limit_s: float = 7200.0,
     formats: Sequence[str] = FORMATS,
     edition: str = "internal",
+    update_cases: bool = False,
     quiet: bool = False,
     values_module: str = "workbench.reporting.values",
 ) -> RunResult:
@@ -202,6 +203,8 @@ def run_report(
         Forms of the report besides the page: ``docx``, ``pdf``.
     edition : {"internal", "public"}
         The public one lies in ``public/`` below the run's folder and holds nothing above 公开.
+    update_cases : bool
+        Take the findings into the case register first, on the day of the run, so that ages and closing rates are of now.
     quiet : bool
         Show no progress.
     values_module : str
@@ -225,7 +228,8 @@ def run_report(
     target = (out_dir or reports_dir()) / the_plan.city.name / str(the_plan.year) / the_plan.run_id
     home().mkdir(parents=True, exist_ok=True)
     with _terminable(), Steps(quiet=quiet) as steps, atomic_dir(target) as folder:
-        values = _values_step(the_plan, folder, steps, values_module, deadline, use_cache=use_cache)
+        ways = {"use_cache": use_cache, "update_cases": update_cases}
+        values = _values_step(the_plan, folder, steps, values_module, deadline, ways)
         states = _chapter_step(the_plan, folder, steps, jobs, values, deadline, use_cache=use_cache)
         failed = [t.chapter.id for t in the_plan.tasks if states[t.chapter.id].record["status"] != "ok"]
         reused = [name for name, state in states.items() if state.record.get("reused")]
@@ -270,8 +274,7 @@ def _values_step(
     steps: Steps,
     module: str,
     deadline: float,
-    *,
-    use_cache: bool,
+    ways: Mapping[str, bool],
 ) -> dict[str, Any]:
     """Compute the values in a child process into ``folder``; its record."""
     spec, record = folder / ".values.spec.json", folder / ".values.record.json"
@@ -282,7 +285,7 @@ def _values_step(
         "year": the_plan.year,
         "folder": str(folder),
         "record": str(record),
-        "use_cache": use_cache,
+        **ways,
         "run_id": the_plan.run_id,
         "progress": str(progress),
     }

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +48,13 @@ def compute(
     *,
     use_cache: bool,
     run_id: str,
+    update_cases: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Compute the checkup of a city and year into ``folder``, saying each step; return digests and counts."""
+    """Compute the checkup of a city and year into ``folder``, saying each step; return digests and counts.
+
+    With ``update_cases`` its findings enter the case register today, and the checkup tells the register as it then is.
+    """
     from workbench.catalog.build import build
     from workbench.core.city import load_city
     from workbench.evaluation.checkup import checkup
@@ -57,6 +62,11 @@ def compute(
     profile = load_city(city)
     build(profile, force=False, progress=None if say is None else lambda *step: say(catalogue_step(*step)))
     result = checkup(profile, year, use_cache=use_cache, say=say)
+    if update_cases:
+        from workbench.rules.register import Register
+
+        Register.open(profile).update(result.findings, date.today(), year=result.year)
+        result = checkup(profile, year, say=say)  # steps before the register come from the cache
     if "run_id" in result.values:
         result.values["run_id"] = run_id
     result.save(folder)
@@ -114,6 +124,7 @@ def main(argv: list[str] | None = None) -> int:
             Path(spec["folder"]),
             use_cache=spec["use_cache"],
             run_id=spec["run_id"],
+            update_cases=spec.get("update_cases", False),
             say=say,
         )
         record = {"status": "ok", "error": None, **facts}

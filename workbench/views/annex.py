@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
 Headers = list[tuple[object, str]]
+BRACKET = re.compile(r"（[^（）]*）$| \([^()]*\)$")
+"""Remark at the end of a citation; the note below the table makes it once for all."""
 DOUBTS = ("from-memory", "inferred", "own", "found")
 """Marks of confidence in a definition, the weakest first."""
 
@@ -135,11 +138,10 @@ def _plain_small(text: object) -> Html:
 def _basis_cell(definition: Any, lang: str) -> Html:
     confidence = str(getattr(definition, "confidence", ""))
     doubt = next((one for one in DOUBTS if one in confidence), "")
-    parts = [_plain_small(word("cited", getattr(definition, "source", ""), lang))]
+    cited = word("cited", getattr(definition, "source", ""), lang)
+    parts = [element("span", mark(BRACKET.sub("", cited)), {"title": cited}, css="small")]
     if doubt:
-        parts.append(
-            element("span", plain(f"confidence.{doubt}", lang), {"title": confidence}, css="small doubt")
-        )
+        parts.append(element("span", plain(f"doubt.{doubt}", lang), {"title": confidence}, css="small doubt"))
     return _lines(parts)
 
 

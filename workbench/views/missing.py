@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 STATES = ("computed", "substituted", "reported", "missing")
 BASES = ("layers", "tables", "reported")
+LACKING = ("no_layer", "no_year", "no_scope", "no_item", "no_item_year", "stale")
+"""Reasons that are told by all that is missing, not by the first of it."""
 MOST_BARS = 14
 """Missing things drawn; the table has all of them."""
 MOST_NAMED = 24
@@ -118,8 +120,9 @@ def missing_table(checkup: CheckupView, lang: str) -> Html:
             rows.append([dimension_label(dimension, lang)])
         definition = definition_of(checkup, row["indicator"])
         wanted = lacks.get(str(row["indicator"]), [])
-        held = list(dict.fromkeys(one.say(lang)[1] for one in wanted if not one.inapplicable))
-        who = mark(("、" if lang == "zh" else ", ").join(held))
+        between = "、" if lang == "zh" else ", "
+        held = [who for one in wanted if not one.inapplicable for who in one.say(lang)[1].split(between)]
+        who = mark(between.join(dict.fromkeys(held)))
         rows.append(
             [indicator_name(row["indicator"], definition, lang), _why_missing(row, wanted, lang), who]
         )
@@ -130,7 +133,7 @@ def missing_table(checkup: CheckupView, lang: str) -> Html:
 
 def _why_missing(row: Mapping[str, Any], wanted: Sequence[Need], lang: str) -> object:
     """Reason without the holders, who have a column of their own."""
-    if str(row.get("reason") or "").partition(":")[0] in ("no_layer", "no_year", "no_scope"):
+    if str(row.get("reason") or "").partition(":")[0] in LACKING:
         names = ("、" if lang == "zh" else ", ").join(need.say(lang)[0] for need in wanted)
         return mark(plain("missing.lacks", lang, names=names))
     reason = reason_text(row, lang).partition("；补齐后可得")[0].partition("; would unlock")[0]

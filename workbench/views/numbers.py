@@ -13,7 +13,6 @@ from workbench.core.errors import ParameterError
 from workbench.views.html import Html, element
 from workbench.views.text import mark, plain, unit_label
 
-
 BARE = ("ratio",)
 """Units that are no words: a ratio is a number."""
 

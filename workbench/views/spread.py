@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOW, HIGH = "#8fa9c2", "#1f4e79"
 MOST_PANELS = 9
+LEAST_RATES = 2
+"""A single rate is shown by the chart and the map of its own."""
 
 
 def _rates(checkup: CheckupView, dimension: str | None = None) -> dict[str, list[dict[str, Any]]]:
@@ -70,7 +72,7 @@ def dumbbells(checkup: CheckupView, lang: str, *, most: int = 14) -> Figure | No
         if ends[0] <= 100 <= ends[1] and ends[1] <= 400:
             items.append((ends[1] - ends[0], name, ordered[0], ordered[-1], ends))
     items = sorted(items, key=lambda item: (-item[0], item[1]))[:most]
-    if not items:
+    if len(items) < LEAST_RATES:
         return None
     height = 1.35 + 0.4 * len(items)
     figure = new_figure(7.8, height)
@@ -148,7 +150,7 @@ def multiples(checkup: CheckupView, dimension: str, lang: str) -> Figure | None:
     """
     rates = {name: ranked(rows) for name, rows in _rates(checkup, dimension).items()}
     rates = {name: rows for name, rows in rates.items() if len(rows) >= 3}
-    if not rates:
+    if len(rates) < LEAST_RATES:
         return None
     chosen = list(rates)[:MOST_PANELS]
     columns = min(3, len(chosen))

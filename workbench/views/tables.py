@@ -276,6 +276,8 @@ def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | 
     note = t("note.districts", lang)
     if any(pd.notna(row["value"]) for row in rows) and _too_small(rows):
         note = Html(note + Html(" ") + t("note.districts_small", lang, share=exempt(f"{LEAST_SHARE:.0%}")))
+    if stands_in := proxy_note(checkup, rows, lang):
+        note = Html(note + Html("<br>") + stands_in)
     if len(absent) > MOST_NAMED:
         note = Html(note + Html(" ") + t("note.districts_many_absent", lang))
     elif absent:

@@ -45,6 +45,8 @@ class Networks:
     """Metres a minute of each mode."""
     homes: Homes
     """Who lives where."""
+    loose_m: float = 0.0
+    """Metres of walkable road left out, in parts too short to be a network."""
     at: dict[str, Snapped] = field(default_factory=dict)
     """Where the homes meet each graph."""
 
@@ -75,15 +77,19 @@ def networks_of(city: Any, data: Any, homes: Homes, settings: Settings) -> Netwo
         When the city has no roads.
     """
     roads = data.vector("roads")
-    graphs = {"walk": build_graph(roads, walk=True)}
+    shortest = settings.parameters.min_part_m
+    graphs = {"walk": build_graph(roads, walk=True, min_part_m=shortest)}
     cycled = roads[roads["road_class"].isin(list(settings.parameters.cycling_classes))]
     if len(cycled):
         try:
-            graphs["cycle"] = build_graph(cycled, walk=False)
+            graphs["cycle"] = build_graph(cycled, walk=False, min_part_m=shortest)
         except DataQualityError:  # none of the lines has a length
             graphs.pop("cycle", None)
     speed = {"walk": city.walking_m_per_min, "cycle": settings.parameters.cycling_m_per_min}
-    return Networks(graphs, speed, homes)
+    whole = float(
+        shapely.length(roads.geometry[roads["walkable"].fillna(False).astype(bool)].to_numpy()).sum()
+    )
+    return Networks(graphs, speed, homes, whole - float(graphs["walk"].edge_length.sum()))
 
 
 def places_of(data: Any, year: int, facility: Facility, graph: Graph, settings: Settings) -> Places:

@@ -100,6 +100,8 @@ class Parameters(_Strict):
     """A polygon is entered at network nodes this close to it."""
     far_m: float = Field(gt=0)
     """A facility farther than this from the network is reported."""
+    min_part_m: float = Field(ge=0)
+    """Parts of the network shorter than this in all are left out."""
     supply: Literal["2sfca", "e2sfca", "m2sfca", "3sfca"]
     """Member of the family of floating catchments."""
     sites: int = Field(ge=1, le=20)

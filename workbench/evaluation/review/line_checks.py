@@ -219,7 +219,7 @@ class LineJudge:
         if place not in self._calm:
             rule = check.first
             self._calm[place] = Item(
-                rule.id, check.line, "not_checked", *check.name, *words, clause=rule.clause
+                rule.id, check.line, "not_checked", *_title(check), *words, clause=rule.clause
             )
         return self._calm[place]
 

@@ -55,9 +55,10 @@ def _length_m(data: Inputs, role: str, zones: gpd.GeoDataFrame, classes: tuple[s
         if classes:
             lines = lines[lines["road_class"].isin(list(classes))]
         lines = lines.reset_index(drop=True)
-        if "route_share" not in lines:
+        if "route_share" not in lines or lines["route_share"].isna().all():
             found = network.length_by_zone(lines, as_table(zones), zone_id="zone")["length_m"]
         else:  # a direction drawn for itself is half of the road, a slip road is none
+            lines["route_share"] = lines["route_share"].fillna(1.0)
             shares = network.length_by_zone(lines, as_table(zones), zone_id="zone", by="route_share")
             found = (shares * shares.columns.to_numpy(dtype="float64")).sum(axis=1)
         return found.reindex(zones.index, fill_value=0.0).astype("float64")

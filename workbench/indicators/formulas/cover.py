@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import rasterio.features
+import shapely
 import xarray as xr
 
 from workbench.core import codes
@@ -233,17 +234,34 @@ def mean(data: Inputs, zones: gpd.GeoDataFrame, *, role: str, scale: float = 1.0
     shapes = _own_crs(raster, zones).geometry.to_numpy()
     transform, absent = raster.rio.transform(recalc=True), _nodata(raster)
     total, cells = np.zeros(len(zones)), np.zeros(len(zones))
-    height, width = raster.sizes["y"], raster.sizes["x"]
-    for top in range(0, height, STRIP_ROWS):
-        values = raster.isel(y=slice(top, top + STRIP_ROWS)).to_numpy().astype("float64")
-        good = np.isfinite(values) & (values != absent)
-        place = transform @ type(transform).translation(0, top)
-        for number, shape in enumerate(shapes):
-            inside = good & _inside(shape, (values.shape[0], width), place)
+    frames = _frames(shapes, raster)
+    for top in range(0, raster.sizes["y"], STRIP_ROWS):
+        strip = raster.isel(y=slice(top, top + STRIP_ROWS)).to_numpy()
+        for number in np.flatnonzero((frames[:, 0] < top + len(strip)) & (frames[:, 1] > top)):
+            first, last, left, right = frames[number]
+            first, last = max(first, top), min(last, top + len(strip))
+            values = strip[first - top : last - top, left:right].astype("float64")
+            place = transform @ type(transform).translation(left, first)
+            inside = np.isfinite(values) & (values != absent) & _inside(shapes[number], values.shape, place)
             total[number] += values[inside].sum()
             cells[number] += inside.sum()
     means = pd.Series(total, index=zones.index) / pd.Series(cells, index=zones.index).replace(0, np.nan)
     return result(zones, means * scale, reason=pd.Series("no_cells", index=zones.index))
+
+
+def _frames(shapes: npt.NDArray[np.object_], raster: xr.DataArray) -> npt.NDArray[np.int64]:
+    """Rows and columns around each shape: first row, last row, first column, last column (ends not included)."""
+    x0, y0, x1, y1 = shapely.bounds(shapes).T
+    inverse = ~raster.rio.transform(recalc=True)
+    columns, rows = (
+        (inverse.a * x + inverse.c for x in (x0, x1)),
+        (inverse.e * y + inverse.f for y in (y0, y1)),
+    )
+    found = []
+    for pair, size in ((rows, raster.sizes["y"]), (columns, raster.sizes["x"])):
+        ends = np.sort(np.nan_to_num(np.array(list(pair))), axis=0)
+        found += [np.clip(np.floor(ends[0]), 0, size), np.clip(np.ceil(ends[1]), 0, size)]
+    return np.column_stack(found).astype("int64")
 
 
 def _inside(shape: Any, size: tuple[int, int], transform: Any) -> npt.NDArray[np.bool_]:

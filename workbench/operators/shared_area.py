@@ -1,0 +1,214 @@
+"""Areas that the polygons of two layers share, pair by pair, without keeping the shapes.
+
+The left layer may come in blocks, so that memory depends on a block and on the right layer alone. Candidates come from a
+tree of the right layer; a polygon that a prepared predicate finds inside the other is taken as it is; only those on an
+outline are cut, on threads. Areas are ellipsoidal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyproj
+import shapely
+from scipy.interpolate import RectBivariateSpline
+
+from workbench.core.errors import ParameterError
+from workbench.operators.area import area_m2
+from workbench.operators.guards import has_columns, same_crs, valid_polygons
+from workbench.operators.overlay import polygonal
+
+Geoms = npt.NDArray[Any]
+Ints = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
+
+TASK_PAIRS = 4_000
+"""Pairs that a thread takes at a time."""
+SMALL_M = 400.0
+"""Polygons up to this wide and high are measured in the plane and scaled to the ellipsoid at their centroid."""
+_NODE_M, _BOX_M, _MAX_NODES = 5_000.0, 200.0, 400
+
+
+class _Measure:
+    """Ellipsoidal areas of many small polygons in one region.
+
+    The scale of areas is smooth: known at nodes every 5 km (from :func:`area_m2` of a small square) and cubic between. At the
+    centroid of a polygon up to ``SMALL_M`` across it is the mean over the polygon to 1e-9; larger ones are measured in full.
+    """
+
+    def __init__(self, bounds: Floats, crs: pyproj.CRS) -> None:
+        self.crs = crs
+        axes = []
+        for low, high in (bounds[[0, 2]], bounds[[1, 3]]):
+            count = int(np.clip(np.ceil((high - low) / _NODE_M) + 1, 4, _MAX_NODES))
+            axes.append(np.linspace(low, max(high, low + 4 * _BOX_M), count))
+        x, y = np.meshgrid(*axes, indexing="ij")
+        half = _BOX_M / 2
+        boxes = shapely.box(x - half, y - half, x + half, y + half)
+        self.spline = RectBivariateSpline(*axes, area_m2(boxes.ravel(), crs).reshape(x.shape) / _BOX_M**2)
+
+    def areas(self, geoms: Geoms) -> Floats:
+        """Square metres of polygons inside the bounds; missing ones have none."""
+        out = np.zeros(len(geoms))
+        bounds = shapely.bounds(geoms)
+        small = np.flatnonzero((np.maximum(*(bounds[:, 2:] - bounds[:, :2]).T) <= SMALL_M))
+        centre = shapely.get_coordinates(shapely.centroid(geoms[small]))
+        out[small] = shapely.area(geoms[small]) * self.spline.ev(centre[:, 0], centre[:, 1])
+        large = np.setdiff1d(np.flatnonzero(~shapely.is_missing(geoms)), small)
+        if large.size:
+            out[large] = area_m2(geoms[large], self.crs)
+        return out
+
+
+def _tasks(j: Ints) -> Iterator[slice]:
+    """Ranges of pairs (sorted by right polygon) for one thread each; a right polygon is in one range only."""
+    start = 0
+    while start < len(j):
+        stop = min(start + TASK_PAIRS, len(j))
+        stop = int(np.searchsorted(j, j[stop - 1], side="right"))
+        yield slice(start, stop)
+        start = stop
+
+
+def _task(a: Geoms, b: Geoms, i: Ints, j: Ints, measure: _Measure) -> tuple[Ints, Ints, Floats]:
+    """Pairs that share an area, and the area; NaN where the left polygon lies wholly inside the right one."""
+    used = b[np.unique(j)]
+    shapely.prepare(used)
+    small, large = shapely.bounds(a)[i], shapely.bounds(b)[j]
+    whole = (small[:, :2] >= large[:, :2]).all(axis=1) & (small[:, 2:] <= large[:, 2:]).all(axis=1)
+    ask = np.flatnonzero(whole)
+    whole[ask] = shapely.contains_properly(b[j[ask]], a[i[ask]])
+    rest = np.flatnonzero(~whole)
+    rest = rest[shapely.intersects(b[j[rest]], a[i[rest]])]
+    shapely.destroy_prepared(used)
+    areas = np.zeros(len(i))
+    areas[whole] = np.nan
+    areas[rest] = measure.areas(polygonal(shapely.intersection(a[i[rest]], b[j[rest]])))
+    keep = np.flatnonzero(~(areas == 0))
+    return i[keep], j[keep], areas[keep]
+
+
+def _whole(a: Geoms, i: Ints, areas: Floats, own: Floats, measure: _Measure) -> None:
+    """Put the left polygons' own areas, each measured once, where a pair shares the whole of it."""
+    inside = np.flatnonzero(np.isnan(areas))
+    fresh = np.unique(i[inside])
+    fresh = fresh[np.isnan(own[fresh])]
+    own[fresh] = measure.areas(a[fresh])
+    areas[inside] = own[i[inside]]
+
+
+def _block(
+    a: Geoms, b: Geoms, tree: shapely.STRtree, crs: pyproj.CRS, pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """Pairs of one block of the left layer with their areas, in the order of the right layer."""
+    i, j = tree.query(a)
+    if not len(i):
+        return
+    order = np.lexsort((i, j))
+    i, j = i[order], j[order]
+    measure = _Measure(shapely.total_bounds(a), crs)
+    own = np.full(len(a), np.nan)
+    pending: deque[Future[tuple[Ints, Ints, Floats]]] = deque()
+    tasks = _tasks(j)
+    done = False
+    while pending or not done:
+        while not done and len(pending) < ahead:
+            if (cut := next(tasks, None)) is None:
+                done = True
+            else:
+                pending.append(pool.submit(_task, a, b, i[cut], j[cut], measure))
+        if pending:
+            left, right, areas = pending.popleft().result()
+            _whole(a, left, areas, own, measure)
+            yield left, right, areas
+
+
+def shared_areas(
+    left: gpd.GeoDataFrame | Iterable[gpd.GeoDataFrame],
+    right: gpd.GeoDataFrame,
+    *,
+    left_id: str,
+    right_id: str,
+    min_area_m2: float = 0.0,
+    threads: int | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Areas that polygons of two layers have in common, in square metres, a table at a time.
+
+    The same pairs and areas as :func:`workbench.operators.overlay.intersect`, without the shapes.
+
+    Parameters
+    ----------
+    left : GeoDataFrame of polygons, or an iterable of them
+        Projected CRS in metres. Blocks of a large layer are used one after the other and not kept; they are quickest when
+        the rows of a block lie near each other, as in a survey's files.
+    right : GeoDataFrame of polygons
+        In the same CRS; kept in memory. Each layer may overlap itself.
+    left_id, right_id : str
+        Columns that name the polygons; two different names.
+    min_area_m2 : float, default 0
+        Pairs that share less are left out.
+    threads : int, optional
+        Threads that cut; by default the processors.
+
+    Yields
+    ------
+    DataFrame[left_id, right_id, area_m2]
+        Ellipsoidal areas above 0, to 1e-9 of each; inside a block in the order of ``right``, then of ``left``.
+
+    Raises
+    ------
+    CRSError, ParameterError, DataQualityError
+        When the reference systems differ or are not metric, a column is missing, or a polygon is invalid.
+
+    Examples
+    --------
+    >>> fields = gpd.GeoDataFrame({"f": ["a"]}, geometry=[shapely.box(5e5, 25e5, 5e5 + 20, 25e5 + 10)], crs=4547)
+    >>> lines = gpd.GeoDataFrame({"l": ["x"]}, geometry=[shapely.box(5e5 + 15, 25e5, 5e5 + 50, 25e5 + 10)], crs=4547)
+    >>> next(shared_areas(fields, lines, left_id="f", right_id="l")).round(2)
+       f  l  area_m2
+    0  a  x     50.0
+    """
+    if left_id == right_id:
+        raise ParameterError("the two id columns have one name", found=left_id, hint="rename one of them")
+    has_columns(right, [right_id], where="right layer")
+    b = shapely.force_2d(valid_polygons(right, where="right layer"))  # copies: they are prepared and released
+    tree = shapely.STRtree(b)
+    names = right[right_id].array
+    workers = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        for block in [left] if isinstance(left, gpd.GeoDataFrame) else left:
+            crs = same_crs(block, right)
+            has_columns(block, [left_id], where="left layer")
+            a = valid_polygons(block, where="left layer")
+            for i, j, areas in _block(a, b, tree, crs, pool, 2 * workers):
+                keep = areas > 0 if min_area_m2 <= 0 else areas >= min_area_m2
+                yield pd.DataFrame(
+                    {
+                        left_id: block[left_id].array[i[keep]],
+                        right_id: names[j[keep]],
+                        "area_m2": areas[keep],
+                    }
+                )
+
+
+def area_table(
+    left: gpd.GeoDataFrame | Iterable[gpd.GeoDataFrame],
+    right: gpd.GeoDataFrame,
+    *,
+    left_id: str,
+    right_id: str,
+    min_area_m2: float = 0.0,
+) -> pd.DataFrame:
+    """Return all tables of :func:`shared_areas` as one."""
+    found = list(shared_areas(left, right, left_id=left_id, right_id=right_id, min_area_m2=min_area_m2))
+    if found:
+        return pd.concat(found, ignore_index=True)
+    return pd.DataFrame({left_id: [], right_id: [], "area_m2": np.empty(0)})
