@@ -105,8 +105,12 @@ def land_use(rng: np.random.Generator, inside: np.ndarray) -> dict[int, np.ndarr
 
 def _write(path: Path, count: int, dtype: str, cell: float = CELL, size: int = SIZE, **more: object):  # type: ignore[no-untyped-def]
     transform = Affine(cell, 0, LEFT, 0, -cell, TOP)
-    profile = dict(driver="GTiff", height=size, width=size, count=count, dtype=dtype, crs=CRS, transform=transform)
-    options = dict(tiled=True, blockxsize=512, blockysize=512, compress="deflate", zlevel=1, num_threads="all_cpus")
+    profile = dict(
+        driver="GTiff", height=size, width=size, count=count, dtype=dtype, crs=CRS, transform=transform
+    )
+    options = dict(
+        tiled=True, blockxsize=512, blockysize=512, compress="deflate", zlevel=1, num_threads="all_cpus"
+    )
     return rasterio.open(path, "w", **profile, **options, **more)
 
 
@@ -152,7 +156,9 @@ def write(folder: Path, seed: int = 3) -> Path:
     unit, units, districts = zones(rng)
     units.to_parquet(folder / "units.parquet")
     districts.to_parquet(folder / "districts.parquet")
-    near = shapely.distance(units.geometry.centroid, shapely.Point(LEFT + SIZE * 5, TOP - SIZE * 5)).to_numpy()
+    near = shapely.distance(
+        units.geometry.centroid, shapely.Point(LEFT + SIZE * 5, TOP - SIZE * 5)
+    ).to_numpy()
     ranks = np.argsort(near)
     rings = {"城区": ranks[:60], "中心城区": ranks[:20]}
     shapes = [shapely.union_all(units.geometry.to_numpy()[chosen]) for chosen in rings.values()]

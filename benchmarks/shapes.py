@@ -47,7 +47,9 @@ def parcel_rows(side: int, pitch_m: float, *, rows: int, seed: int = 1) -> Itera
         for row in range(first, min(first + rows, side)):
             low, high = flat(row), flat(row + 1)
             upright = _edges(
-                _corners(row, side, seed), _corners(row + 1, side, seed), np.random.default_rng([seed, row, 2])
+                _corners(row, side, seed),
+                _corners(row + 1, side, seed),
+                np.random.default_rng([seed, row, 2]),
             )
             top = _corners(row + 1, side, seed)
             back = np.concatenate((top[1:, None], high[:, :0:-1]), axis=1)  # the upper edge, right to left

@@ -19,9 +19,11 @@ from workbench import __version__
 from workbench.commands.accounts import fill_in, ledger
 from workbench.commands.catalog import catalog, demo
 from workbench.commands.libraries import libraries
+from workbench.commands.life_circle import life_circle
 from workbench.commands.options import SOURCES_HINT, city_option, data_root_option
 from workbench.commands.options import make_table as _table
 from workbench.commands.options import show as _show
+from workbench.commands.review import conditions, review
 from workbench.commands.stale import stale
 from workbench.core.errors import DefinitionError, ParameterError, ProfileError, WorkbenchError
 
@@ -71,7 +73,7 @@ def main() -> None:
     """Analytical workbench for monitoring how territorial spatial plans are carried out."""
 
 
-for _command in (catalog, demo, fill_in, ledger, libraries, stale):
+for _command in (catalog, conditions, demo, fill_in, ledger, libraries, review, stale):
     main.add_command(_command)
 
 

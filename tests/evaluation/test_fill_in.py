@@ -11,6 +11,7 @@ from workbench.catalog import fill_ins
 from workbench.catalog.data import CityData
 from workbench.evaluation.fill_in import keep, limits, make, needed, provenance, read
 from workbench.evaluation.fill_in_book import COVER, PLAN, STATES, cell_name
+from workbench.evaluation.filled import filled_indicators
 from workbench.indicators.compute import compute
 from workbench.indicators.library import load_library
 
@@ -336,6 +337,7 @@ def test_kept_figures_give_the_value_its_source_and_trace(place, water):
     assert (
         data.table("statistics", 2025, edition="fill_in")["cell"].str.startswith(("全市!F", "分区!F")).all()
     )
+    assert filled_indicators(data, rows.reset_index()) == {REPORTED} and len(data.filled_in(2025)) == 2
     (fact,) = provenance(data, rows.loc["books"].to_dict() | {"zone": "books"})
     assert fact.startswith("填报表 water.xlsx, 水务局, cell 全市!F") and "= 91.5 %" in fact
     assert data.table("statistics", 2025, edition="original")["item"].eq(REPORTED).sum() == 2, (

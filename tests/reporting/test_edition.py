@@ -145,3 +145,34 @@ def test_a_merged_cell_whose_first_row_goes():
     left = select_rows(Table(rows), [1, 2])
     assert [[c.rowspan for c in row.cells] for row in left] == [[2, 1], [1]]
     assert words(Paragraph(left[0].cells[0].runs)) == "a"
+
+
+TELLING = """<!DOCTYPE html><html lang="zh-CN"><body><header class="cover"><h1>报告</h1></header><main>
+<section class="chapter"><h2><span class="x label">1</span>问题</h2>
+<p class="lead"><span data-sensitivity="内部">底线约束存在突出问题。</span></p><p>公开的话。<span data-sensitivity="内部">不公开的话。</span></p>
+<div data-sensitivity="敏感"><h4>红线内有问题 <span class="chip level-4">严重</span></h4><p>请核实。</p><ul><li>某处</li></ul>
+<table class="wb-table"><caption>办理经过</caption><tbody><tr><td>某日</td></tr></tbody></table></div>
+<table class="wb-table measures"><caption>措施</caption><tbody><tr data-sensitivity="内部"><th>查红线</th><td>立即</td></tr>
+<tr><th>补资料</th><td>明年</td></tr></tbody></table></section></main></body></html>"""
+
+
+def test_words_that_rest_on_closed_data_go_though_they_print_no_number():
+    made, refused = public(read_page(TELLING), VALUES, NUMBER)
+    text = "\n".join(map(words, made.blocks))
+    for told in ("底线约束", "不公开的话", "红线", "请核实", "某处", "某日", "严重"):
+        assert told not in text
+    assert "公开的话。" in text and "补资料" in text and "已略去" in text
+    assert kinds(refused).count(("rows", 1)) == 1
+    kept = internal(read_page(TELLING))
+    assert "底线约束" in "".join(map(words, kept.blocks))
+
+
+def test_how_sensitive_words_are_is_inherited_and_the_strictest_counts():
+    runs = list(runs_of(read_page(TELLING.replace("<p>请核实", '<p data-sensitivity="公开">请核实'))))
+    found = {run.text: run.sensitivity for run in runs}
+    assert (
+        found["请核实。"] == "敏感"
+        and found["查红线"] == "内部"
+        and found["补资料"] == ""
+        and found["某日"] == "敏感"
+    )

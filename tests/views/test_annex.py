@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import geopandas as gpd
@@ -10,12 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.reporting.numerals import faults
 from workbench.core.dimensions import WORDS, dimension_words
 from workbench.evaluation.summary import DIMENSIONS
-from workbench.views import annex, explorer, rows, tables
+from workbench.indicators.library import load_library
+from workbench.views import annex, explorer, peers, rows, tables
 from workbench.views.cartography import part_labels
 from workbench.views.cells import change_cell, with_tier
-from workbench.views.text import dimension_label
+from workbench.views.text import dimension_label, has
 
 
 def _row(html: str, title: str) -> str:
@@ -118,3 +121,53 @@ def test_labels_are_moved_apart() -> None:
     )
     assert abs(places[0, 1] - places[1, 1]) > 100
     assert places[2].tolist() == pytest.approx([500.0, 0.0], abs=200)
+
+
+def test_the_annex_names_the_denominator_of_this_very_value() -> None:
+    ways = [SimpleNamespace(denominator_zh=name) for name in (None, "建筑占地面积")]
+    definition = SimpleNamespace(denominator_zh="城区常住人口", methods=ways)
+
+    def said(denominator: str, value: float = 1.0) -> str:
+        return annex.denominator_words({"value": value, "denominator": denominator}, definition, "zh")
+
+    assert said("城区常住人口") == "城区常住人口（首选口径；备用口径：建筑占地面积）"
+    assert said("建筑占地面积") == "建筑占地面积（备用口径；首选或其他口径：城区常住人口，因数据不足未采用）"
+    assert said("", float("nan")) == "城区常住人口"  # without a value: what the definition asks for
+    definition.methods = ways[:1]
+    assert said("城区常住人口") == "城区常住人口"
+
+
+def test_every_formula_of_the_library_has_words_and_no_program_text_reaches_officials() -> None:
+    formulas = {method.formula for one in load_library().values() for method in one.methods}
+    assert formulas and not [name for name in formulas if not has(f"formula.{name}")]
+
+
+def test_citations_are_short_and_the_calculation_stays_with_the_researchers(
+    checkup: Any, monkeypatch: Any
+) -> None:
+    park = checkup.definitions["S-1"]
+    monkeypatch.setattr(park, "calculation", "area(walk_iso(park))/area(BASE)*100", raising=False)
+    monkeypatch.setattr(park, "source", "TD/T 1063-2021 (via R1)", raising=False)
+    made = annex.definition_table(checkup, "zh")
+    assert "walk_iso" not in made and ">TD/T" in made and "未见标准原文" in made
+
+
+def test_districts_that_stand_apart_have_one_table(checkup: Any) -> None:
+    found = checkup.findings.iloc[:1].assign(
+        kind="peer_band", level=1, zone_level="district", indicator="S-1", threshold=60.0
+    )
+    apart = pd.concat(
+        [
+            found.assign(zone=zone, value=value, margin=margin)
+            for zone, value, margin in (("D1", 50.0, -4.0), ("D3", 78.0, -9.0))
+        ]
+    )
+    ids = checkup.values[(checkup.values["indicator"] == "S-1") & (checkup.values["level"] == "district")]
+    apart["value_id"] = apart["zone"].map(ids.set_index("zone")["value_id"])
+    checkup.findings = pd.concat([checkup.findings, apart], ignore_index=True)
+    row = _row(str(peers.peer_table(checkup, "zh")), "公园 <span").split("<td")
+    assert "南湖区" in row[-2] and "云山区" in row[-1] and "南湖区" not in row[-1]
+    assert faults(peers.peer_table(checkup, "zh"), checkup.values) == []
+    assert "云山区" not in tables.finding_table(
+        checkup, "zh"
+    )  # the list of warnings leaves them to this table

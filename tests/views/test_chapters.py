@@ -63,6 +63,9 @@ def test_districts_side_by_side(checkup, lang):
     for definition in checkup.definitions.values():
         definition.denominator_zh = "面积"
     dumbbells = spread.dumbbells(checkup, lang)
+    assert spread.multiples(checkup, "共享", lang) is None, "a single rate has a chart of its own"
+    for definition in checkup.definitions.values():
+        definition.dimension = "共享"
     panels = spread.multiples(checkup, "共享", lang)
     assert dumbbells is not None and panels is not None
     assert len(dumbbells.png) > 8_000 and len(panels.png) > 5_000

@@ -13,11 +13,11 @@ import shapely
 import xarray as xr
 from shapely.geometry.base import BaseGeometry
 
-from workbench.catalog import fill_ins, manifest, published, quality
+from workbench.catalog import fill_ins, gates, manifest, published, quality
 from workbench.catalog.build import build as build_catalog
 from workbench.catalog.manifest import Entry
 from workbench.core.city import City, LayerSpec, load_city
-from workbench.core.errors import LayerMissing, ParameterError
+from workbench.core.errors import DataQualityError, LayerMissing, ParameterError
 from workbench.core.provenance import Source, stable_hash
 
 REASONS: dict[str, tuple[str, str]] = {
@@ -27,6 +27,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "empty_layer": ("图层为空", "the layer is empty"),
     "grid_mismatch": ("栅格与城市格网不一致", "the raster is not on the city's grid"),
     "no_scope": ("没有这一范围", "no such scope"),
+    "blocked_by_quality": ("未通过数据质检，停止使用", "blocked: it failed its quality check"),
 }
 """Reason code -> words in Chinese and English."""
 
@@ -45,6 +46,9 @@ class CityData:
         Profile, or its name or path.
     build : bool
         Bring the catalogue up to date first (quick when nothing changed).
+    gated : bool
+        Whether a layer that failed its quality check is missing (reason ``blocked_by_quality``); the check itself
+        looks at all layers.
 
     Notes
     -----
@@ -52,7 +56,7 @@ class CityData:
     ``LayerMissing``; another year never stands in. Layers that are not dated by year answer for any year.
     """
 
-    def __init__(self, city: City | str, *, build: bool = True) -> None:
+    def __init__(self, city: City | str, *, build: bool = True, gated: bool = True) -> None:
         self.city = load_city(city) if isinstance(city, str) else city
         if build:
             build_catalog(self.city)
@@ -60,6 +64,7 @@ class CityData:
         entries = [*published.read(self.city.name), *manifest.read(self.city.name)]
         self._entries = {(e.role, e.year, e.edition): e for e in entries if e.role in self._specs}
         self._filled, self._filled_hash = fill_ins.read(self.city.name), fill_ins.digest(self.city.name)
+        self._closed = gates.closed(self.city.name) if gated else {}
         self._frames: dict[tuple[str, int | None, str], pd.DataFrame] = {}
         self._zones: dict[str, gpd.GeoDataFrame] = {}
         self._scopes: dict[str, BaseGeometry] = {}
@@ -94,12 +99,43 @@ class CityData:
             return "no_layer"
         spec = self._specs[role]
         if self._dated(spec) and year is None:
-            return None if self.years(role) else self._first_reason(role)
+            there = self.years(role)
+            if there and all(self.gate(role, one) for one in there):
+                return gates.REASON
+            return None if there else self._first_reason(role)
         wanted = year if self._dated(spec) else None
         if self.editions(role, wanted):
-            return None
+            return gates.REASON if self.gate(role, wanted) else None
         entries = [e for e in self._entries.values() if e.role == role and e.year == wanted]
         return entries[-1].reason or "no_year" if entries else "no_year"
+
+    def content_key(self, role: str, year: int | None = None) -> str:
+        """Hash of the latest edition's source files and of what the profile says of them; ``""`` when there is none."""
+        there = self.editions(role, year)
+        spec = self._specs.get(role)
+        wanted = year if spec is not None and self._dated(spec) else None
+        return self._entries[(role, wanted, there[-1])].key if there else ""
+
+    def gate(self, role: str, year: int | None = None) -> tuple[str, str] | None:
+        """Why a layer that is there must not be used, in Chinese and English; None when it may.
+
+        What was found in other data than the layer has now closes no gate.
+        """
+        spec = self._specs.get(role)
+        wanted = year if spec is not None and self._dated(spec) else None
+        found = self._closed.get((role, wanted))
+        if found is None or found.key != self.content_key(role, wanted):
+            return None
+        return found.zh, found.en
+
+    def why_words(self, role: str, year: int | None = None) -> tuple[str, str] | None:
+        """Words of :meth:`why_missing`, Chinese and English: of a closed gate, those of its checks."""
+        code = self.why_missing(role, year)
+        if code is None:
+            return None
+        words = reason_words(code, "zh"), reason_words(code, "en")
+        closed = self.gate(role, year) if code == gates.REASON else None
+        return words if closed is None else (f"{words[0]}：{closed[0]}", f"{words[1]}: {closed[1]}")
 
     def _first_reason(self, role: str) -> str:
         reasons = [e.reason for e in self._entries.values() if e.role == role and e.reason]
@@ -111,6 +147,11 @@ class CityData:
             return self._specs[role].holder or None
         hint = self.city.missing.get(role)
         return hint.holder if hint else None
+
+    def filled_in(self, year: int) -> pd.DataFrame:
+        """Figures of a year that departments filled in by hand."""
+        found: pd.DataFrame = self._filled[self._filled["year"] == year].reset_index(drop=True)
+        return found
 
     def _filled_in(self, role: str) -> bool:
         """Whether departments filled in figures of the role by hand."""
@@ -295,6 +336,8 @@ class CityData:
         ------
         ParameterError
             When the profile has no such level.
+        DataQualityError
+            When a code stands for several zones.
         """
         if level not in self._zones:
             self._zones[level] = self._city_zone() if level == "city" else self._level_zones(level)
@@ -325,6 +368,13 @@ class CityData:
             wanted.append(str(field))
         if absent := [name for name in wanted if name not in frame]:
             raise ParameterError("the zones lack fields", where=f"levels.{level}", found=absent)
+        codes = frame[spec.code].astype(str)
+        if twice := sorted(set(codes[codes.duplicated()])):
+            raise DataQualityError(
+                "a code stands for several zones", where=f"{self.city.path.name}: layers.{spec.role}.{spec.code}",
+                found=twice[:5], expected="each code once",
+                hint='correct the file, or unite its rows with merge_by = ["code"]',
+            )  # fmt: skip
         parent = frame[field] if spec.parent not in {None, "city"} else self.city.name
         zones = {"code": frame[spec.code].astype(str), "name": frame[spec.name].astype(str), "parent": parent}
         return gpd.GeoDataFrame(zones, geometry=frame.geometry, crs=frame.crs).reset_index(drop=True)

@@ -160,12 +160,24 @@ def check_overlaps(frame: gpd.GeoDataFrame) -> list[Finding]:
     ]
 
 
+def repeated(frame: pd.DataFrame, key: str) -> npt.NDArray[np.bool_]:
+    """Which rows share the value of the field that should name them."""
+    return frame[key].duplicated(keep=False).to_numpy(dtype=bool)
+
+
+def misstated(frame: gpd.GeoDataFrame, field: str = "area_m2") -> npt.NDArray[np.bool_]:
+    """Which rows state an area that differs from their shape's by more than the tolerance; those that state none do not."""
+    stated, drawn = frame[field].to_numpy(dtype=float), frame.geometry.area.to_numpy()
+    return np.asarray(np.abs(stated - drawn) > np.maximum(STATED_M2, STATED_SHARE * drawn))
+
+
 def check_keys(frame: pd.DataFrame, key: str, *, zones: bool) -> list[Finding]:
     """Find rows that share the value of the field which should name them."""
-    n = int(frame[key].duplicated(keep=False).sum())
+    again = repeated(frame, key)
+    n = int(again.sum())
     if n == 0:
         return []
-    example = str(frame.loc[frame[key].duplicated(keep=False), key].iloc[0])
+    example = str(frame.loc[again, key].iloc[0])
     return [
         Finding(
             "duplicate_code",
@@ -197,10 +209,10 @@ def check_land_use(frame: gpd.GeoDataFrame) -> list[Finding]:
                 f"{n} parcels have a class code that is not in the survey's table, e.g. {example!r}",
             )
         )
-    stated, drawn = frame["area_m2"].to_numpy(dtype=float), frame.geometry.area.to_numpy()
-    wrong = np.abs(stated - drawn) > np.maximum(STATED_M2, STATED_SHARE * drawn)
-    if (n := int(np.nansum(wrong))) > 0:
-        worst = float(np.nanmax(np.abs(stated - drawn)))
+    if (n := int(misstated(frame).sum())) > 0:
+        worst = float(
+            np.nanmax(np.abs(frame["area_m2"].to_numpy(dtype=float) - frame.geometry.area.to_numpy()))
+        )
         findings.append(
             Finding(
                 "stated_area",

@@ -15,9 +15,10 @@ import pandas as pd
 
 from workbench.core.cache import StepCache, step_key, write_json
 from workbench.core.city import City, load_city
-from workbench.core.errors import LayerMissing, RunError
+from workbench.core.errors import LayerMissing, ParameterError, ProfileError, RunError
 from workbench.core.paths import atomic_write
 from workbench.core.provenance import code_version
+from workbench.core.units import convert
 from workbench.evaluation.accounts import account_values
 from workbench.evaluation.derived import derived_rows, target_rows
 from workbench.evaluation.kept import Kept
@@ -182,6 +183,7 @@ def checkup(
 
     profile = load_city(city) if isinstance(city, str) else city
     wanted = profile.check_year(int(year)) if year is not None else profile.latest_year
+    check_targets(profile)
     data = CityData(profile)
     cache = StepCache()
     inputs = input_hashes(data, profile)
@@ -245,6 +247,44 @@ def _values_of_years(
         levels = LEVELS if one == wanted else LEVELS[:1]
         frames.append(kept.values(one, chosen, levels, progress=_counted(say, one)))
     return pd.concat([*frames, table(target_rows(profile))], ignore_index=True)
+
+
+def check_targets(city: City) -> None:
+    """Refuse planned values whose unit cannot be that of their indicator, and years out of order.
+
+    Raises
+    ------
+    ProfileError
+        Names the profile, the target, and what it should be.
+    """
+    library = city_library(city)
+    if city.base_year > city.latest_year:
+        raise ProfileError(
+            "the base year lies after the last year of a checkup", where=f"{city.path.name}: city.base_year",
+            found=city.base_year, expected=f"{city.latest_year} or earlier",
+        )  # fmt: skip
+    for target in city.targets:
+        start = target.base_year or city.base_year
+        if target.year <= start:
+            raise ProfileError(
+                "a target for a year that does not lie after its base year",
+                where=f"{city.path.name}: targets, {target.indicator}",
+                found=target.year,
+                expected=f"a year after {start}",
+            )
+        definition = library.get(target.indicator)
+        if definition is None:
+            continue
+        try:
+            convert(target.value, target.unit, definition.unit)
+        except ParameterError as error:
+            raise ProfileError(
+                "the unit of a target does not fit its indicator",
+                where=f"{city.path.name}: targets, {target.indicator} {target.year}",
+                found=target.unit,
+                expected=f"{definition.unit}, or another unit of that kind",
+                hint="correct unit and value of the target together",
+            ) from error
 
 
 def _tell(say: Callable[[str], None] | None, text: str) -> None:

@@ -8,7 +8,7 @@ beside the city's built data, where ``CityData.table("statistics")`` finds them 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +28,11 @@ from workbench.evaluation.fill_in_checks import (
     row_of,
     silent_rows,
 )
+from workbench.evaluation.filled import provenance as provenance
 from workbench.indicators import lacking
 from workbench.indicators.changes import city_library
 from workbench.indicators.indicator import Indicator, Method
+from workbench.indicators.limits import limits
 from workbench.indicators.reasons import item_words
 
 if TYPE_CHECKING:
@@ -38,10 +40,6 @@ if TYPE_CHECKING:
 
 NOTE_ABOVE = 0.3
 """Share of last year's value from which on a change needs a note."""
-_SIGNED = ("增长", "下降", "降低", "变化", "水位", "沉降", "净")
-"""Words in the name of a quantity that may be negative."""
-_OPEN = ("开放度", "开发利用率", "增长", "下降", "降低", "变化")
-"""Words in the name of a percentage that may be above 100."""
 _UNITS = (
     (r"_1e8_cny$", "1e8 CNY"), (r"_1e8_m3$", "1e8 m3"), (r"_1e4_m2$", "1e4 m2"), (r"_km2$", "km2"), (r"_ha$", "ha"),
     (r"_m2$", "m2"), (r"_m$", "m"), (r"_1e4$", "1e4 person"), (r"^beds_", "bed"), (r"", "count"),
@@ -175,24 +173,6 @@ def _item(name: str, serves: Sequence[Indicator], last: pd.DataFrame) -> Item:
 
 def _unit_of(item: str) -> str:
     return next(unit for pattern, unit in _UNITS if re.search(pattern, item))
-
-
-def limits(title: str, unit: str) -> tuple[float | None, float | None, bool]:
-    """Smallest and largest value that can be, and whether only whole numbers can be, by what is measured.
-
-    Examples
-    --------
-    >>> limits("再生水利用率", "%"), limits("人口自然增长率", "per mille"), limits("航线数量", "count")
-    ((0.0, 100.0, False), (-1000.0, 1000.0, False), (0.0, None, True))
-    """
-    signed = any(word in title for word in _SIGNED)
-    tops = {"%": 100.0, "percent": 100.0, "per mille": 1000.0, "day": 366.0}
-    high = tops.get(unit)
-    if unit in ("%", "percent") and any(word in title for word in _OPEN):
-        high = None
-    low = 0.0 if not signed else -1000.0 if unit == "per mille" else None
-    whole = unit in ("set", "day", "bed") or (unit == "count" and not title.startswith("每"))
-    return low, high, whole
 
 
 def forms(
@@ -375,31 +355,3 @@ def _read_book(city: City, year: int, path: Path, note_above: float) -> _Book:
 def keep(city: City, year: int, filled: FillIn) -> Path:
     """Keep the accepted figures beside the city's built data; those the same departments gave before are replaced."""
     return fill_ins.keep(city.name, year, filled.table, departments=list(filled.departments))
-
-
-def provenance(data: Any, row: Mapping[str, Any]) -> list[str]:
-    """Where filled-in figures behind a value stand: 填报表, department, file, cell; empty when none stands behind it.
-
-    Parameters
-    ----------
-    data : CityData
-        Layers of the city.
-    row : mapping
-        Row of the value table.
-    """
-    definition = city_library(data.city).get(str(row["indicator"]))
-    if definition is None or not data.has("statistics"):
-        return []
-    at = int(str(row["basis"]).partition(":")[0] or 1) - 1
-    method = definition.methods[at] if at < len(definition.methods) else definition.methods[0]
-    items = lacking.items_of(method)
-    table = data.table("statistics")
-    if "department" not in table:
-        return []
-    zones = {str(row["zone"])} | ({"city"} if row["level"] == "city" else set())
-    rows = table[table["item"].isin(items) & (table["year"] == int(row["year"])) & table["zone"].isin(zones)]
-    rows = rows[rows["edition"] == fill_ins.EDITION]
-    return [
-        f"填报表 {one['source_file']}, {one['department']}, cell {one['cell']}: {one['item']} = {one['value']:.12g} {one['unit']}"
-        for one in rows.to_dict("records")
-    ]

@@ -13,6 +13,7 @@ import pandas as pd
 from workbench.evaluation.casebook import permit_rows, register_of, register_rows
 from workbench.evaluation.compare import PARTS, decompose, published_values
 from workbench.evaluation.derived import Row, observed
+from workbench.evaluation.filled import filled_indicators
 from workbench.evaluation.former import findings_before, former_rows
 from workbench.evaluation.gaps import basis_rows, gap_rows, gaps
 from workbench.evaluation.pace import pace_rows
@@ -45,7 +46,13 @@ def further(checkup: Checkup, *, keep: Keep) -> tuple[pd.DataFrame, gpd.GeoDataF
         city, data, year, values, checkup.findings, keep=keep, definitions=checkup.definitions
     )
     rows: list[Row] = [
-        *basis_rows(city, year, values, checkup.definitions),
+        *basis_rows(
+            city,
+            year,
+            values,
+            checkup.definitions,
+            filled=filled_indicators(data, observed(values, year)),
+        ),
         *gap_rows(city, year, gaps(city, data, year, values, checkup.definitions)),
         *pace_rows(city, year, values),
         *permit_rows(city, year, checkup.findings),

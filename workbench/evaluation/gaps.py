@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,9 +141,10 @@ def _lacks(city: Any, data: Any, year: int, method: Method) -> tuple[list[Need],
     words: list[Words] = []
     for role in method.inputs:
         at = year if data.years(role) else None
-        if data.has(role, at):
+        gap = lacking.never_gap(city, role, method)
+        if gap is None and data.has(role, at):
             continue
-        gap = lacking.role_gap(city, data, role, at, method)
+        gap = gap or lacking.role_gap(city, data, role, at, method)
         if gap.inapplicable:
             zh, en = gap.words()[:2]
             never.append(Need(zh, en, gap.note[0], gap.note[1] or gap.note[0], True))
@@ -186,11 +187,23 @@ def gap_rows(city: Any, year: int, found: list[Gap]) -> list[Row]:
     return rows
 
 
-def basis_rows(city: Any, year: int, values: pd.DataFrame, definitions: Mapping[str, Indicator]) -> list[Row]:
-    """Rows ``report.state.<state>``, zone = basis or ``all``: how the values of the year came about."""
+def basis_rows(
+    city: Any,
+    year: int,
+    values: pd.DataFrame,
+    definitions: Mapping[str, Indicator],
+    *,
+    filled: Collection[str] = (),
+) -> list[Row]:
+    """Rows ``report.state.<state>``, zone = basis or ``all``: how the values of the year came about.
+
+    ``filled`` are the indicators whose value rests on a figure that a department filled in: they count as reported.
+    """
     kept = observed(values, year)
     counted = (
-        count_by_basis(kept, year=year, library=definitions) if len(kept) else count_by_basis(values.head(0))
+        count_by_basis(kept, year=year, library=definitions, filled=filled)
+        if len(kept)
+        else count_by_basis(values.head(0))
     )
     rows = []
     for state in ("computed", "substituted", "reported", "missing"):

@@ -271,12 +271,16 @@ def _dimensions(writer: _Writer) -> list[Sentence]:
     warned = [n for n in present if any(writer.value(f"report.level_{level}", n) for level in (2, 3, 4))]
     found = []
     words = {4: ("严重", "severe"), 3: ("较重", "serious"), 2: ("关注", "to watch")}
+    parts = []
     for name in warned:
         label = dimension_words(name, writer.lang)
         here = [level for level in words if writer.value(f"report.level_{level}", name)]
         zh = "、".join(f"{words[level][0]}{writer.num(f'report.level_{level}', name)}项" for level in here)
         en = ", ".join(f"{writer.num(f'report.level_{level}', name)} {words[level][1]}" for level in here)
-        found.append(writer.sentence("dimension", writer.say(f"{label}维度：{zh}。", f"{label}: {en}.")))
+        parts.append(writer.say(f"{label}{zh}", f"{label} {en}"))
+    if parts:
+        text = writer.say(f"各维度预警：{'；'.join(parts)}。", f"Warnings by dimension: {'; '.join(parts)}.")
+        found.append(writer.sentence("dimension", text))
     quiet = [n for n in present if n not in warned and writer.value("report.rated", n)]
     if quiet:
         names = writer.listed([dimension_words(name, writer.lang) for name in quiet])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -18,6 +18,7 @@ def count_by_basis(
     level: str = "city",
     year: int | None = None,
     library: Mapping[str, Indicator] | None = None,
+    filled: Collection[str] = (),
 ) -> pd.DataFrame:
     """How the indicators of a value table came about: computed, substituted, reported and missing apart, by basis.
 
@@ -31,6 +32,8 @@ def count_by_basis(
         The latest year of observed values when not given.
     library : mapping, optional
         Definitions; the package's own when not given.
+    filled : collection of str
+        Indicators whose value rests on figures that departments filled in: reported, whatever the formula.
 
     Returns
     -------
@@ -50,7 +53,9 @@ def count_by_basis(
         held = zones[zones["value"].notna()]
         one = (held if len(held) else zones).iloc[0]
         method = known[str(id_)].methods[int(str(one["basis"]).partition(":")[0]) - 1]
-        found.setdefault((_state(one, method.basis), method.basis), []).append(str(id_))
+        state = _state(one, method.basis)
+        state = "reported" if id_ in filled and state != "missing" else state
+        found.setdefault((state, method.basis), []).append(str(id_))
     table = [
         {"state": state, "basis": basis, "count": len(found[state, basis]), "indicators": found[state, basis]}
         for state in STATES

@@ -145,7 +145,9 @@ def _gaps(run: Run, indicator: Indicator, method: int) -> list[reasons.Gap]:
     for role in chosen.inputs:
         years = run.store.years(role)
         year = run.year if years else None
-        if not run.store.has(role, year):
+        if (never := lacking.never_gap(run.city, role, chosen)) is not None:
+            gaps.append(never)
+        elif not run.store.has(role, year):
             gaps.append(lacking.role_gap(run.city, run.store, role, year, chosen))
     if scope != WHOLE and run.scope(scope) is None:
         gaps.append(lacking.scope_gap(run.city, run.store, scope))

@@ -48,15 +48,21 @@ def role_gap(city: Any, store: Any, role: str, year: int | None, method: Method 
     hints = getattr(city, "missing", {})
     years = tuple(store.years(role))
     items = tuple(items_of(method)) if method is not None and role == "statistics" and not years else ()
-    never = next((item for item in items if item in hints and not hints[item].holder), None)
-    if never is not None:
-        return Gap(role, year, items=(never,), note=(hints[never].note_zh, hints[never].note_en))
     holder, holder_en = held_by(city, store, role)
     hint = hints.get(role)
     return Gap(
         role, year, years, holder=holder, holder_en=holder_en, fault=_fault(store, role, year), items=items,
         note=(hint.note_zh, hint.note_en) if hint is not None and not hint.holder else ("", ""),
     )  # fmt: skip
+
+
+def never_gap(city: Any, role: str, method: Method) -> Gap | None:
+    """Gap of an item of statistics that there is none of in this city; None where all may be had."""
+    hints = getattr(city, "missing", {})
+    for item in items_of(method) if role == "statistics" else ():
+        if item in hints and not hints[item].holder:
+            return Gap(role, items=(item,), note=(hints[item].note_zh, hints[item].note_en))
+    return None
 
 
 def scope_gap(city: Any, store: Any, scope: str) -> Gap:
@@ -72,7 +78,8 @@ def _fault(store: Any, role: str, year: int | None) -> tuple[str, str, str] | No
         return None
     from workbench.catalog.data import reason_words
 
-    return code, reason_words(code, "zh"), reason_words(code, "en")
+    words = getattr(store, "why_words", lambda *_: None)(role, year)
+    return (code, *(words or (reason_words(code, "zh"), reason_words(code, "en"))))
 
 
 def item_need(city: Any, store: Any, item: str) -> Words:

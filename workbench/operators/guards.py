@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import geopandas as gpd
@@ -83,6 +85,15 @@ def has_columns(frame: gpd.GeoDataFrame, columns: Iterable[str], *, where: str) 
         )
 
 
+def _is_valid(geoms: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Whether each geometry is valid; many are looked at on all cores (shapely releases the interpreter lock)."""
+    workers = os.cpu_count() or 1
+    if workers == 1 or len(geoms) < 5_000:
+        return np.asarray(shapely.is_valid(geoms))
+    with ThreadPoolExecutor(workers) as pool:
+        return np.concatenate(list(pool.map(shapely.is_valid, np.array_split(geoms, 4 * workers))))
+
+
 def valid_polygons(frame: gpd.GeoDataFrame, *, where: str) -> np.ndarray[Any, Any]:
     """Return the geometries of a polygon layer as an array, after checking them.
 
@@ -102,7 +113,7 @@ def valid_polygons(frame: gpd.GeoDataFrame, *, where: str) -> np.ndarray[Any, An
             found="nothing" if geoms[bad[0]] is None else geoms[bad[0]].geom_type,
             expected="Polygon or MultiPolygon",
         )
-    bad = np.flatnonzero(~shapely.is_valid(geoms))
+    bad = np.flatnonzero(~_is_valid(geoms))
     if bad.size:
         raise DataQualityError(
             f"{bad.size} of {len(geoms)} polygons are invalid",

@@ -48,8 +48,12 @@ class _Measure:
         self.crs = crs
         axes = []
         for low, high in (bounds[[0, 2]], bounds[[1, 3]]):
-            count = int(np.clip(np.ceil((high - low) / _NODE_M) + 1, 4, _MAX_NODES))
-            axes.append(np.linspace(low, max(high, low + 4 * _BOX_M), count))
+            step = _NODE_M * np.ceil(max((high - low) / _NODE_M / _MAX_NODES, 1))
+            first, last = (
+                np.floor(low / step) - 1,
+                np.ceil(high / step) + 1,
+            )  # nodes at the same places in every block
+            axes.append(np.arange(first, last + 1) * step)
         x, y = np.meshgrid(*axes, indexing="ij")
         half = _BOX_M / 2
         boxes = shapely.box(x - half, y - half, x + half, y + half)
@@ -59,7 +63,7 @@ class _Measure:
         """Square metres of polygons inside the bounds; missing ones have none."""
         out = np.zeros(len(geoms))
         bounds = shapely.bounds(geoms)
-        small = np.flatnonzero((np.maximum(*(bounds[:, 2:] - bounds[:, :2]).T) <= SMALL_M))
+        small = np.flatnonzero(np.maximum(*(bounds[:, 2:] - bounds[:, :2]).T) <= SMALL_M)
         centre = shapely.get_coordinates(shapely.centroid(geoms[small]))
         out[small] = shapely.area(geoms[small]) * self.spline.ev(centre[:, 0], centre[:, 1])
         large = np.setdiff1d(np.flatnonzero(~shapely.is_missing(geoms)), small)
@@ -79,30 +83,22 @@ def _tasks(j: Ints) -> Iterator[slice]:
 
 
 def _task(a: Geoms, b: Geoms, i: Ints, j: Ints, measure: _Measure) -> tuple[Ints, Ints, Floats]:
-    """Pairs that share an area, and the area; NaN where the left polygon lies wholly inside the right one."""
+    """Pairs that share an area, and the area: of the whole left polygon where it lies inside the right one, else of the cut."""
     used = b[np.unique(j)]
     shapely.prepare(used)
-    small, large = shapely.bounds(a)[i], shapely.bounds(b)[j]
-    whole = (small[:, :2] >= large[:, :2]).all(axis=1) & (small[:, 2:] <= large[:, 2:]).all(axis=1)
+    small, large = shapely.bounds(a[i]), shapely.bounds(b[j])
+    low, high = small[:, :2] >= large[:, :2], small[:, 2:] <= large[:, 2:]
+    whole: npt.NDArray[np.bool_] = np.asarray(low.all(axis=1) & high.all(axis=1))
     ask = np.flatnonzero(whole)
     whole[ask] = shapely.contains_properly(b[j[ask]], a[i[ask]])
     rest = np.flatnonzero(~whole)
     rest = rest[shapely.intersects(b[j[rest]], a[i[rest]])]
     shapely.destroy_prepared(used)
     areas = np.zeros(len(i))
-    areas[whole] = np.nan
+    areas[whole] = measure.areas(a[i[whole]])
     areas[rest] = measure.areas(polygonal(shapely.intersection(a[i[rest]], b[j[rest]])))
-    keep = np.flatnonzero(~(areas == 0))
+    keep = np.flatnonzero(areas > 0)
     return i[keep], j[keep], areas[keep]
-
-
-def _whole(a: Geoms, i: Ints, areas: Floats, own: Floats, measure: _Measure) -> None:
-    """Put the left polygons' own areas, each measured once, where a pair shares the whole of it."""
-    inside = np.flatnonzero(np.isnan(areas))
-    fresh = np.unique(i[inside])
-    fresh = fresh[np.isnan(own[fresh])]
-    own[fresh] = measure.areas(a[fresh])
-    areas[inside] = own[i[inside]]
 
 
 def _block(
@@ -115,7 +111,6 @@ def _block(
     order = np.lexsort((i, j))
     i, j = i[order], j[order]
     measure = _Measure(shapely.total_bounds(a), crs)
-    own = np.full(len(a), np.nan)
     pending: deque[Future[tuple[Ints, Ints, Floats]]] = deque()
     tasks = _tasks(j)
     done = False
@@ -126,9 +121,7 @@ def _block(
             else:
                 pending.append(pool.submit(_task, a, b, i[cut], j[cut], measure))
         if pending:
-            left, right, areas = pending.popleft().result()
-            _whole(a, left, areas, own, measure)
-            yield left, right, areas
+            yield pending.popleft().result()
 
 
 def shared_areas(

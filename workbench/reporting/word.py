@@ -76,7 +76,7 @@ SPACES = (
 )
 
 
-def write_word(document: Document, path: Path) -> Path:
+def write_word(document: Document, path: Path, *, front: bool = True) -> Path:
     """Write a report as ``.docx``.
 
     Parameters
@@ -85,6 +85,8 @@ def write_word(document: Document, path: Path) -> Path:
         The report.
     path : Path
         File to write; it is whole or not there.
+    front : bool
+        Begin with a cover and a table of contents; a sheet of a page or two has neither.
 
     Notes
     -----
@@ -101,7 +103,7 @@ def write_word(document: Document, path: Path) -> Path:
     body = word.element.body
     for child in list(body):
         body.remove(child)
-    for element in _parsed(writer.body()):
+    for element in _parsed(writer.body(front=front)):
         body.append(element)
     put_in_order(body)
     _properties(word, document)
@@ -192,10 +194,12 @@ class _Writer:
             parts.append(xml)
         return "".join(parts)
 
-    def body(self) -> str:
-        """Markup of the whole document."""
-        parts = [*self._cover(), self._section(landscape=False, kind="cover")]
-        parts += [*self._contents(), self._section(landscape=False, kind="contents")]
+    def body(self, *, front: bool = True) -> str:
+        """Markup of the whole document, with cover and contents in front or without."""
+        parts: list[str] = []
+        if front:
+            parts += [*self._cover(), self._section(landscape=False, kind="cover")]
+            parts += [*self._contents(), self._section(landscape=False, kind="contents")]
         started = False
         headings = itertools.count(1)
         after_break = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -12,6 +13,7 @@ import shapely
 from workbench.catalog.roles import ROLES
 from workbench.core.codes import group, is_known
 from workbench.core.errors import LayerMissing
+from workbench.indicators.limits import limits
 from workbench.operators.area import area_m2
 from workbench.rules.cases import in_force
 from workbench.rules.context import Context
@@ -34,6 +36,8 @@ def judge_data(context: Context, rules: Sequence[Rule]) -> None:
             _judge_freshness(context, rule)
         elif rule.applies.get("additive"):
             _judge_sums(context, rule)
+        elif rule.applies.get("possible"):
+            _judge_possible(context, rule)
         elif name := str(rule.applies.get("check", "")):
             for line, number, unit in CHECKS[name](context, rule):
                 outcome = judge(rule, value=number, other=0.0)
@@ -206,3 +210,20 @@ def _judge_sums(context: Context, rule: Rule) -> None:
             continue
         total = float(parts["value"].sum())
         context.add(rule, judge(rule, value=total, other=float(row["value"])), row)
+
+
+def _judge_possible(context: Context, rule: Rule) -> None:
+    """Name the shares above the whole and the amounts below nothing, of the city and its districts; other values go unmentioned."""
+    for indicator, row in context.city_rows.items():
+        definition = context.definitions.get(indicator)
+        if definition is None:
+            continue
+        low, high, _ = limits(definition.title_zh, str(row["unit"]))
+        for one in (row, *context.districts(indicator).to_dict("records")):
+            value = float(one["value"])
+            if pd.isna(value):
+                continue
+            nearest = min(max(value, -np.inf if low is None else low), np.inf if high is None else high)
+            outcome = judge(rule, value=value, other=nearest)
+            if outcome.level > 0:
+                context.add(rule, replace(outcome, threshold=nearest), one)  # type: ignore[arg-type]

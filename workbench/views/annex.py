@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.evaluation.filled import filled_rows
 from workbench.indicators.reasons import item_words, kind_words, role_words
 from workbench.views.cells import (
     indicator_name,
@@ -128,6 +129,10 @@ def _method_cell(checkup: CheckupView, row: Mapping[str, Any], definition: Any, 
     notes += [getattr(one, f"note_{lang}", "") for one in layers if one is not None and one.tier == "proxy"]
     key = f"formula.{getattr(method, 'formula', '')}"
     shown = [tier_label(row["tier"], lang), _plain_small(plain(key, lang) if has(key) else "")]
+    notes += [
+        plain("filled_in.cell", lang, department=one["department"], file=one["source_file"], cell=one["cell"])
+        for one in filled_rows(checkup.data, row)
+    ]
     return _lines([*shown, *(_plain_small(note) for note in notes if note)])
 
 
@@ -377,7 +382,30 @@ def data_table(checkup: CheckupView, lang: str) -> Html:
                 ]
             )
             name = ""
+    rows += _filled_layer(checkup, lang)
     return table(headers, rows, caption=t("caption.data", lang), lang=lang, css="data")
+
+
+def _filled_layer(checkup: CheckupView, lang: str) -> list[list[object]]:
+    """Row of the figures that departments filled in for the year; none without any."""
+    known = getattr(checkup.data, "filled_in", None)
+    table_ = known(checkup.year) if known is not None else None
+    if table_ is None or table_.empty:
+        return []
+    source = checkup.data.source("statistics")
+    who = ("、" if lang == "zh" else ", ").join(sorted(set(table_["department"].astype(str))))
+    return [
+        [
+            t("filled_in.layer", lang),
+            exempt(checkup.year),
+            mark(plain("filled_in.source", lang, departments=who)),
+            "",
+            exempt(f"{checkup.year}-12-31"),
+            tier_label("statutory", lang),
+            word("sensitivity", source.sensitivity, lang),
+            exempt(str(source.sha256 or "")[:12]),
+        ]
+    ]
 
 
 def quality_table(checkup: CheckupView, lang: str) -> Html:

@@ -12,7 +12,7 @@ from workbench.views.cells import level_chip, table, value_cell
 from workbench.views.html import Html, join
 from workbench.views.numbers import find, records
 from workbench.views.problems import holder_of, problems_of, rule_kinds, sensitivity_of_problem, title_of
-from workbench.views.rows import district_names
+from workbench.views.rows import district_names, judged_any
 from workbench.views.text import exempt, has, mark, paragraph, plain, t
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def measure_table(checkup: CheckupView, lang: str) -> Html:
             for measure in measure_of(problem, lang):
                 by_measure.setdefault(measure, []).append(problem)
     if not by_measure:
-        return paragraph("measures.none", lang)
+        return paragraph("measures.none" if judged_any(checkup) else "measures.none_judged", lang)
     headers: list[tuple[object, str]] = [
         (t("column.level", lang), "short"),
         (t("measures.measure", lang), "row"),
@@ -83,6 +83,9 @@ def measure_table(checkup: CheckupView, lang: str) -> Html:
         holders = dict.fromkeys(
             name for one in answered for name in holder_of(checkup, one, lang).split(between)
         )
+        holders = [
+            name for name in holders if not any(one != name and one.startswith(name) for one in holders)
+        ]
         when = "now" if level == 4 else "quarter" if level == 3 else "year"
         lines.append(
             [

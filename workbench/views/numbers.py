@@ -95,7 +95,8 @@ def num_of(
     shown = element("span", written, {"data-v": value_id}, css="num")
     if not label:
         return shown
-    return Html(shown + ("" if label == "%" else "\u202f") + mark(label))
+    times = "\u202f×" if label[:1].isdigit() else ""  # 23.28 × 10,000 mu
+    return Html(shown + times + ("" if label == "%" else "\u202f") + mark(label))
 
 
 def num(

@@ -23,7 +23,15 @@ from workbench.views.cells import (
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import date_words, find, num_of, records
 from workbench.views.openness import guarded
-from workbench.views.rows import cases_of, definition_of, district_names, ranked, target_row, wanted_way
+from workbench.views.rows import (
+    cases_of,
+    definition_of,
+    district_names,
+    judged_any,
+    ranked,
+    target_row,
+    wanted_way,
+)
 from workbench.views.text import exempt, has, mark, paragraph, plain, t
 
 if TYPE_CHECKING:
@@ -284,7 +292,8 @@ def lead(checkup: CheckupView, lang: str) -> Html:
     """How many problems there are, by kind."""
     found = _report(checkup, "problems", "all")
     if found is None or found["value"] == 0:
-        return paragraph("problems.none", lang, year=exempt(checkup.year))
+        key = "problems.none" if judged_any(checkup) else "problems.none_judged"
+        return paragraph(key, lang, year=exempt(checkup.year))
     count = {kind: _cell(checkup, "problems", kind, lang) for kind in (*KINDS, "all")}
     name = getattr(checkup.city, f"name_{lang}")
     return paragraph("problems.lead", lang, year=exempt(checkup.year), city=name, **count)

@@ -82,6 +82,18 @@ def cases_of(checkup: CheckupView, line: str | None = None) -> pd.DataFrame:
     return ordered
 
 
+def case_statuses(checkup: CheckupView) -> dict[str, str]:
+    """Status of the cases in the register by space code; empty without a register."""
+    from workbench.evaluation.casebook import register_of
+
+    register = register_of(checkup.city)
+    if register is None:
+        return {}
+    return dict(
+        zip(register.cases["space_code"].astype(str), register.cases["status"].astype(str), strict=True)
+    )
+
+
 def district_names(checkup: CheckupView, lang: str = "zh") -> dict[str, str]:
     """Name by code of the districts, as the value table has them; English names where the layer has them."""
     values = checkup.values
@@ -132,6 +144,16 @@ def ranked(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     known = [one for one in below if one == one]
     least = LEAST_SHARE * sum(known) / len(known) if known else 0.0
     return [row for row, one in zip(kept, below, strict=True) if not one < least]
+
+
+def judged_any(checkup: CheckupView) -> bool:
+    """Whether any indicator was judged or any control line checked."""
+    values = checkup.values
+    counts = values[(values["level"] == "report") & (values["year"] == checkup.year)]
+    rated = counts[(counts["indicator"] == "report.rated") & (counts["zone"] == "all")]["value"]
+    checked = counts[(counts["indicator"] == "report.cases_4") & (counts["zone"] == "all")]["value"]
+    known = not len(rated) or bool((rated > 0).any())  # a table without counts says nothing either way
+    return known or bool(checked.notna().any())
 
 
 def wanted_way(checkup: CheckupView, indicator: str) -> str | None:

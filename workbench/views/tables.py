@@ -25,13 +25,14 @@ from workbench.views.cells import (
     value_cell,
     word,
 )
-from workbench.views.html import Html, element, escape
+from workbench.views.html import Html, element, escape, join
 from workbench.views.missing import missing_table
 from workbench.views.numbers import date_text, find, num_of, records
 from workbench.views.proxies import proxy_note
 from workbench.views.rows import (
     DIMENSIONS,
     LEAST_SHARE,
+    case_statuses,
     cases_of,
     definition_of,
     district_names,
@@ -248,6 +249,7 @@ def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | 
     headers += [(name, "number") for name in zones.values()]
     lines: list[list[object]] = []
     absent: list[str] = []
+    marked: list[list[dict[str, Any]]] = []
     dimension = ""
     for indicator in wanted:
         some = [cells[indicator, zone] for zone in zones if (indicator, zone) in cells]
@@ -259,6 +261,7 @@ def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | 
             dimension = some[0]["dimension"]
             lines.append([dimension_label(dimension, lang)])
         marks = _extremes(checkup, indicator, some)
+        marked += [some] if marks else []
         shown = [
             element("span", value_cell(cells.get((indicator, zone)), lang), css=marks[zone])
             if zone in marks
@@ -273,26 +276,31 @@ def district_table(checkup: CheckupView, lang: str, indicators: Sequence[str] | 
         headers = [(mark(zone_word(checkup, lang)), "row")]
         headers += [(Html(f"{line[0]}<br>{mark(line[1])}"), "number") for line in wide]
         lines = [[name, *(line[at + 2] for line in wide)] for at, name in enumerate(zones.values())]
-    note = t("note.districts", lang)
-    if any(pd.notna(row["value"]) for row in rows) and _too_small(rows):
-        note = Html(note + Html(" ") + t("note.districts_small", lang, share=exempt(f"{LEAST_SHARE:.0%}")))
-    if stands_in := proxy_note(checkup, rows, lang):
-        note = Html(note + Html("<br>") + stands_in)
-    if len(absent) > MOST_NAMED:
-        note = Html(note + Html(" ") + t("note.districts_many_absent", lang))
-    elif absent:
-        names = mark(("、" if lang == "zh" else ", ").join(absent))
-        note = Html(note + Html(" ") + t("note.districts_absent", lang, names=names))
+    notes = _district_notes(checkup, rows, marked, absent, lang)
+    note = join(notes, "<br>") if notes else None
     return table(headers, lines, caption=t("caption.districts", lang), lang=lang, css="districts", note=note)
 
 
-def _too_small(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether some zone has too little below the line to be ranked."""
-    by_indicator: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if pd.notna(row["value"]):
-            by_indicator.setdefault(str(row["indicator"]), []).append(row)
-    return any(len(ranked(some)) < len(some) for some in by_indicator.values())
+def _district_notes(
+    checkup: CheckupView,
+    rows: Sequence[Mapping[str, Any]],
+    marked: Sequence[Sequence[Mapping[str, Any]]],
+    absent: Sequence[str],
+    lang: str,
+) -> list[Html]:
+    """Lines below the table of districts: what the colours mean, who is not ranked, what stands in, what is absent."""
+    notes = [t("note.districts", lang)] if marked else []
+    valued = [[row for row in some if pd.notna(row["value"])] for some in marked]
+    if any(len(ranked(some)) < len(some) for some in valued):
+        notes.append(t("note.districts_small", lang, share=exempt(f"{LEAST_SHARE:.0%}")))
+    if stands_in := proxy_note(checkup, rows, lang):
+        notes.append(stands_in)
+    if len(absent) > MOST_NAMED:
+        notes.append(t("note.districts_many_absent", lang))
+    elif absent:
+        names = mark(("、" if lang == "zh" else ", ").join(absent))
+        notes.append(t("note.districts_absent", lang, names=names))
+    return notes
 
 
 def _extremes(checkup: CheckupView, indicator: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -327,7 +335,7 @@ def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limi
     headers += [(t(f"column.{name}", lang), "row" if name == "case" else "") for name in names]
     headers += [(t(f"column.{name}", lang), "number") for name in ("area_m2", "area_mu")]
     headers += [(t(f"column.{name}", lang), "short") for name in ("permit", "level", "status")]
-    cases = cases_of(checkup, line)
+    cases, statuses = cases_of(checkup, line), case_statuses(checkup)
     areas = {
         (str(row["zone"]), str(row["indicator"])): row
         for row in records(checkup.values[checkup.values["level"] == "case"])
@@ -348,7 +356,7 @@ def case_table(checkup: CheckupView, lang: str, line: str | None = None, *, limi
                 value_cell(areas.get((str(row["finding_id"]), "case.mu")), lang),
                 word("permit", row.get("permit_state"), lang),
                 level_chip(row.get("level"), lang),
-                word("status", row.get("status"), lang),
+                word("status", statuses.get(str(row.get("space_code")), row.get("status")), lang),
             ]
         )
     if not rows:

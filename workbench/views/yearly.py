@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,7 +24,7 @@ from workbench.views.html import Html
 from workbench.views.layout import wrap
 from workbench.views.numbers import find, num_of, reason_text, records
 from workbench.views.openness import sensitivity_of
-from workbench.views.rows import definition_of, district_names, in_order
+from workbench.views.rows import case_statuses, definition_of, district_names, in_order
 from workbench.views.text import dimension_label, exempt, mark, paragraph, plain, t, unit_label
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def former_cases(checkup: CheckupView, lang: str, *, limit: int = 30) -> Html | 
     patches = before[(before["kind"] == "spatial_conflict") & before["area_m2"].notna()]
     if patches.empty:
         return None
-    statuses = _statuses(checkup, patches.get("space_code", []))
+    statuses = case_statuses(checkup)
     districts = district_names(checkup, lang)
     names = ("case", "line", "district", "change", "permit")
     headers: list[tuple[object, str]] = [
@@ -313,14 +313,3 @@ def former_cases(checkup: CheckupView, lang: str, *, limit: int = 30) -> Html | 
     if len(ordered) > limit:
         note = Html(note + t("former.cut", lang))
     return table(headers, lines, caption=t("former.caption_cases", lang), lang=lang, css="cases", note=note)
-
-
-def _statuses(checkup: CheckupView, codes: Sequence[str] | pd.Series[str]) -> dict[str, str]:
-    """Status in the register by space code."""
-    from workbench.evaluation.casebook import register_of
-
-    register = register_of(checkup.city)
-    if register is None:
-        return {}
-    known = dict(zip(register.cases["space_code"], register.cases["status"], strict=True))
-    return {str(code): str(known[code]) for code in codes if code in known}

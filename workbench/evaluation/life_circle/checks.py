@@ -21,14 +21,19 @@ LEAST_LOOSE_M = 10.0
 """Less than this left out is what joining the ends of roads takes away."""
 
 
-def findings(networks: Networks, places: Mapping[str, Places], settings: Settings) -> gpd.GeoDataFrame:
-    """Findings on data and places.
+def findings(
+    networks: Networks,
+    places: Mapping[str, Places],
+    settings: Settings,
+    extent: shapely.Geometry | None = None,
+) -> gpd.GeoDataFrame:
+    """Findings on data and places; facilities outside the extent (of the city) are only counted.
 
     Returns
     -------
     GeoDataFrame
         ``check`` (no_scope, no_population, bad_population, no_ages, age_sum, no_layer, no_kind, no_cycling,
-        loose_roads, facility_far, facility_cut_off, homes_far, homes_cut_off), ``kind, place, name, metres`` (to the network),
+        loose_roads, outside, facility_far, facility_cut_off, homes_far, homes_cut_off), ``kind, place, name, metres`` (to the network),
         ``people`` (concerned), ``message_zh, message_en``, geometry where there is a place.
     """
     rows: list[dict[str, Any]] = [*networks.homes.findings]
@@ -52,7 +57,7 @@ def findings(networks: Networks, places: Mapping[str, Places], settings: Setting
                 _row(found.reason, f"{title[0]}：{zh}", f"{title[1]}: {en}", kind=found.facility.kind)
             )
         else:
-            rows += _facilities(networks, found, settings)
+            rows += _facilities(networks, found, settings, extent)
     rows += _homes(networks, settings)
     frame = pd.DataFrame(rows, columns=COLUMNS)
     for name in ("kind", "place", "name"):
@@ -65,16 +70,31 @@ def _row(check: str, zh: str, en: str, **more: Any) -> dict[str, Any]:
     return {"check": check, "message_zh": zh, "message_en": en, **more}
 
 
-def _facilities(networks: Networks, found: Places, settings: Settings) -> list[dict[str, Any]]:
+def _facilities(
+    networks: Networks, found: Places, settings: Settings, extent: shapely.Geometry | None
+) -> list[dict[str, Any]]:
     """Facilities far from the walking network, and those on a piece of it that is not joined to the rest."""
     graph, far = networks.graphs["walk"], settings.parameters.far_m
     at = snap(graph, found.frame.geometry)
     part = graph.component[graph.edge_from[at.edge]]
-    rows = []
+    rows: list[dict[str, Any]] = []
+    inside = np.ones(len(found.frame), dtype=bool)
+    if extent is not None:
+        inside = shapely.dwithin(extent, found.frame.geometry.to_numpy(), far)
+    if not inside.all():
+        count = int(found.frame.loc[~inside, "place"].nunique())
+        rows.append(
+            _row(
+                "outside",
+                f"{found.facility.title_zh}有{count}处在评价范围之外，只服务能走到的人",
+                f"{count} of {found.facility.title_en} lie outside the city and serve only who can reach them",
+                kind=found.facility.kind,
+            )
+        )
     one_of = found.frame["place"].to_numpy()
     whole_cut_off = pd.Series(part != 0).groupby(one_of).transform("all").to_numpy()
     told: set[str] = set()
-    for k in np.flatnonzero((at.gap > far) | whole_cut_off):
+    for k in np.flatnonzero(inside & ((at.gap > far) | whole_cut_off)):
         place, name = str(one_of[k]), str(found.frame["name"].iloc[k])
         common = {
             "kind": found.facility.kind, "place": place, "name": name, "metres": float(at.gap[k]),

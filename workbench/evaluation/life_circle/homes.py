@@ -50,6 +50,14 @@ class Homes:
         """Sum over the homes in each zone of amounts (homes,) or (homes, kinds)."""
         return np.asarray(self.member @ amounts, dtype=np.float64)
 
+    def overlap(self) -> bool:
+        """Whether homes lie in several zones of the first level below the city."""
+        below = self.zones.loc[self.zones["level"] != "city", "level"]
+        if not len(below):
+            return False
+        first = self.zones.index[self.zones["level"] == below.iloc[0]].to_numpy()
+        return bool(self.member[first].sum(axis=0).max(initial=0.0) > 1)
+
     def group(self) -> npt.NDArray[np.object_]:
         """Zone of the first level below the city that each home lies in; empty where in none."""
         below = self.zones.loc[self.zones["level"] != "city", "level"]

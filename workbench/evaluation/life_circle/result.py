@@ -243,7 +243,7 @@ def compute(city: City, data: Any, year: int, settings: Settings, say: Say) -> d
         "supply": given.cells.assign(cell_id=ids[given.cells["home"].to_numpy(dtype=int)]),
         "places": given.places,
         "next_sites": sites,
-        "findings": checks.findings(networks, places, settings),
+        "findings": checks.findings(networks, places, settings, data.zones("city").geometry.iloc[0]),
         "cells": gpd.GeoDataFrame(cells, geometry="geometry", crs=homes.frame.crs),
         "basis": {"basis": homes.basis},
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from workbench.evaluation.life_circle.settings import EVERYONE
+from workbench.evaluation.life_circle.words import reason
 from workbench.indicators.values import derived
 
 if TYPE_CHECKING:
@@ -26,18 +27,17 @@ def value_rows(life: LifeCircle) -> list[Row]:
     - ``life_circle.circle.<circle>.<mode>.<age>``: people with a complete circle;
     - ``life_circle.mean|none|gini|theil|theil_between|theil_within.<kind>``: supply per head and its equity;
     - ``life_circle.site_gain|site_before|site_after.<kind>.<rank>``: what a further facility brings;
-    - ``life_circle.people.<age>``, ``life_circle.findings``: who is counted, and how many findings there are.
+    - ``life_circle.people.<age>``: who is counted; ``life_circle.findings.<check>.<kind>``: findings of one sort.
     """
     make = _Maker(life)
-    rows = [*_people(make), *_coverage(make), *_circles(make), *_equity(make), *_sites(make)]
-    rows.append(
-        make.row(
-            "life_circle.findings",
-            float(len(life.findings)),
-            zone=life.city.name,
-            basis="findings on data and places",
-        )
-    )
+    rows = [
+        *_people(make),
+        *_coverage(make),
+        *_circles(make),
+        *_equity(make),
+        *_sites(make),
+        *_findings(make),
+    ]
     return rows
 
 
@@ -137,9 +137,7 @@ def _equity(make: _Maker) -> Iterator[Row]:
             value = float(row[name]) if row[name] is not None else math.nan
             why = _why(row, value)
             if why is not None and not why[0]:
-                from workbench.evaluation.life_circle.words import reason
-
-                why = reason("no_zones")
+                why = reason(str(row["parted"]))
             yield make.row(
                 f"life_circle.{name}.{row['kind']}", value, unit=unit, decimals=decimals, zone=make.life.city.name,
                 zone_name=make.life.city.name_zh, basis=basis, reason=why,
@@ -161,3 +159,16 @@ def _sites(make: _Maker) -> Iterator[Row]:
                 f"life_circle.site_{what}.{name}", float(row[f"share_{what}"]), unit="%", decimals=1,
                 basis=f"people in reach {what} it is there", **common,
             )  # fmt: skip
+
+
+def _findings(make: _Maker) -> Iterator[Row]:
+    sorts = (
+        pd.DataFrame(make.life.findings.drop(columns="geometry"))
+        .groupby(["check", "kind"], sort=False)
+        .size()
+    )
+    for (check, kind), count in sorts.items():
+        yield make.row(
+            f"life_circle.findings.{check}.{kind or 'all'}", float(count), zone=make.life.city.name,
+            zone_name=make.life.city.name_zh, basis="findings on data and places",
+        )  # fmt: skip

@@ -36,7 +36,8 @@ class Supply:
     places: gpd.GeoDataFrame
     """``kind, place, name, amount, competing, per_1000``: facilities with the people who compete for them."""
     equity: pd.DataFrame
-    """A row a kind: ``kind, age, people, mean, none_share, gini, theil, theil_between, theil_within, reason``."""
+    """A row a kind: ``kind, age, people, mean, none_share, gini, theil, theil_between, theil_within, reason``, and
+    ``parted``: why Theil's index has no parts."""
     lorenz: pd.DataFrame
     """``kind, people, amount``: cumulated shares."""
 
@@ -90,7 +91,7 @@ def supply(networks: Networks, places: Mapping[str, Places], settings: Settings)
 
 
 _EQUITY = [
-    "kind", "age", "basis", "people", "mean", "none_share", "gini", "theil", "theil_between", "theil_within", "reason",
+    "kind", "age", "basis", "parted", "people", "mean", "none_share", "gini", "theil", "theil_between", "theil_within", "reason",
     "reason_zh", "reason_en",
 ]  # fmt: skip
 
@@ -118,8 +119,9 @@ def _equity(homes: Homes, age: str, access: Floats) -> dict[str, object]:
     group = homes.group()
     parts = theil_parts(access, group, people)
     row["theil"] = parts.total
-    if (group != "").any():
+    if (group != "").any() and not homes.overlap():
         row |= {"theil_between": parts.between, "theil_within": parts.within}
+    row["parted"] = "zones_overlap" if homes.overlap() else "" if (group != "").any() else "no_zones"
     return row
 
 

@@ -13,6 +13,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "no_cycling": ("道路图层中没有可骑行的道路等级", "no road of the layer may be cycled"),
     "no_supply": ("该类设施没有供给量", "facilities of this kind have nothing to give"),
     "no_zones": ("没有下级分区，无法分解", "no zones below the city to divide the index by"),
+    "zones_overlap": ("分区相互重叠，无法分解", "the zones overlap: the index cannot be divided by them"),
     "nobody_served": ("没有人能到达该类设施", "nobody reaches a facility of this kind"),
 }
 """Reason code -> words in Chinese and English."""

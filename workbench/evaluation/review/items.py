@@ -110,6 +110,9 @@ class Review:
     sources: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Layers with their dates: see :meth:`workbench.evaluation.review.reviewer.Reviewer.sources`."""
 
+    reviewer: Any = field(default=None, repr=False, compare=False)
+    """The reviewer, whose layers a map draws."""
+
     @property
     def verdict(self) -> str:
         """The gravest verdict of all items."""

@@ -62,6 +62,10 @@ class Layer:
     def __init__(self, role: str, frame: gpd.GeoDataFrame, key: str = "") -> None:
         metric_crs(frame.crs, where=role)
         self.role = role
+        self._columns: dict[str, npt.NDArray[np.object_]] = {}
+        self._numbers: dict[str, npt.NDArray[np.float64]] = {}
+        self._alive: dict[pd.Timestamp, Bools] = {}
+        self._kinds: dict[tuple[tuple[str, ...], tuple[str, ...]], Bools] = {}
         shapes = valid_polygons(frame, where=role)
         there = ~shapely.is_empty(shapes)
         self.frame = frame[there].reset_index(drop=True)
@@ -81,16 +85,41 @@ class Layer:
 
     def column(self, name: str) -> npt.NDArray[np.object_]:
         """Texts of a column; empty texts where it is missing."""
-        if name not in self.frame:
-            return np.full(len(self.frame), "", dtype=object)
-        found = self.frame[name]
-        return np.asarray(found.astype(object).where(found.notna(), "").astype(str), dtype=object)
+        if name not in self._columns:
+            made = np.full(len(self.frame), "", dtype=object)
+            if name in self.frame:
+                found = self.frame[name]
+                made = np.asarray(found.astype(object).where(found.notna(), "").astype(str), dtype=object)
+            self._columns[name] = made
+        return self._columns[name]
 
     def numbers(self, name: str) -> npt.NDArray[np.float64]:
         """Numbers of a column; NaN where it is missing."""
-        if name not in self.frame:
-            return np.full(len(self.frame), np.nan)
-        return np.asarray(pd.to_numeric(self.frame[name], errors="coerce"), dtype=float)
+        if name not in self._numbers:
+            made = np.full(len(self.frame), np.nan)
+            if name in self.frame:
+                made = np.asarray(pd.to_numeric(self.frame[name], errors="coerce"), dtype=float)
+            self._numbers[name] = made
+        return self._numbers[name]
+
+    def alive(self, on: pd.Timestamp) -> Bools:
+        """Whether each polygon is in force on a day, by ``approved`` and ``ended``."""
+        if on not in self._alive:
+            self._alive[on] = in_force_on(self.frame, on)[0]
+        return self._alive[on]
+
+    def of_kind(self, words: tuple[str, ...], not_words: tuple[str, ...]) -> Bools:
+        """Which polygons have one of some words in their kind, and none of some others."""
+        key = (words, not_words)
+        if key not in self._kinds:
+            names = self.column("kind")
+            kept = {
+                kind: (not words or any(word in kind for word in words))
+                and not any(word in kind for word in not_words)
+                for kind in set(names)
+            }
+            self._kinds[key] = np.array([kept[kind] for kind in names], dtype=bool)
+        return self._kinds[key]
 
     def meet(self, shapes: Geoms) -> Pieces:
         """Common pieces of some valid polygons with the layer; contacts without area give none."""

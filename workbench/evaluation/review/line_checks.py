@@ -70,7 +70,7 @@ class LineCheck:
         layer = measure.lines.get(self.line)
         of_kind = None
         if layer is not None and any(self.kinds):
-            of_kind = _of_kind(layer.now, *self.kinds)
+            of_kind = layer.now.of_kind(*self.kinds)
         return measure.conflict(
             self.line, outside=self.side == "outside", anywhere=self.side == "anywhere", of_kind=of_kind,
             group=self.group, spared=self.spared, min_width_m=self.min_width_m,
@@ -84,15 +84,12 @@ class LineCheck:
         refined = {name for one in found for name in one.refines}
         return [one for one in found if one.id not in refined]
 
-
-def _of_kind(layer: Layer, words: tuple[str, ...], not_words: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    kinds = layer.column("kind")
-    keep = np.ones(len(kinds), dtype=bool)
-    if words:
-        keep &= np.array([any(word in kind for word in words) for kind in kinds], dtype=bool)
-    if not_words:
-        keep &= np.array([not any(word in kind for word in not_words) for kind in kinds], dtype=bool)
-    return keep
+    def concerns(self, use: Use, activity: str) -> bool:
+        """Whether the check is about a use: a rule judges it, or lists it as one that the line admits."""
+        if self.speaking(use, activity):
+            return True
+        admitted = [one for one in self.rules if "after_not" in one.applies and "after" not in one.applies]
+        return use.is_in(self.to) and bool(admitted)
 
 
 def _speaks(rule: Rule, use: Use, activity: str) -> bool:
@@ -169,6 +166,7 @@ class LineJudge:
     _calm: dict[str, Item] = field(default_factory=dict)
     _by_line: dict[str, list[int]] = field(default_factory=dict)
     _rules: dict[tuple[int, str, str], list[Rule]] = field(default_factory=dict)
+    _about: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
 
     def prepare(self, uses: Sequence[Use]) -> None:
         """Work out the shapes of all checks that a use among the proposals calls for."""
@@ -193,34 +191,38 @@ class LineJudge:
         return found
 
     def _line(self, k: int, proposal: Proposal, place: str, numbers: list[int]) -> list[Item]:
-        check = self.checks[numbers[0]]
+        use, activity = proposal.use, proposal.activity
+        key = (place, use.dlbm, activity)
+        if key not in self._about:
+            self._about[key] = [at for at in numbers if self.checks[at].concerns(use, activity)]
+        about = self._about[key]
+        check = self.checks[(about or numbers)[0]]
+        if not about:
+            return self._unjudged(k, proposal, check)
         if check.line in self.missing:
             return [self._not_there(check, place, say("missing.layer", why=self.missing[check.line], holder=""))]
         layer = self.measure.lines.get(check.line)
-        if layer is not None and not len(layer.now):
-            if check.side == "outside":
-                return [self._not_there(check, place, say("missing.boundary", line=check.name))]
-        book, made, judged = self.measure.book, [], False
-        for at in numbers:
-            part = self.parts.get(at)
-            if part is None or not proposal.use.is_in(self.checks[at].to):
-                continue
-            judged = True
-            if book[part.whole_area][k] > 0:
-                made.append(self._judged(k, proposal, at, part))
-        if not judged:
-            made += self._unjudged(k, proposal, check)
+        if layer is not None and not len(layer.now) and check.side == "outside":
+            return [self._not_there(check, place, say("missing.boundary", line=self._name(check)))]
+        book = self.measure.book
+        made = [
+            self._judged(k, proposal, at, self.parts[at])
+            for at in about
+            if at in self.parts and book[self.parts[at].whole_area][k] > 0
+        ]
         if not made:
             made = [self._nothing(check, place, layer)]
         late = self._late(k, check) if check.side != "outside" else None
         return [_with_later(made[0], *late), *made[1:]] if late else made
 
+    def _name(self, check: LineCheck) -> tuple[str, str]:
+        """Name of a line as a whole."""
+        return self.settings.names.get(check.line, check.name)
+
     def _not_there(self, check: LineCheck, place: str, words: tuple[str, str]) -> Item:
         if place not in self._calm:
-            rule = check.first
-            self._calm[place] = Item(
-                rule.id, check.line, "not_checked", *_title(check), *words, clause=rule.clause
-            )
+            rule, title = check.first, _title(self._name(check))
+            self._calm[place] = Item(rule.id, check.line, "not_checked", *title, *words, clause=rule.clause)
         return self._calm[place]
 
     def _nothing(self, check: LineCheck, place: str, layer: LineLayer | None) -> Item:
@@ -229,9 +231,10 @@ class LineJudge:
             key = "all_inside" if check.side == "outside" else "none"
             if layer is not None and not len(layer.now):
                 key = "none_in_force"
-            words = say(f"line.{key}", line=check.name)
+            name = self._name(check)
+            words = say(f"line.{key}", line=name)
             self._calm[place] = Item(
-                check.first.id, check.line, "complies", *_title(check), *words, clause=check.first.clause
+                check.first.id, check.line, "complies", *_title(name), *words, clause=check.first.clause
             )
         return self._calm[place]
 
@@ -247,7 +250,7 @@ class LineJudge:
         words = say("line.no_rule", line=check.name, area=area_short(area), use=(proposal.use.zh, proposal.use.en))
         shape = self.measure.inside(check.line)[k]
         return [
-            Item(check.first.id, check.line, "not_checked", *_title(check), *words, area_m2=area,
+            Item(check.first.id, check.line, "not_checked", *_title(check.name), *words, area_m2=area,
                  share=_share(area, self._whole(k)), clause=check.first.clause, geometry=shape)
         ]  # fmt: skip
 
@@ -269,7 +272,7 @@ class LineJudge:
         }  # fmt: skip
         if not rules:
             words = say("line.admitted", line=check.name, use=(use.zh, use.en), area=area_short(area))
-            return Item(check.first.id, check.line, "complies", *_title(check), *words, clause=check.first.clause,
+            return Item(check.first.id, check.line, "complies", *_title(check.name), *words, clause=check.first.clause,
                         **common)  # fmt: skip
         fits = {one.id: _fits(one, use) for one in rules}
         width = float(part.width[k]) if solid <= 0 else check.min_width_m
@@ -290,7 +293,7 @@ class LineJudge:
         )  # fmt: skip
         needs = () if verdict == "complies" else self.settings.needs_of(rule)
         return Item(
-            rule.id, check.line, verdict, *_title(check), *words, clause=rule.clause, needs=needs, **common
+            rule.id, check.line, verdict, *_title(check.name), *words, clause=rule.clause, needs=needs, **common
         )
 
     def _tolerated(
@@ -303,7 +306,7 @@ class LineJudge:
             values["width"] = f"{width:.1f}"
         words = joined(say(key, **values), *_left_out(common["tolerated_m2"]))
         common = {**common, "tolerated_m2": common["area_m2"] + common["tolerated_m2"]}
-        return Item(rule.id, check.line, "complies", *_title(check), *words, clause=rule.clause, **common)
+        return Item(rule.id, check.line, "complies", *_title(check.name), *words, clause=rule.clause, **common)
 
     def _papers(self, proposal: Proposal, rule: Rule, shape: Any) -> tuple[str, list[tuple[str, str]]]:
         """State of the project's own permits on a part, and the sentence on it; none where no project is named."""
@@ -358,8 +361,8 @@ def _place(check: LineCheck) -> str:
     return f"{check.line}|{check.group}>{check.to}" if check.side == "anywhere" else f"{check.line}|{check.side}"
 
 
-def _title(check: LineCheck) -> tuple[str, str]:
-    zh, en = check.name
+def _title(name: tuple[str, str]) -> tuple[str, str]:
+    zh, en = name
     en = en.removeprefix("the ").removeprefix("a ")
     return zh, en[:1].upper() + en[1:]
 

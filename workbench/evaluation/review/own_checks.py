@@ -92,9 +92,11 @@ class OwnChecks:
     def _permits_by_project(self) -> Papers:
         """Permits in force, those of one project on one proposal taken together."""
         pieces, layer = self.measure.pieces("permits"), self._layer("permits")
-        alive = self._alive(layer)[pieces.feature]
+        alive = layer.alive(self.on)[pieces.feature]
         ended = np.bincount(pieces.shape[~alive], minlength=len(self.measure))
         some = pieces.of(alive)
+        if not len(some.shape):
+            return Papers(some.shape, some.shape, [], some.geometry, self.measure.book.add(some.geometry), ended)
         table = pd.DataFrame({"owner": some.shape, "project": layer.column("project_code")[some.feature]})
         number = table.groupby(["owner", "project"], sort=False).ngroup().to_numpy()
         groups = table.drop_duplicates()
@@ -300,12 +302,6 @@ class OwnChecks:
         areas = self.measure.book[papers.areas]
         rows = [(float(areas[n]), str(papers.project[n]), papers.kinds[n], papers.shapes[n]) for n in here]
         return self._overlaps("rv_permits", "permits", k, proposal, rows, int(papers.ended[k]))
-
-    def _alive(self, layer: Layer) -> Any:
-        frame = layer.frame
-        approved = pd.to_datetime(frame["approved"]) if "approved" in frame else pd.Series(pd.NaT, frame.index)
-        over = pd.to_datetime(frame["ended"]) if "ended" in frame else pd.Series(pd.NaT, frame.index)
-        return ((approved.isna() | (approved <= self.on)) & (over.isna() | (over > self.on))).to_numpy(dtype=bool)
 
     def projects(self, k: int, proposal: Proposal) -> Item:
         """Projects on record that overlap."""

@@ -94,6 +94,7 @@ class Reviewer:
                 self.missing.setdefault(role, absent)
         self.ledger = ledger or Ledger(None, self.year, ("没有台账", "there is none"))
         self.sources = sources if sources is not None else _no_sources()
+        self._currency: Item | None = None
 
     @staticmethod
     def roles(checks: Sequence[LineCheck]) -> list[str]:
@@ -187,7 +188,7 @@ class Reviewer:
             Unknown use or activity.
         """
         shape, note, problem = clean_shape(geometry)
-        if problem:
+        if problem[0]:
             raise DataQualityError(problem[1], where=name or "proposal", hint="draw the polygon without crossings")
         proposal = make_proposal(
             name, shape, use=use, project=project, activity=activity, far=far, height_m=height_m, note=note
@@ -253,7 +254,9 @@ class Reviewer:
         judge.prepare([one.use for one in proposals])
         own.prepare(building=any(one.use.builds for one in proposals))
         measure.book.close()
-        currency = own.currency()
+        if self._currency is None:
+            self._currency = own.currency()
+        currency = self._worded(self._currency)
         return [self._review(k, one, judge, own, currency) for k, one in enumerate(proposals)]
 
     def _review(self, k: int, proposal: Proposal, judge: LineJudge, own: OwnChecks, currency: Item) -> Review:
@@ -270,7 +273,7 @@ class Reviewer:
         worded = [self._worded(item) for item in items if item is not None]
         return Review(
             proposal.name, self.city, self.year, self.on_date, proposal.geometry, area, proposal.use, proposal.project,
-            proposal.activity, in_order(worded), place, own.land(k), planned_uses(own, k), self.sources,
+            proposal.activity, in_order(worded), place, own.land(k), planned_uses(own, k), self.sources, self,
         )  # fmt: skip
 
     def _worded(self, item: Item) -> Item:
@@ -291,7 +294,7 @@ class Reviewer:
         stated = self.settings.checks["rv_geometry"]
         item = Item("rv_geometry", "", "not_checked", stated["zh"], stated["en"], *proposal.problem)
         return Review(proposal.name, self.city, self.year, self.on_date, None, float("nan"), proposal.use,
-                      proposal.project, proposal.activity, (item,), sources=self.sources)  # fmt: skip
+                      proposal.project, proposal.activity, (item,), sources=self.sources, reviewer=self)  # fmt: skip
 
 
 def tables(reviews: Sequence[Review], city: Any) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:

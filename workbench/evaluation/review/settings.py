@@ -19,8 +19,8 @@ FILE = Path(__file__).with_name("rules.toml")
 VERDICT_NAMES = ("complies", "conflicts", "needs", "not_checked")
 """All verdicts."""
 _SECTIONS = {
-    "packs", "tolerance", "verdicts", "currency", "rules", "lines", "boundary_kinds", "checks", "procedures",
-    "compatibility",
+    "packs", "tolerance", "verdicts", "currency", "rules", "lines", "names", "boundary_kinds", "checks",
+    "procedures", "compatibility",
 }  # fmt: skip
 _PER_RULE = {"verdict", "needs"}
 
@@ -63,6 +63,8 @@ class Settings:
     """Rule or pack -> ``verdict`` (optional) and ``needs`` (keys of procedures)."""
     lines: Mapping[str, Mapping[str, Any]]
     """Further line roles with name, verdict, needs, clause."""
+    names: Mapping[str, tuple[str, str]]
+    """Lines whose rules name their parts -> name of the whole."""
     boundary_kinds: Mapping[str, Mapping[str, Any]]
     checks: Mapping[str, Mapping[str, str]]
     procedures: Mapping[str, Procedure]
@@ -142,6 +144,7 @@ def _read(path: Path) -> Settings:
             role: {name: one[name] for name in _PER_RULE & set(one)} for role, one in content["lines"].items()
         },
         lines=content["lines"],
+        names={role: (one["zh"], one["en"]) for role, one in content["names"].items()},
         boundary_kinds=content["boundary_kinds"],
         checks=content["checks"],
         procedures={

@@ -95,7 +95,7 @@ def as_table(zones: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 def pieces(data: Inputs, role: str, zones: gpd.GeoDataFrame, *, year: int | None = None) -> gpd.GeoDataFrame:
-    """Pieces of a polygon layer by zone: its fields, with ``zone`` and ``piece_m2`` (ellipsoidal)."""
+    """Pieces of a polygon layer by zone: its fields, with ``row`` (place in the layer), ``zone`` and ``piece_m2`` (ellipsoidal)."""
 
     def make() -> gpd.GeoDataFrame:
         layer = data.vector(role, year)
@@ -104,6 +104,7 @@ def pieces(data: Inputs, role: str, zones: gpd.GeoDataFrame, *, year: int | None
         )
         found = intersect(numbered, as_table(zones), left_id="row", right_id="zone")
         fields = layer.drop(columns=layer.geometry.name).iloc[found["row"].to_numpy()].reset_index(drop=True)
+        fields["row"] = found["row"].to_numpy()
         fields["zone"], fields["piece_m2"] = found["zone"].to_numpy(), found["area_m2"].to_numpy()
         return gpd.GeoDataFrame(fields, geometry=found.geometry.array, crs=layer.crs)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import shapely
 
@@ -82,7 +83,7 @@ def net_area(data: Inputs, zones: gpd.GeoDataFrame, *, unit: str, group: str) ->
     def make() -> pd.DataFrame:
         rows = pieces(data, "land_use", zones)
         whole = parcel_area_m2(data)
-        share = rows["piece_m2"] / whole.reindex(rows["parcel_id"]).to_numpy()
+        share = rows["piece_m2"] / whole[rows["row"].to_numpy()]
         return pd.DataFrame(
             {"zone": rows["zone"], "dlbm": rows["dlbm"], "net_m2": rows["net_area_m2"] * share}
         )
@@ -95,12 +96,12 @@ def net_area(data: Inputs, zones: gpd.GeoDataFrame, *, unit: str, group: str) ->
     return result(zones, to_unit(net, unit), reason="no_net_area")
 
 
-def parcel_area_m2(data: Inputs) -> pd.Series:
-    """Ellipsoidal area of each parcel by its id, square metres."""
+def parcel_area_m2(data: Inputs) -> npt.NDArray[np.float64]:
+    """Ellipsoidal area of each parcel in the order of the layer (ids may come twice), square metres."""
 
-    def make() -> pd.Series:
+    def make() -> npt.NDArray[np.float64]:
         layer = data.vector("land_use")
-        return pd.Series(area_m2(layer.geometry, layer.crs), index=layer["parcel_id"].to_numpy())
+        return area_m2(layer.geometry, layer.crs)
 
     return data.share(("parcel_area", data.year), make)
 
