@@ -43,10 +43,9 @@ def blocks(path: Path) -> Iterator[gpd.GeoDataFrame]:
 
 
 def ours(parcels: Any, lines: gpd.GeoDataFrame, threads: int | None = None) -> pd.DataFrame:
-    from workbench.operators.shared_area import shared_areas
+    from workbench.operators.shared_area import area_table
 
-    tables = shared_areas(parcels, lines, left_id="parcel", right_id="line", threads=threads)
-    return pd.concat(tables, ignore_index=True)
+    return area_table(parcels, lines, left_id="parcel", right_id="line", threads=threads)
 
 
 def geopandas_overlay(parcels: gpd.GeoDataFrame, lines: gpd.GeoDataFrame) -> pd.DataFrame:

@@ -80,7 +80,9 @@ def peer(proposals: gpd.GeoDataFrame, layers: dict[str, gpd.GeoDataFrame]) -> di
     """Square metres of each proposal inside each layer, by overlay."""
     out = {}
     for role, layer in layers.items():
-        pieces = gpd.overlay(proposals[["at", "geometry"]], layer[["geometry"]], how="intersection", keep_geom_type=True)
+        pieces = gpd.overlay(
+            proposals[["at", "geometry"]], layer[["geometry"]], how="intersection", keep_geom_type=True
+        )
         if role not in MESHES:
             pieces = pieces.dissolve("at", as_index=False)
         out[role] = np.bincount(pieces["at"], weights=pieces.area, minlength=int(proposals["at"].max()) + 1)
@@ -104,7 +106,9 @@ def same_areas(reviewer: Reviewer, proposals: gpd.GeoDataFrame, theirs: dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="2,500 polygons a layer, 50 proposals, nothing recorded")
+    parser.add_argument(
+        "--small", action="store_true", help="2,500 polygons a layer, 50 proposals, nothing recorded"
+    )
     parser.add_argument("--peer-singles", type=int, default=20, help="single polygons reviewed by both")
     options = parser.parse_args()
     count, batch, singles = (2_500, 50, 10) if options.small else (99_856, 10_000, 200)

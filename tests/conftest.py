@@ -27,6 +27,8 @@ DRAWN = "WORKBENCH_PLANT_SEED"
 """Variable with the seed of the demo city drawn for this run; given beforehand, it repeats a run."""
 FIXED_SEEDS = (20250, 7, 77, 4242)
 """The shipped seed and three others."""
+PLANTED = ("test_plant.py", "test_faults.py")
+"""Files whose tests run on the cities of the seeds."""
 TOGETHER = {
     "test_demo_report.py": f"seed {FIXED_SEEDS[0]}",
     "test_demo.py": f"seed {FIXED_SEEDS[1]}",
@@ -48,7 +50,7 @@ class Together(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, rest = nodeid.partition("::")
-        if Path(file).name == "test_plant.py" and (seed := re.search(r"\[(\w+)", rest)):
+        if Path(file).name in PLANTED and (seed := re.search(r"\[(\w+)", rest)):
             return f"seed {seed[1]}"
         return TOGETHER.get(Path(file).name, nodeid)
 
@@ -103,7 +105,7 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """End with the seeds of the demo city that were tried and the number of skips by reason."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
-    if any("test_plant.py" in report.nodeid and "[drawn" in report.nodeid for report in reports):
+    if any("[drawn" in report.nodeid and any(name in report.nodeid for name in PLANTED) for report in reports):
         drawn = os.environ[DRAWN]
         terminalreporter.section("seeds of the demo city")
         terminalreporter.write_line(f"drawn for this run: {drawn}   ({DRAWN}={drawn} repeats it)")

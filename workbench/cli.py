@@ -73,7 +73,7 @@ def main() -> None:
     """Analytical workbench for monitoring how territorial spatial plans are carried out."""
 
 
-for _command in (catalog, conditions, demo, fill_in, ledger, libraries, review, stale):
+for _command in (catalog, conditions, demo, fill_in, ledger, libraries, life_circle, review, stale):
     main.add_command(_command)
 
 

@@ -15,14 +15,22 @@ if TYPE_CHECKING:
     from workbench.core.city import City
     from workbench.evaluation.review import Review, Reviewer
 
-lang_option = click.option("--lang", type=click.Choice(["zh", "en"]), help="Language; the profile's when not given.")
-crs_option = click.option("--crs", help="Reference system of the coordinates where they do not say it, e.g. EPSG:4490.")
+lang_option = click.option(
+    "--lang", type=click.Choice(["zh", "en"]), help="Language; the profile's when not given."
+)
+crs_option = click.option(
+    "--crs", help="Reference system of the coordinates where they do not say it, e.g. EPSG:4490."
+)
 point_option = click.option(
     "--point", "points", multiple=True, metavar="X,Y",
     help="Corner of the polygon, three or more times; once: the plot or parcel there.",
 )  # fmt: skip
-year_option = click.option("--year", type=int, help="Year of survey and ledger; the profile's latest when not given.")
-date_option = click.option("--on", "on_date", help="Day for lines and permits; the year's last when not given.")
+year_option = click.option(
+    "--year", type=int, help="Year of survey and ledger; the profile's latest when not given."
+)
+date_option = click.option(
+    "--on", "on_date", help="Day for lines and permits; the year's last when not given."
+)
 
 
 @click.command()
@@ -41,7 +49,9 @@ date_option = click.option("--on", "on_date", help="Day for lines and permits; t
 @crs_option
 @click.option("--encoding", help="Encoding of the file's text, e.g. gb18030.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
-@click.option("--formats", default="gpkg,xlsx", show_default=True, help="With --out: some of gpkg, xlsx, docx.")
+@click.option(
+    "--formats", default="gpkg,xlsx", show_default=True, help="With --out: some of gpkg, xlsx, docx."
+)
 @click.option("--all", "everything", is_flag=True, help="Show what complies as well.")
 @lang_option
 @data_root_option
@@ -112,7 +122,9 @@ def conditions(
     if sum((parcel is not None, wkt is not None, bool(points))) != 1:
         raise click.UsageError("give one of PARCEL, --wkt and --point")
     if out is not None and out.suffix not in (".docx", ".xlsx"):
-        raise ParameterError("no such form of a sheet", where="--out", found=out.name, expected=".docx or .xlsx")
+        raise ParameterError(
+            "no such form of a sheet", where="--out", found=out.name, expected=".docx or .xlsx"
+        )
     profile = find_city(city)
     language = lang or profile.language
     reviewer = Reviewer.open(profile, year, on_date)
@@ -130,7 +142,9 @@ def conditions(
 def _formats(text: str) -> list[str]:
     wanted = [part.strip() for part in text.split(",") if part.strip()]
     if unknown := sorted(set(wanted) - {"gpkg", "xlsx", "docx"}):
-        raise ParameterError("no such form of the results", where="--formats", found=unknown, expected="gpkg, xlsx, docx")
+        raise ParameterError(
+            "no such form of the results", where="--formats", found=unknown, expected="gpkg, xlsx, docx"
+        )
     return wanted
 
 
@@ -173,11 +187,18 @@ def _show_items(review: Review, lang: str, everything: bool) -> None:
     click.echo(f"{review.name or 'proposal'}: {review.conclusion(lang)}")
     table = make_table("verdict", "checked", "m2", "share", "what was found", "what is needed")
     for item in review.judged:
-        if item.verdict == "complies" and not everything and item.rule != "rv_location" and not item.tolerated_m2:
+        if (
+            item.verdict == "complies"
+            and not everything
+            and item.rule != "rv_location"
+            and not item.tolerated_m2
+        ):
             continue
         area, share = (square_metres(item.area_m2), f"{100 * item.share:.1f}%") if item.area_m2 else ("", "")
         needs = item.needs_en if lang == "en" else item.needs_zh
-        table.add_row(VERDICTS[item.verdict][lang == "en"], item.title(lang), area, share, item.message(lang), needs)
+        table.add_row(
+            VERDICTS[item.verdict][lang == "en"], item.title(lang), area, share, item.message(lang), needs
+        )
     show(table)
 
 

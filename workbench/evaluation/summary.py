@@ -216,6 +216,11 @@ def _judgement(writer: _Writer) -> Sentence:
             "缺少控制线，或缺少本年与上一期可比的国土调查，控制线未作检查。",
             " No control line could be checked: the lines, or land surveys of this and an earlier date, are missing.",
         )
+    if writer.known("report.problems", "permits") and writer.value("report.problems", "permits"):
+        text += writer.say(
+            f"审批与项目检查另有问题{number('report.problems', 'permits')}项。",
+            f" The check of permits and projects found {number('report.problems', 'permits')} more to be dealt with.",
+        )
     blind = [
         (name, zh, en)
         for name, zh, en in (

@@ -31,6 +31,7 @@ __all__ = [
     "radius_area",
     "radius_covered",
     "reach",
+    "reach_arrays",
     "snap",
     "snapped_distance",
     "walking_distance",
@@ -319,20 +320,38 @@ def reach(graph: Graph, weights: npt.ArrayLike, max_m: float, *, workers: int | 
     >>> reach(build_graph(street, walk=False), [1, 1, 1, 1], 100).tolist()
     [2.0, 3.0, 3.0, 2.0]
     """
+    return reach_arrays(graph.xy, graph.indptr, graph.indices, graph.lengths, weights, max_m, workers=workers)
+
+
+def reach_arrays(
+    xy: Floats,
+    indptr: npt.NDArray[np.int32],
+    indices: npt.NDArray[np.int32],
+    lengths: Floats,
+    weights: npt.ArrayLike,
+    max_m: float,
+    *,
+    workers: int | None = None,
+) -> Floats:
+    """:func:`reach` on the bare arrays of a graph: coordinates of the nodes, rows of the matrix of lengths.
+
+    Lengths and limit may be in any one unit, whole numbers included.
+    """
     from workbench.operators._reach import prepare, reach_rows  # numba is imported where it is used
 
+    n = len(indptr) - 1
     values = np.asarray(weights, dtype=np.float64)
-    if values.ndim not in (1, 2) or len(values) != graph.n_nodes:
+    if values.ndim not in (1, 2) or len(values) != n:
         raise ParameterError(
-            "weights do not fit the graph", found=values.shape, expected=f"({graph.n_nodes},) or (…, kinds)"
+            "weights do not fit the graph", found=values.shape, expected=f"({n},) or (…, kinds)"
         )
     _positive("max_m", max_m)
-    columns = np.ascontiguousarray(values.reshape(graph.n_nodes, -1))
-    order, indptr, indices, lengths = prepare(graph.xy, graph.indptr, graph.indices, graph.lengths)
+    columns = np.ascontiguousarray(values.reshape(n, -1))
+    order, indptr, indices, lengths = prepare(xy, indptr, indices, lengths)
     columns = columns[order]
     out = np.empty_like(columns)
     workers = workers or os.cpu_count() or 1
-    cuts = np.linspace(0, graph.n_nodes, 8 * workers + 1).astype(np.int64)
+    cuts = np.linspace(0, n, 8 * workers + 1).astype(np.int64)
 
     def part(k: int) -> None:
         reach_rows(indptr, indices, lengths, columns, float(max_m), cuts[k], cuts[k + 1], out)

@@ -199,9 +199,11 @@ def area_table(
     left_id: str,
     right_id: str,
     min_area_m2: float = 0.0,
+    threads: int | None = None,
 ) -> pd.DataFrame:
     """Return all tables of :func:`shared_areas` as one."""
-    found = list(shared_areas(left, right, left_id=left_id, right_id=right_id, min_area_m2=min_area_m2))
+    names = {"left_id": left_id, "right_id": right_id}
+    found = list(shared_areas(left, right, **names, min_area_m2=min_area_m2, threads=threads))
     if found:
         return pd.concat(found, ignore_index=True)
     return pd.DataFrame({left_id: [], right_id: [], "area_m2": np.empty(0)})

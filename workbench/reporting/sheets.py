@@ -27,7 +27,7 @@ from workbench.views.text import plain
 if TYPE_CHECKING:
     from workbench.evaluation.review import Conditions, Review
 
-MAP_INCHES = (1.7, 3.3)
+MAP_INCHES = (1.45, 3.3)
 """Least and greatest height of the map on a sheet."""
 FRAME = 96.0
 """Points of a sheet that title, spacing and the lines around the map take."""
@@ -51,7 +51,9 @@ def review_sheet(review: Review, path: Path | str, lang: str = "zh") -> Path:
     """
     title = plain("review.title", lang)
     facts, table, notes = _facts(review, lang), _verdicts(review, lang), _notes(review, lang)
-    conclusion = Paragraph(_exempt(plain("review.sheet.conclusion", lang, text=review.conclusion(lang))), "lead")
+    conclusion = Paragraph(
+        _exempt(plain("review.sheet.conclusion", lang, text=review.conclusion(lang))), "lead"
+    )
     blocks: list[Block] = [Heading(1, "", (Run(title),)), facts, conclusion]
     if review.geometry is not None and review.reviewer is not None:
         height = _left(facts, table, [conclusion, *notes])
@@ -144,20 +146,26 @@ def _facts(review: Review, lang: str) -> Table:
 
 def _verdicts(review: Review, lang: str) -> Table:
     """Items that conflict or need something, with what is needed."""
-    names = ("rule", "verdict", "area", "message", "needs")
+    names = ("rule", "verdict", "found")
     rows = [_row([plain(f"review.column.{name}", lang) for name in names], head=True)]
     for item in review.of("conflicts", "needs"):
         colour = VERDICTS[item.verdict][2]
         word = Paragraph((Run(VERDICTS[item.verdict][lang == "en"], bold=True, colour=colour),))
-        texts = [Paragraph(_exempt(text)) for text in _texts(item, lang)]
-        cells = [Cell((texts[0],)), Cell((word,)), Cell((texts[1],), align="right"), Cell((texts[2],)), Cell((texts[3],))]
-        rows.append(Row(tuple(cells)))
+        told = [Run(item.message(lang), exempt=True)]
+        if item.needs:
+            needs = review.reviewer.settings.words(item.needs, lang, clauses=False)
+            stop = "。" if lang == "zh" else "."
+            told.append(Run(f" {plain('review.sheet.needs', lang)}{needs}{stop}", exempt=True, bold=True))
+        rows.append(
+            Row(
+                (
+                    Cell((Paragraph(_exempt(item.title(lang))),)),
+                    Cell((word,)),
+                    Cell((Paragraph(tuple(told)),)),
+                )
+            )
+        )
     return Table(tuple(rows))
-
-
-def _texts(item: Item, lang: str) -> list[str]:
-    needs = item.needs_en if lang == "en" else item.needs_zh
-    return [item.title(lang), square_metres(item.area_m2) if item.area_m2 else "—", item.message(lang), needs]
 
 
 def _notes(review: Review, lang: str) -> list[Paragraph]:
@@ -166,14 +174,18 @@ def _notes(review: Review, lang: str) -> list[Paragraph]:
     found = []
     kept = [item for item in review.of("complies") if item.rule not in ("rv_location", "rv_currency")]
     if kept:
-        text = plain("review.sheet.kept", lang, list=mark.join(dict.fromkeys(item.title(lang) for item in kept)))
+        text = plain(
+            "review.sheet.kept", lang, list=mark.join(dict.fromkeys(item.title(lang) for item in kept))
+        )
         told = stop.join(item.message(lang).rstrip("。.") for item in kept if item.tolerated_m2 > 0)
         if told:
             text += plain("review.sheet.tolerated", lang, list=told) + ("。" if lang == "zh" else ".")
         found.append(text)
     if open_ := review.of("not_checked"):
         reasons = (
-            f"{item.title(lang)}（{_reason(item, lang)}）" if lang == "zh" else f"{item.title(lang)} ({_reason(item, lang)})"
+            f"{item.title(lang)}（{_reason(item, lang)}）"
+            if lang == "zh"
+            else f"{item.title(lang)} ({_reason(item, lang)})"
             for item in open_
         )
         found.append(plain("review.sheet.unchecked", lang, list=mark.join(reasons)))
@@ -181,7 +193,9 @@ def _notes(review: Review, lang: str) -> list[Paragraph]:
         dates: dict[str, list[str]] = {}
         for row in review.sources.to_dict("records"):
             dates.setdefault(row["date"] or "—", []).append(row[f"name_{lang}"])
-        found.append(plain("review.sheet.data", lang, list=stop.join(f"{mark.join(v)} {k}" for k, v in dates.items())))
+        found.append(
+            plain("review.sheet.data", lang, list=stop.join(f"{mark.join(v)} {k}" for k, v in dates.items()))
+        )
     found.append(plain("review.note", lang))
     return [Paragraph(_exempt(text), "note") for text in found]
 
@@ -201,7 +215,8 @@ def _left(facts: Table, table: Table, texts: Sequence[Paragraph]) -> float:
         size, widths = column_widths(one, width)
         for row in one.rows:
             lines = max(
-                line_count(written(cell.runs), wide - 8, size) for cell, wide in zip(row.cells, widths, strict=True)
+                line_count(written(cell.runs), wide - 8, size)
+                for cell, wide in zip(row.cells, widths, strict=True)
             )
             used += lines * row_line(size) + 3.5
     for text in texts:

@@ -15,7 +15,7 @@ from workbench.core.errors import ParameterError
 from workbench.evaluation.life_circle.settings import EVERYONE
 from workbench.views import style
 from workbench.views.cartography import (
-    border_words,
+    border_key,
     city_name,
     district_borders,
     districts,
@@ -166,7 +166,7 @@ def _base(life: LifeCircle, title: str) -> tuple[Any, Axes, Axes, list[tuple[Any
             part.plot(ax=axes, color="#9a8f84", linewidth=MAIN_ROADS[name], aspect=None, zorder=6, alpha=0.8)
         if held:
             entries.append((line_key(color="#9a8f84", linewidth=1.1), "life.map.road"))
-    entries.append((district_borders(axes, zones), border_words(life)))
+    entries.append((district_borders(axes, zones), border_key(life)))
     return figure, axes, panel, entries, drawn
 
 

@@ -42,14 +42,25 @@ def _number(checkup: CheckupView, name: str, zone: str, lang: str) -> Html:
     return num_of(row, lang=lang) if row is not None else Html("")
 
 
-def lead(checkup: CheckupView, lang: str) -> Html:
-    """Sentence: how many indicators were computed, substituted, reported, missing, and how many things are missing."""
+def lead(checkup: CheckupView, lang: str, *, listed: bool = True) -> Html:
+    """Sentence: how many indicators were computed, substituted, reported, missing, and how many things are missing.
+
+    Parameters
+    ----------
+    checkup : Checkup
+        Value table with the rows ``report.state.*``.
+    lang : {"zh", "en"}
+        Language.
+    listed : bool
+        Whether the list of what is missing follows; else the sentence tells where it stands.
+    """
     states = {name: _number(checkup, f"report.state.{name}", "all", lang) for name in STATES}
     never = find(checkup, "report.inapplicable", level="report", zone="all", year=checkup.year)
     return paragraph(
         "missing_data.lead", lang, **states, total=_number(checkup, "report.total", "all", lang),
         layers=_number(checkup, "report.on_layers", "all", lang), gaps=_number(checkup, "report.gaps", "all", lang),
         year=exempt(checkup.year), city=getattr(checkup.city, f"name_{lang}"),
+        where=t("missing_data.listed" if listed else "missing_data.elsewhere", lang),
         never=t("missing_data.of_it_never", lang, count=num_of(never, lang=lang)) if never and never["value"] else "",
     )  # fmt: skip
 

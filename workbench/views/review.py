@@ -11,7 +11,7 @@ import shapely
 
 from workbench.evaluation.review.items import VERDICTS, square_metres
 from workbench.views import style
-from workbench.views.cartography import land_group, legend, line_key, north_arrow, patch_key, scale_bar
+from workbench.views.cartography import land_group, legend, line_key, patch_key, scale_bar
 from workbench.views.cells import table
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
@@ -27,7 +27,14 @@ LEVELS = {"conflicts": "4", "needs": "2", "not_checked": "none", "complies": "0"
 """Verdict -> level whose colour its chip has."""
 OPENNESS = ("公开", "内部", "敏感")
 PANEL = 1.95
-FILLED = ("permanent_farmland", "ecological_red_line", "nature_reserve", "flood_line", "green_line", "blue_line")
+FILLED = (
+    "permanent_farmland",
+    "ecological_red_line",
+    "nature_reserve",
+    "flood_line",
+    "green_line",
+    "blue_line",
+)
 """Lines drawn as light fills below their outlines."""
 LEAST_VIEW_M = 400.0
 """Smallest side of the map, metres."""
@@ -145,13 +152,28 @@ def review_map(review: Review, lang: str, *, width: float = 6.3, height: float =
     for role, line in reviewer.lines.items():
         if role in style.LINE_COLOURS and _line(axes, role, line.now, box):
             colour = style.LINE_COLOURS[role]
-            name = next((r["name_zh" if lang == "zh" else "name_en"] for r in review.sources.to_dict("records") if r["role"] == role), role)
+            name = next(
+                (
+                    r["name_zh" if lang == "zh" else "name_en"]
+                    for r in review.sources.to_dict("records")
+                    if r["role"] == role
+                ),
+                role,
+            )
             entries.append((patch_key(facecolor=_light(colour), edgecolor=colour, linewidth=1.1), name))
             drawn.append(role)
     conflicts = [item.geometry for item in review.of("conflicts") if item.geometry is not None]
     site = line_key(color="#111111", linewidth=1.8)
     if conflicts:
-        _fill(axes, shapely.union_all(conflicts), facecolor="#c62828", alpha=0.35, hatch="////", edgecolor="#c62828", linewidth=0)
+        _fill(
+            axes,
+            shapely.union_all(conflicts),
+            facecolor="#c62828",
+            alpha=0.35,
+            hatch="////",
+            edgecolor="#c62828",
+            linewidth=0,
+        )
         key = patch_key(facecolor="#eba9a9", edgecolor="#c62828", hatch="////", linewidth=0.6)
         entries.insert(0, (key, plain("review.map.conflict", lang)))
     _outline(axes, review.geometry, color="white", linewidth=3.0)
@@ -229,8 +251,12 @@ def _outline(axes: Axes, shape: Any, **look: Any) -> None:
 
 
 def _furnish(panel: Axes, axes: Axes, entries: list[tuple[Any, str]], height: float, lang: str) -> None:
-    """North arrow, legend and scale bar; what does not fit the panel is left out."""
-    north_arrow(panel, height - 0.04, lang)
-    room = int((height - 1.75) / 0.225)
-    end = legend(panel, height - 0.8, entries[: max(room, 2)], lang)
-    scale_bar(panel, axes, min(max(end - 0.1, 0.08), 0.3), lang)
+    """Legend and scale bar in the panel, north arrow on the map; what does not fit the panel is left out."""
+    axes.annotate(
+        plain("map.north", lang), (0.045, 0.97), (0.045, 0.80), xycoords="axes fraction", ha="center", va="top",
+        fontsize=8.5, path_effects=style.halo(),
+        arrowprops={"arrowstyle": "-|>", "color": style.INK, "linewidth": 1.2}, zorder=20,
+    )  # fmt: skip
+    room = int((height - 0.78) / 0.225)
+    legend(panel, height - 0.08, entries[: max(room, 2)], lang)
+    scale_bar(panel, axes, 0.1, lang)

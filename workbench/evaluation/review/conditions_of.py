@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import shapely
 
@@ -17,9 +18,20 @@ from workbench.evaluation.review.planned import is_building_land
 from workbench.evaluation.review.reviewer import Reviewer
 from workbench.evaluation.review.shapes import clean_shape
 from workbench.evaluation.review.uses import PLAN, plan_name, plan_survey_class
-from workbench.rules.shapes import SPECK_M2
+from workbench.operators.area import area_m2
+from workbench.rules.shapes import SPECK_M2, mean_widths
 
-CONDITION_COLUMNS = ["topic", "item_zh", "item_en", "value_zh", "value_en", "source_zh", "source_en", "reason_zh", "reason_en"]
+CONDITION_COLUMNS = [
+    "topic",
+    "item_zh",
+    "item_en",
+    "value_zh",
+    "value_en",
+    "source_zh",
+    "source_en",
+    "reason_zh",
+    "reason_en",
+]
 """Columns of :attr:`Conditions.table`: a row has a value with its source, or a reason why there is none."""
 TOPICS = {
     "place": ("区位", "Place"), "use": ("用途", "Use"), "limits": ("强度与高度", "Intensity and height"),
@@ -107,7 +119,10 @@ def conditions(reviewer: Reviewer, parcel: Any, *, use: str | None = None, name:
 
 def parcel_shape(reviewer: Reviewer, number: str) -> Any:
     """Shape of a plot or, where there is none of that number, of a parcel of the land survey."""
-    for layer in (reviewer.lines["plots"].now if "plots" in reviewer.lines else None, reviewer.layers.get("land_use")):
+    for layer in (
+        reviewer.lines["plots"].now if "plots" in reviewer.lines else None,
+        reviewer.layers.get("land_use"),
+    ):
         if layer is None:
             continue
         hit = (layer.ids == number).nonzero()[0]
@@ -125,7 +140,10 @@ def parcel_at(reviewer: Reviewer, x: float, y: float) -> tuple[str, Any]:
         There is neither.
     """
     point = shapely.Point(x, y)
-    for layer in (reviewer.lines["plots"].now if "plots" in reviewer.lines else None, reviewer.layers.get("land_use")):
+    for layer in (
+        reviewer.lines["plots"].now if "plots" in reviewer.lines else None,
+        reviewer.layers.get("land_use"),
+    ):
         if layer is None:
             continue
         hit = layer.tree.query(point, predicate="intersects")
@@ -139,11 +157,6 @@ def _plots(reviewer: Reviewer, shape: Any) -> pd.DataFrame:
     columns = ["plot", "use", "area_m2", "far", "height_m", "density_pct", "green_pct"]
     if "plots" not in reviewer.lines:
         return pd.DataFrame(columns=columns)
-    from workbench.operators.area import area_m2
-    from workbench.rules.shapes import mean_widths
-
-    import numpy as np
-
     layer = reviewer.lines["plots"].now
     pieces = layer.meet(np.array([shape], dtype=object))
     areas = area_m2(pieces.geometry, reviewer.crs)
@@ -182,12 +195,17 @@ def _place_rows(rows: list[dict[str, Any]], reviewer: Reviewer, review: Review) 
     for role, key, item in (
         ("districts", "district", ("行政区", "District")), ("units", "unit", ("规划单元", "Planning unit")),
     ):  # fmt: skip
-        text = f"{place.get(f'{key}_name', '')}（{place.get(key, '')}）", f"{place.get(f'{key}_name', '')} ({place.get(key, '')})"
+        text = (
+            f"{place.get(f'{key}_name', '')}（{place.get(key, '')}）",
+            f"{place.get(f'{key}_name', '')} ({place.get(key, '')})",
+        )
         if place.get(key):
             rows.append(_row("place", item, text, source=_source(reviewer, role)))
         else:
             none = ("不在分区范围内", "outside all zones")
-            rows.append(_row("place", item, reason=_why(reviewer, role) if role in reviewer.missing else none))
+            rows.append(
+                _row("place", item, reason=_why(reviewer, role) if role in reviewer.missing else none)
+            )
     m2 = square_metres(review.area_m2)
     rows.append(_row("place", ("用地面积", "Area"), (f"{m2}平方米（{review.area_m2 / MU_M2:,.2f}亩）",
                      f"{m2} m² ({review.area_m2 / MU_M2:,.2f} mu)"), source=("椭球面积", "area on the ellipsoid")))  # fmt: skip
@@ -203,12 +221,15 @@ def _use_rows(
     item = ("规划用途", "Planned use")
     if plots.empty:
         none = ("该地块没有已批准的详细规划", "no approved detailed plan covers the parcel")
-        rows.append(_row("use", item, reason=_why(reviewer, "plots") if "plots" in reviewer.missing else none))
+        rows.append(
+            _row("use", item, reason=_why(reviewer, "plots") if "plots" in reviewer.missing else none)
+        )
         return
     sums = plots.groupby("use", sort=False)["area_m2"].sum()
     value = tuple(
         ("、" if lang == "zh" else ", ").join(
-            f"{code} {plan_name(code, lang)} {area_words(area, review.area_m2)[lang == 'en']}" for code, area in sums.items()
+            f"{code} {plan_name(code, lang)} {area_words(area, review.area_m2)[lang == 'en']}"
+            for code, area in sums.items()
         )
         for lang in ("zh", "en")
     )
@@ -239,8 +260,13 @@ def _limit_rows(rows: list[dict[str, Any]], reviewer: Reviewer, plots: pd.DataFr
         if stated[column].nunique() == 1 and len(stated) == len(plots):
             text = f"{sign}{stated[column].iloc[0]:g}{unit}"
         else:
-            text = "；".join(f"{plot} {sign}{value:g}{unit}" for plot, value in zip(stated["plot"], stated[column], strict=True))
-        rows.append(_row("limits", (zh, en), (text, text.replace("；", "; ")), source=_source(reviewer, "plots")))
+            text = "；".join(
+                f"{plot} {sign}{value:g}{unit}"
+                for plot, value in zip(stated["plot"], stated[column], strict=True)
+            )
+        rows.append(
+            _row("limits", (zh, en), (text, text.replace("；", "; ")), source=_source(reviewer, "plots"))
+        )
     for zh, en, why_zh, why_en in NOT_IN_DATA:
         rows.append(_row("limits", (zh, en), reason=(why_zh, why_en)))
 
@@ -264,14 +290,21 @@ def _obligation_rows(rows: list[dict[str, Any]], review: Review) -> None:
     for item in review.judged:
         if item.verdict not in ("needs", "conflicts"):
             continue
-        for key, zh, en in zip(item.needs, item.needs_zh.split("；"), item.needs_en.split("; "), strict=False):
+        for key, zh, en in zip(
+            item.needs, item.needs_zh.split("；"), item.needs_en.split("; "), strict=False
+        ):
             asked.setdefault(key, []).append((item.title_zh, item.title_en))
             texts.setdefault(key, (zh, en))
     for key, titles in asked.items():
-        source = ("、".join(dict.fromkeys(t[0] for t in titles)), ", ".join(dict.fromkeys(t[1] for t in titles)))
+        source = (
+            "、".join(dict.fromkeys(t[0] for t in titles)),
+            ", ".join(dict.fromkeys(t[1] for t in titles)),
+        )
         rows.append(_row("obligations", ("手续", "Procedure"), texts[key], source=source))
     if not asked:
-        rows.append(_row("obligations", ("手续", "Procedure"), reason=("未发现需办理的手续", "none was found")))
+        rows.append(
+            _row("obligations", ("手续", "Procedure"), reason=("未发现需办理的手续", "none was found"))
+        )
 
 
 def as_frame(found: Conditions, crs: Any) -> gpd.GeoDataFrame:

@@ -91,7 +91,10 @@ def write_conditions(found: Conditions, path: Path | str, lang: str = "zh") -> P
     shown = found.shown(lang)
     if lang == "zh":
         shown = shown.set_axis(["类别", "内容", "条件", "来源或缺失原因"], axis=1)
-    return _workbook({("规划条件", "conditions")[lang == "en"]: shown, ("地块", "plots")[lang == "en"]: found.plots}, Path(path))
+    return _workbook(
+        {("规划条件", "conditions")[lang == "en"]: shown, ("地块", "plots")[lang == "en"]: found.plots},
+        Path(path),
+    )
 
 
 def _workbook(sheets: dict[str, pd.DataFrame], path: Path) -> Path:

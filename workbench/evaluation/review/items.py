@@ -17,7 +17,7 @@ from workbench.core.units import MU_M2
 VERDICTS = {
     "complies": ("符合", "complies", "#2e7d32"),
     "not_checked": ("未核查", "not checked", "#757575"),
-    "needs": ("需办理或核实", "needs procedures", "#b26a00"),
+    "needs": ("需办理", "needs action", "#b26a00"),
     "conflicts": ("冲突", "conflicts", "#c62828"),
 }
 """Verdict -> name in Chinese and English, and colour; from the mildest to the gravest."""
@@ -199,6 +199,16 @@ def area_words(area: float, whole: float) -> tuple[str, str]:
     percent = 100 * area / whole if whole else 0.0
     share = "<0.1" if 0 < percent < 0.05 else f"{percent:.1f}"
     return f"{m2}平方米（{mu}亩，占{share}%）", f"{m2} m² ({mu} mu, {share} %)"
+
+
+def part_words(area: float, whole: float) -> tuple[str, str]:
+    """Area in m² and its share of a whole, in both languages: for lists.
+
+    >>> part_words(1000.0, 4000.0)
+    ('1,000平方米（25.0%）', '1,000 m² (25.0 %)')
+    """
+    percent = f"{100 * area / whole if whole else 0.0:.1f}"
+    return f"{square_metres(area)}平方米（{percent}%）", f"{square_metres(area)} m² ({percent} %)"
 
 
 def area_short(area: float) -> tuple[str, str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from workbench.core.codes import groups
 from workbench.evaluation.review.items import Item, area_short, area_words, joined, say, square_metres
 from workbench.evaluation.review.layers import Layer, LineLayer
 from workbench.evaluation.review.measure import Conflict, Measure
@@ -200,7 +200,9 @@ class LineJudge:
         if not about:
             return self._unjudged(k, proposal, check)
         if check.line in self.missing:
-            return [self._not_there(check, place, say("missing.layer", why=self.missing[check.line], holder=""))]
+            return [
+                self._not_there(check, place, say("missing.layer", why=self.missing[check.line], holder=""))
+            ]
         layer = self.measure.lines.get(check.line)
         if layer is not None and not len(layer.now) and check.side == "outside":
             return [self._not_there(check, place, say("missing.boundary", line=self._name(check)))]
@@ -247,7 +249,9 @@ class LineJudge:
         if here.start == here.stop:
             return []
         area = float(self.measure.book[self.measure.piece_areas(check.line)][here].sum())
-        words = say("line.no_rule", line=check.name, area=area_short(area), use=(proposal.use.zh, proposal.use.en))
+        words = say(
+            "line.no_rule", line=check.name, area=area_short(area), use=(proposal.use.zh, proposal.use.en)
+        )
         shape = self.measure.inside(check.line)[k]
         return [
             Item(check.first.id, check.line, "not_checked", *_title(check.name), *words, area_m2=area,
@@ -278,22 +282,31 @@ class LineJudge:
         width = float(part.width[k]) if solid <= 0 else check.min_width_m
         state, told = self._papers(proposal, rules[0], shape)
         done = {
-            one.id: judge(one, area_m2=area, width_m=width, permit_state=state, fits=fits[one.id]) for one in rules
+            one.id: judge(one, area_m2=area, width_m=width, permit_state=state, fits=fits[one.id])
+            for one in rules
         }
         rule = max(rules, key=lambda one: done[one.id].level)
         if done[rule.id].outcome in ("small", "sliver"):
             return self._tolerated(check, rule, done[rule.id].outcome, width, common)
-        verdict = self.settings.verdict_of(rule, done[rule.id].level)
+        limited = proposal.activity not in ("", NONE_OF_THEM)
+        verdict = self.settings.verdict_of(rule, done[rule.id].level, activity=limited)
         if state == FULL and done[rule.id].level <= 1:
             verdict = "complies"
         words = joined(
-            say(f"line.{check.side}", line=check.name, area=area_words(area, self._whole(k))),
+            _taken(check, area_words(area, self._whole(k))),
             *_activity_words(check, rule, proposal, fits[rule.id]), *told,
             *([] if use.stated else [say("line.use_unknown")]), *_left_out(common["tolerated_m2"]),
         )  # fmt: skip
         needs = () if verdict == "complies" else self.settings.needs_of(rule)
         return Item(
-            rule.id, check.line, verdict, *_title(check.name), *words, clause=rule.clause, needs=needs, **common
+            rule.id,
+            check.line,
+            verdict,
+            *_title(check.name),
+            *words,
+            clause=rule.clause,
+            needs=needs,
+            **common,
         )
 
     def _tolerated(
@@ -301,12 +314,18 @@ class LineJudge:
     ) -> Item:
         key = f"line.{outcome}{'_outside' if check.side == 'outside' else ''}"
         limit = check.min_area_m2 if outcome == "small" else check.min_width_m
-        values: dict[str, Any] = {"line": check.name, "area": area_short(common["area_m2"]), "limit": f"{limit:g}"}
+        values: dict[str, Any] = {
+            "line": check.name,
+            "area": area_short(common["area_m2"]),
+            "limit": f"{limit:g}",
+        }
         if outcome == "sliver":
             values["width"] = f"{width:.1f}"
         words = joined(say(key, **values), *_left_out(common["tolerated_m2"]))
         common = {**common, "tolerated_m2": common["area_m2"] + common["tolerated_m2"]}
-        return Item(rule.id, check.line, "complies", *_title(check.name), *words, clause=rule.clause, **common)
+        return Item(
+            rule.id, check.line, "complies", *_title(check.name), *words, clause=rule.clause, **common
+        )
 
     def _papers(self, proposal: Proposal, rule: Rule, shape: Any) -> tuple[str, list[tuple[str, str]]]:
         """State of the project's own permits on a part, and the sentence on it; none where no project is named."""
@@ -332,7 +351,11 @@ class LineJudge:
             return ""
         pieces = part.pieces
         here = slice(*np.searchsorted(pieces.shape, (k, k + 1)))
-        layer = self.measure.lines[check.line].now if check.line in self.measure.lines else self.measure.layers[check.line]
+        layer = (
+            self.measure.lines[check.line].now
+            if check.line in self.measure.lines
+            else self.measure.layers[check.line]
+        )
         numbers = pieces.feature[here]
         names = layer.column("name") if "name" in layer.frame else None
         told = [f"{layer.ids[n]} {names[n] if names is not None else ''}".strip() for n in numbers[:LISTED]]
@@ -358,13 +381,23 @@ class LineJudge:
 
 def _place(check: LineCheck) -> str:
     """What one reader would call one line: rules that hold anywhere stand for themselves."""
-    return f"{check.line}|{check.group}>{check.to}" if check.side == "anywhere" else f"{check.line}|{check.side}"
+    return (
+        f"{check.line}|{check.group}>{check.to}" if check.side == "anywhere" else f"{check.line}|{check.side}"
+    )
 
 
 def _title(name: tuple[str, str]) -> tuple[str, str]:
     zh, en = name
     en = en.removeprefix("the ").removeprefix("a ")
     return zh, en[:1].upper() + en[1:]
+
+
+def _taken(check: LineCheck, area: tuple[str, str]) -> tuple[str, str]:
+    """Sentence on how much lies on the wrong side; of land of one group where the check asks for that."""
+    if not check.group or check.side == "anywhere":
+        return say(f"line.{check.side}", line=check.name, area=area)
+    row = groups().loc[check.group.removeprefix("not ")]
+    return say("line.inside_group", line=check.name, area=area, group=(row["name_zh"], row["name_en"]))
 
 
 def _share(area: float, whole: float) -> float:
@@ -377,12 +410,14 @@ def _fits(rule: Rule, use: Use) -> bool:
 
 
 def _left_out(area: float) -> list[tuple[str, str]]:
-    return [say("line.left_out", area=area_short(area))] if float(square_metres(area).replace(",", "")) > 0 else []
+    return (
+        [say("line.left_out", area=area_short(area))]
+        if float(square_metres(area).replace(",", "")) > 0
+        else []
+    )
 
 
-def _activity_words(
-    check: LineCheck, rule: Rule, proposal: Proposal, fits: bool
-) -> list[tuple[str, str]]:
+def _activity_words(check: LineCheck, rule: Rule, proposal: Proposal, fits: bool) -> list[tuple[str, str]]:
     """What is to be said of the activity, on the ecological red line only."""
     if not any(one.applies.get("activity") for one in check.rules):
         return []

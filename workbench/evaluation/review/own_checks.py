@@ -12,7 +12,7 @@ import pandas as pd
 import shapely
 
 from workbench.core.codes import match, names
-from workbench.evaluation.review.items import Item, area_short, area_words, joined, say
+from workbench.evaluation.review.items import Item, area_short, area_words, joined, part_words, say
 from workbench.evaluation.review.layers import Layer
 from workbench.evaluation.review.measure import Measure, both
 from workbench.evaluation.review.proposal import Proposal
@@ -96,7 +96,9 @@ class OwnChecks:
         ended = np.bincount(pieces.shape[~alive], minlength=len(self.measure))
         some = pieces.of(alive)
         if not len(some.shape):
-            return Papers(some.shape, some.shape, [], some.geometry, self.measure.book.add(some.geometry), ended)
+            return Papers(
+                some.shape, some.shape, [], some.geometry, self.measure.book.add(some.geometry), ended
+            )
         table = pd.DataFrame({"owner": some.shape, "project": layer.column("project_code")[some.feature]})
         number = table.groupby(["owner", "project"], sort=False).ngroup().to_numpy()
         groups = table.drop_duplicates()
@@ -109,7 +111,9 @@ class OwnChecks:
         return Papers(owner, project, kinds, shapes, self.measure.book.add(shapes), ended)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
-    def _item(self, check: str, layer: str, verdict: str, *words: Words, needs: tuple[str, ...] = (), **more: Any) -> Item:
+    def _item(
+        self, check: str, layer: str, verdict: str, *words: Words, needs: tuple[str, ...] = (), **more: Any
+    ) -> Item:
         stated = self.settings.checks[check]
         return Item(check, layer, verdict, stated["zh"], stated["en"], *joined(*words), clause=stated.get("clause", ""),
                     needs=needs, **more)  # fmt: skip
@@ -199,7 +203,12 @@ class OwnChecks:
             return self._missing("rv_land_use", "land_use")
         whole, classes = self._whole(k), self.land(k)
         zh, en = names("zh"), names("en")
-        words = [say("land_use.now", list=_listed([((zh.get(c, c), en.get(c, c)), a) for c, a in classes.items()], whole))]
+        words = [
+            say(
+                "land_use.now",
+                list=_listed([((zh.get(c, c), en.get(c, c)), a) for c, a in classes.items()], whole),
+            )
+        ]
         bare = max(whole - sum(classes.values()), 0.0)
         needs: list[str] = []
         gone = 0.0
@@ -239,11 +248,17 @@ class OwnChecks:
         verdict, needs, concerned = "complies", [], np.zeros(len(kinds), dtype=bool)
         for one in self.settings.boundary_kinds.values():
             hit = np.array([any(word in kind for word in one["words"]) for kind in kinds], dtype=bool)
-            if proposal.use.builds and one["verdict"] != "complies" and areas[hit].sum() >= self.settings.min_area_m2:
+            if (
+                proposal.use.builds
+                and one["verdict"] != "complies"
+                and areas[hit].sum() >= self.settings.min_area_m2
+            ):
                 verdict = "conflicts" if "conflicts" in (verdict, one["verdict"]) else "needs"
                 needs += one["needs"]
                 concerned |= hit
-        words = say("boundary_kind.parts", list=_listed([((c, c), a) for c, a in _sums(kinds, areas).items()], whole))
+        words = say(
+            "boundary_kind.parts", list=_listed([((c, c), a) for c, a in _sums(kinds, areas).items()], whole)
+        )
         area = float(areas[concerned].sum())
         shape = shapely.union_all(shapes[concerned]) if concerned.any() else None
         return self._item("rv_boundary_kind", BOUNDARY, verdict, words, needs=tuple(needs), area_m2=area,
@@ -270,10 +285,14 @@ class OwnChecks:
                 if area < self.settings.min_area_m2:
                     continue
                 total += float(area) if role == "districts" else 0.0
-                words, short = self._zone_quota(table, str(layer.ids[n]), str(layer.column("name")[n]), area / 1e4)
+                words, short = self._zone_quota(
+                    table, str(layer.ids[n]), str(layer.column("name")[n]), area / 1e4
+                )
                 told.append(words)
                 if short and need not in needs:
-                    verdict = "conflicts" if role == "districts" else "needs" if verdict == "complies" else verdict
+                    verdict = (
+                        "conflicts" if role == "districts" else "needs" if verdict == "complies" else verdict
+                    )
                     needs.append(need)
         if total < self.settings.min_area_m2:
             return self._item("rv_quota", "quota_ledger", "complies", say("quota.none"))
@@ -289,6 +308,8 @@ class OwnChecks:
             return say("quota.no_quota", zone=name), False
         if left >= ha:
             return say("quota.enough", zone=name, left=f"{left:,.2f}"), False
+        if left < 0:
+            return say("quota.overdrawn", zone=name, over=f"{-left:,.2f}", ha=f"{ha:,.2f}"), True
         return say("quota.short", zone=name, left=f"{left:,.2f}", by=f"{ha - left:,.2f}"), True
 
     # --- permits and projects -----------------------------------------------------------------------------------------
@@ -317,7 +338,13 @@ class OwnChecks:
         return self._overlaps("rv_projects", "projects", k, proposal, rows, 0)
 
     def _overlaps(
-        self, check: str, role: str, k: int, proposal: Proposal, rows: list[tuple[float, str, list[str], Any]], ended: int
+        self,
+        check: str,
+        role: str,
+        k: int,
+        proposal: Proposal,
+        rows: list[tuple[float, str, list[str], Any]],
+        ended: int,
     ) -> Item:
         """Item on projects that have papers on the land: own ones are told, others must be cleared."""
         whole, part = self._whole(k), "permits" if role == "permits" else "projects"
@@ -329,7 +356,9 @@ class OwnChecks:
                 tolerated += area
                 continue
             values: dict[str, Any] = {"project": code or "—", "area": area_words(area, whole)}
-            values |= {"kinds": "、".join(kinds)} if part == "permits" else {"name": kinds[0], "stage": kinds[1]}
+            values |= (
+                {"kinds": "、".join(kinds)} if part == "permits" else {"name": kinds[0], "stage": kinds[1]}
+            )
             if not own:
                 others.append((area, shape))
                 held = part == "permits" and bool(FIRM & set(kinds)) and bool(proposal.project)
@@ -364,7 +393,9 @@ class OwnChecks:
         for key, rows in (("old", old), ("undated", undated)):
             if len(rows):
                 text = tuple(
-                    mark.join(f"{row[f'name_{lang}']} {row['date']}".strip() for row in rows.to_dict("records"))
+                    mark.join(
+                        f"{row[f'name_{lang}']} {row['date']}".strip() for row in rows.to_dict("records")
+                    )
                     for lang, mark in (("zh", "、"), ("en", ", "))
                 )
                 words.append(say(f"currency.{key}", list=text))
@@ -372,7 +403,9 @@ class OwnChecks:
         if not words:
             dates = sorted(date for date in self.sources["date"] if date)
             words.append(say("currency.fresh", date=dates[0] if dates else "—"))
-        return self._item("rv_currency", "", verdict, *words, needs=("newer_data",) if verdict == "needs" else ())
+        return self._item(
+            "rv_currency", "", verdict, *words, needs=("newer_data",) if verdict == "needs" else ()
+        )
 
 
 def _sums(classes: Any, areas: Any) -> dict[str, float]:
@@ -386,7 +419,8 @@ def _sums(classes: Any, areas: Any) -> dict[str, float]:
 def _listed(parts: list[tuple[Words, float]], whole: float) -> Words:
     """Names with their areas, the first few, in both languages."""
     shown = [
-        (name, area_words(area, whole) if len(parts) > 1 else area_short(area)) for name, area in parts[:SHOWN]
+        (name, part_words(area, whole) if len(parts) > 1 else area_short(area))
+        for name, area in parts[:SHOWN]
     ]
     rest = sum(area for _, area in parts[SHOWN:])
     zh, en = ([f"{name[at]}{' ' * at}{area[at]}" for name, area in shown] for at in (0, 1))

@@ -66,7 +66,9 @@ def planned_use(own: OwnChecks, k: int, proposal: Proposal) -> Item:
         verdict = "not_checked"
         words.append(say("planned.use_unknown"))
     elif uses:
-        verdict, more, hit = _compare(own, proposal, own._layer(PLOTS).column("use")[numbers], areas, shapes, words)
+        verdict, more, hit = _compare(
+            own, proposal, own._layer(PLOTS).column("use")[numbers], areas, shapes, words
+        )
         needs += more
         if hit.any():
             at, shape = float(areas[hit].sum()), shapely.union_all(shapes[hit])
@@ -80,7 +82,9 @@ def planned_use(own: OwnChecks, k: int, proposal: Proposal) -> Item:
     later = own.measure.pieces(PLOTS, later=True)
     here = slice(*np.searchsorted(later.shape, (k, k + 1)))
     if here.stop > here.start:
-        words.append(say("planned.later", area=area_short(own._area(shapely.union_all(later.geometry[here])))))
+        words.append(
+            say("planned.later", area=area_short(own._area(shapely.union_all(later.geometry[here]))))
+        )
     return own._item(check, PLOTS, verdict, *words, needs=tuple(dict.fromkeys(needs)), area_m2=at,
                      share=at / whole if whole else 0.0, geometry=shape,
                      features="; ".join(str(own._layer(PLOTS).ids[n]) for n in numbers[:4]))  # fmt: skip
@@ -113,7 +117,9 @@ def _compare(
         if kind == "same":
             words.append(say("planned.same", use=(proposal.use.zh, proposal.use.en)))
             continue
-        small = own._small(float(areas[hit].sum()), shapely.union_all(shapes[hit]) if kind != "alongside" else None)
+        small = own._small(
+            float(areas[hit].sum()), shapely.union_all(shapes[hit]) if kind != "alongside" else None
+        )
         if small:
             words.append(say("permits.small", area=area_short(float(areas[hit].sum()))))
             continue
@@ -138,7 +144,12 @@ def limits(own: OwnChecks, k: int) -> list[dict[str, Any]]:
     columns = {name: layer.numbers(name) for name in names}
     uses = layer.column("use")
     rows = [
-        {"plot": str(layer.ids[n]), "use": str(uses[n]), "area_m2": float(a), **{c: float(columns[c][n]) for c in names}}
+        {
+            "plot": str(layer.ids[n]),
+            "use": str(uses[n]),
+            "area_m2": float(a),
+            **{c: float(columns[c][n]) for c in names},
+        }
         for n, a, shape in zip(numbers, areas, shapes, strict=True)
         if not own._small(float(a), shape)
     ]

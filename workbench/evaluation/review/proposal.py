@@ -68,5 +68,12 @@ def make_proposal(
             raise ParameterError("a number below nought", where=key, found=number)
         numbers[key] = number
     return Proposal(
-        name, geometry, resolve_use(use), (project or "").strip(), stated, problem=problem, note=note, **numbers
+        name,
+        geometry,
+        resolve_use(use),
+        (project or "").strip(),
+        stated,
+        problem=problem,
+        note=note,
+        **numbers,
     )

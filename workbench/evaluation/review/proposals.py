@@ -121,7 +121,9 @@ def from_frame(
     """
     if frame.crs is None:
         raise CRSError(
-            "the proposals have no coordinate reference system", where="proposals", hint="state it, e.g. EPSG:4547"
+            "the proposals have no coordinate reference system",
+            where="proposals",
+            hint="state it, e.g. EPSG:4547",
         )
     columns = _columns(frame, fields)
     shapes, problems = _moved(frame, city)
@@ -151,7 +153,9 @@ def _proposal(name: str, shape: Any, given: dict[str, Any], note: Words, problem
 def _columns(frame: gpd.GeoDataFrame, fields: Mapping[str, str] | None) -> dict[str, str]:
     named = dict(fields or {})
     if unknown := sorted(set(named) - set(FIELDS)):
-        raise ParameterError("no such property of a proposal", where="fields", found=unknown, expected=", ".join(FIELDS))
+        raise ParameterError(
+            "no such property of a proposal", where="fields", found=unknown, expected=", ".join(FIELDS)
+        )
     if absent := sorted(set(named.values()) - set(frame.columns)):
         raise ParameterError("the file has no such field", where="fields", found=absent,
                              expected=", ".join(str(c) for c in frame.columns if c != frame.geometry.name))  # fmt: skip
@@ -195,11 +199,21 @@ def _moved(frame: gpd.GeoDataFrame, city: City) -> tuple[Any, list[Words]]:
     bounds = np.full((len(shapes), 4), np.nan)
     bounds[there] = shapely.bounds(shapes[there])
     if known.is_geographic:
-        wrong = [at for at in there if np.abs(bounds[at]).max() > WORLD * 2 or np.abs(bounds[at][[1, 3]]).max() > 90]
-        text = ("坐标超出经纬度范围，与文件坐标系不符", "the coordinates are no longitude and latitude, unlike the file's system")
+        wrong = [
+            at
+            for at in there
+            if np.abs(bounds[at]).max() > WORLD * 2 or np.abs(bounds[at][[1, 3]]).max() > 90
+        ]
+        text = (
+            "坐标超出经纬度范围，与文件坐标系不符",
+            "the coordinates are no longitude and latitude, unlike the file's system",
+        )
     else:
         wrong = [at for at in there if np.abs(bounds[at]).max() <= WORLD]
-        text = ("坐标像是经纬度，与文件的投影坐标系不符", "the coordinates look like longitude and latitude, unlike the file's projected system")
+        text = (
+            "坐标像是经纬度，与文件的投影坐标系不符",
+            "the coordinates look like longitude and latitude, unlike the file's projected system",
+        )
     for at in wrong:
         problems[at], shapes[at] = text, None
     left = np.array([at for at in there if at not in set(wrong)], dtype=int)
@@ -244,12 +258,14 @@ def from_wkt(text: str, city: City, crs: str | None = None) -> Any:
 def in_city(shape: Any, city: City, crs: str | None = None) -> Any:
     """Shape moved to the city's CRS from the one stated, the city's own when none is."""
     given = pyproj.CRS.from_user_input(crs or city.crs)
-    if crs is None and shape is not None and not shape.is_empty:
-        if np.abs(shapely.bounds(shape)).max() <= WORLD:
-            raise CRSError(
-                "the coordinates look like longitude and latitude", where="proposal", expected=city.crs,
-                hint="state their reference system, e.g. --crs EPSG:4490",
-            )  # fmt: skip
+    given_none = crs is None and shape is not None and not shape.is_empty
+    if given_none and np.abs(shapely.bounds(shape)).max() <= WORLD:
+        raise CRSError(
+            "the coordinates look like longitude and latitude",
+            where="proposal",
+            expected=city.crs,
+            hint="state their reference system, e.g. --crs EPSG:4490",
+        )
     if given == pyproj.CRS(city.crs):
         return shape
     return gpd.GeoSeries([shape], crs=given).to_crs(city.crs).iloc[0]

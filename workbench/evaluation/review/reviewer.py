@@ -103,7 +103,9 @@ class Reviewer:
         return list(dict.fromkeys([*PLAIN, "plots", "development_boundary", *lines]))
 
     @classmethod
-    def open(cls, city: City | str, year: int | None = None, on_date: Any = None, *, data: Any = None) -> Reviewer:
+    def open(
+        cls, city: City | str, year: int | None = None, on_date: Any = None, *, data: Any = None
+    ) -> Reviewer:
         """Open a city's plan for reviews: read and index every layer once.
 
         Parameters
@@ -189,7 +191,9 @@ class Reviewer:
         """
         shape, note, problem = clean_shape(geometry)
         if problem[0]:
-            raise DataQualityError(problem[1], where=name or "proposal", hint="draw the polygon without crossings")
+            raise DataQualityError(
+                problem[1], where=name or "proposal", hint="draw the polygon without crossings"
+            )
         proposal = make_proposal(
             name, shape, use=use, project=project, activity=activity, far=far, height_m=height_m, note=note
         )
@@ -250,7 +254,9 @@ class Reviewer:
         judge = LineJudge(
             self.settings, self.checks, measure, self.missing, self.layers.get("permits"), self.on_date
         )
-        own = OwnChecks(self.settings, measure, self.missing, self.ledger, self.city, self.on_date, self.sources)
+        own = OwnChecks(
+            self.settings, measure, self.missing, self.ledger, self.city, self.on_date, self.sources
+        )
         judge.prepare([one.use for one in proposals])
         own.prepare(building=any(one.use.builds for one in proposals))
         measure.book.close()
@@ -352,7 +358,17 @@ def _ledger(city: City, store: Any, year: int) -> Ledger:
         return Ledger(None, year, ("台账未能建立", str(error)))
 
 
-SOURCE_COLUMNS = ["role", "name_zh", "name_en", "date", "update_cycle", "source", "holder", "sensitivity", "state"]
+SOURCE_COLUMNS = [
+    "role",
+    "name_zh",
+    "name_en",
+    "date",
+    "update_cycle",
+    "source",
+    "holder",
+    "sensitivity",
+    "state",
+]
 
 
 def _no_sources() -> pd.DataFrame:

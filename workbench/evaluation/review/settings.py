@@ -22,7 +22,7 @@ _SECTIONS = {
     "packs", "tolerance", "verdicts", "currency", "rules", "lines", "names", "boundary_kinds", "checks",
     "procedures", "compatibility",
 }  # fmt: skip
-_PER_RULE = {"verdict", "needs"}
+_PER_RULE = {"verdict", "needs", "with_activity"}
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,15 @@ class Settings:
     fits: Mapping[str, Fit]
     """Beginning of a planned class -> what it admits."""
 
-    def verdict_of(self, rule: Rule, level: int) -> str:
-        """Verdict on a proposal where a pack's rule gives a level without permit."""
+    def verdict_of(self, rule: Rule, level: int, *, activity: bool = False) -> str:
+        """Verdict on a proposal where a pack's rule gives a level without permit.
+
+        ``activity`` says that one of the limited activities of the ecological red line was stated.
+        """
         if level <= 0:
             return "complies"
-        stated = self.rules.get(rule.id, {}).get("verdict")
+        own = self.rules.get(rule.id, {})
+        stated = (own.get("with_activity") if activity else None) or own.get("verdict")
         return str(stated) if stated else self.verdicts[level]
 
     def needs_of(self, rule: Rule) -> tuple[str, ...]:
@@ -90,13 +94,13 @@ class Settings:
                 return self.fits[planned[:length]]
         return None
 
-    def words(self, keys: tuple[str, ...], lang: str) -> str:
-        """Texts of procedures with their clauses, in a row."""
+    def words(self, keys: tuple[str, ...], lang: str, *, clauses: bool = True) -> str:
+        """Texts of procedures in a row, with their clauses or without."""
         parts = []
         for key in keys:
             one = self.procedures[key]
             text = one.en if lang == "en" else one.zh
-            if one.clause:
+            if one.clause and clauses:
                 text += f" ({one.clause})" if lang == "en" else f"（{one.clause}）"
             parts.append(text)
         return ("; " if lang == "en" else "；").join(parts)
@@ -140,7 +144,8 @@ def _read(path: Path) -> Settings:
         min_width_m=float(content["tolerance"]["min_width_m"]),
         verdicts={int(level): verdict for level, verdict in content["verdicts"].items()},
         currency=content["currency"],
-        rules=content["rules"] | {
+        rules=content["rules"]
+        | {
             role: {name: one[name] for name in _PER_RULE & set(one)} for role, one in content["lines"].items()
         },
         lines=content["lines"],
@@ -186,8 +191,9 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
                 yield f"rules.{key} is no rule and no pack"
             if section == "rules" and (more := sorted(set(one) - _PER_RULE)):
                 yield f"rules.{key} has unknown keys {more}"
-            if one.get("verdict", "needs") not in VERDICT_NAMES:
-                yield f"{section}.{key}: unknown verdict {one['verdict']!r}"
+            for name in ("verdict", "with_activity"):
+                if one.get(name, "needs") not in VERDICT_NAMES:
+                    yield f"{section}.{key}: unknown verdict {one[name]!r}"
             if unknown := sorted(set(one.get("needs", ())) - set(known)):
                 yield f"{section}.{key}: unknown procedures {unknown}"
     table = set(groups().index)

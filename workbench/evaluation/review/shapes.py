@@ -54,14 +54,20 @@ def clean_shape(geometry: Any) -> tuple[Any, Words, Words]:
             notes.append(("已去除图形集合中的点、线", "points and lines of the collection were left out"))
             shape = parts
     if shape.geom_type not in ("Polygon", "MultiPolygon"):
-        return None, none, (f"图形不是面（{shape.geom_type}）", f"the shape is no polygon but a {shape.geom_type}")
+        return (
+            None,
+            none,
+            (f"图形不是面（{shape.geom_type}）", f"the shape is no polygon but a {shape.geom_type}"),
+        )
     if not shape.is_valid:
         mended = polygonal(np.array([shapely.make_valid(shape)], dtype=object))[0]
         doubt = max(SAME_M2, 1e-9 * shape.area)
         if mended is None or abs(mended.area - _signed_area(shape)) > doubt:
             return None, none, _crossing(shape)
         reason = shapely.is_valid_reason(shape)
-        notes.append((f"图形已修复（{reason}），面积不变", f"the shape was repaired ({reason}), its area is unchanged"))
+        notes.append(
+            (f"图形已修复（{reason}），面积不变", f"the shape was repaired ({reason}), its area is unchanged")
+        )
         shape = mended
     if shape.area < LEAST_M2:
         return None, none, (f"图形面积不足{LEAST_M2:g}平方米", f"the shape is smaller than {LEAST_M2:g} m²")
@@ -85,5 +91,8 @@ def _crossing(shape: Any) -> Words:
     at = place.rstrip("]").split()
     where = f"({float(at[0]):.2f}, {float(at[1]):.2f})" if len(at) >= 2 else reason
     if "Self-intersection" in name:
-        return f"图形自相交于{where}，面积有歧义", f"the polygon crosses itself at {where}: its area is ambiguous"
+        return (
+            f"图形自相交于{where}，面积有歧义",
+            f"the polygon crosses itself at {where}: its area is ambiguous",
+        )
     return f"图形无效于{where}（{name.strip()}）", f"the polygon is invalid at {where}: {name.strip()}"
