@@ -55,9 +55,10 @@ def checkup(profile: Path) -> dict[str, Any]:
     """The checkup: values, rules, and all numbers derived from them."""
     from workbench.evaluation.checkup import checkup as make
 
-    values = make(str(profile)).values
-    known = values[values["value"].notna()]
-    return {"values": len(known), "indicators": known["indicator"].nunique(), "rows": len(values)}
+    made = make(str(profile))
+    known = made.values[made.values["value"].notna()]
+    indicators = known.loc[known["indicator"].isin(list(made.definitions)), "indicator"].nunique()
+    return {"values": len(known), "indicators": indicators, "rows": len(made.values)}
 
 
 STEPS = {"catalogue": build, "indicators": indicators, "checkup": checkup}

@@ -23,6 +23,7 @@ from workbench.commands.life_circle import life_circle
 from workbench.commands.options import SOURCES_HINT, city_option, data_root_option
 from workbench.commands.options import make_table as _table
 from workbench.commands.options import show as _show
+from workbench.commands.quality import quality
 from workbench.commands.review import conditions, review
 from workbench.commands.stale import stale
 from workbench.core.errors import DefinitionError, ParameterError, ProfileError, WorkbenchError
@@ -73,7 +74,7 @@ def main() -> None:
     """Analytical workbench for monitoring how territorial spatial plans are carried out."""
 
 
-for _command in (catalog, conditions, demo, fill_in, ledger, libraries, life_circle, review, stale):
+for _command in (catalog, conditions, demo, fill_in, ledger, libraries, life_circle, quality, review, stale):
     main.add_command(_command)
 
 

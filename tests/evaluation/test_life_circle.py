@@ -1,6 +1,7 @@
 """Life circles of a street drawn by hand, against figures worked out beside it."""
 
 import dataclasses
+import html
 import math
 import re
 
@@ -160,7 +161,7 @@ def share(life, kind, *, minutes=None, age="all", zone="street", mode="walk", co
         ("community_health", "BCD"),
         ("culture", "ABCD"),
         ("pharmacy", ""),  # on the northern street, 1,000 m from E
-        ("bank", "AB"),  # 500 m off the street
+        ("bank", "ABC"),  # 500 m off the street
     ],
 )
 def test_people_in_reach_at_the_own_level(life, kind, homes):
@@ -345,6 +346,7 @@ def test_every_number_shown_is_a_row_of_the_value_table(life, lang):
         shown = re.findall(r'data-v="(\w+)"', text)
         assert set(shown) <= ids and (shown or make is tables.settings_table)
         bare = re.sub(r'<span class="(?:x|num)[^>]*>[^<]*</span>|<[^>]*>', "", text)
+        bare = html.unescape(bare)
         assert not re.search(r"\d", bare), bare
     table = str(tables.coverage_table(life, lang))
     assert ">28.6<" in table and ">33.3<" in table

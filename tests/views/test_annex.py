@@ -16,8 +16,8 @@ from workbench.core.dimensions import WORDS, dimension_words
 from workbench.evaluation.summary import DIMENSIONS
 from workbench.indicators.library import load_library
 from workbench.views import annex, explorer, peers, rows, tables
-from workbench.views.labels import part_labels
 from workbench.views.cells import change_cell, with_tier
+from workbench.views.labels import part_labels
 from workbench.views.text import dimension_label, has
 
 

@@ -139,14 +139,18 @@ class StepCache:
             (folder / "meta.json").write_text(json.dumps({"kind": kind, "step": step}), "utf-8")
 
     def step(self, step: str, key: str, make: Callable[[], T], *, use_cache: bool = True) -> T:
-        """Payload under ``key``; made and kept when it is not there, or always with ``use_cache=False``."""
-        if use_cache:
+        """Payload under ``key``; made and kept when it is not there, or always with ``use_cache=False``.
+
+        What comes back is always what was kept: a shape in memory may carry a precision grid that no file keeps, and a
+        first run would then differ from its rerun in the last digits.
+        """
+        found = self.get(step, key) if use_cache else None
+        if found is None:
+            payload = make()
+            self.put(step, key, payload)
             found = self.get(step, key)
-            if found is not None:
-                return found  # type: ignore[no-any-return]
-        payload = make()
-        self.put(step, key, payload)
-        return payload
+            return payload if found is None else found
+        return found  # type: ignore[no-any-return]
 
     def clear(self, step: str) -> None:
         """Remove all entries of a step."""

@@ -57,6 +57,8 @@ def review_sheet(review: Review, path: Path | str, lang: str = "zh") -> Path:
     blocks: list[Block] = [Heading(1, "", (Run(title),)), facts, conclusion]
     if review.geometry is not None and review.reviewer is not None:
         height = _left(facts, table, [conclusion, *notes])
+        if height < MAP_INCHES[0]:
+            notes = [Paragraph(tuple(run for note in notes for run in note.runs), "note")]
         drawn = review_map(review, lang, height=min(max(height, MAP_INCHES[0]), MAP_INCHES[1]))
         blocks.append(Figure((Picture(drawn.png, "png", drawn.alt),), sensitivity=drawn.sensitivity))
     blocks += [table, *notes] if table.rows[1:] else notes

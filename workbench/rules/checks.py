@@ -218,7 +218,7 @@ def _judge_possible(context: Context, rule: Rule) -> None:
         definition = context.definitions.get(indicator)
         if definition is None:
             continue
-        low, high, _ = limits(definition.title_zh, str(row["unit"]))
+        low, high, _ = limits(definition.title("zh"), str(row["unit"]))
         for one in (row, *context.districts(indicator).to_dict("records")):
             value = float(one["value"])
             if pd.isna(value):

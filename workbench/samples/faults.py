@@ -44,6 +44,8 @@ class _Delivery:
     free: list[int]
     """Parcels that may be spoiled, in the order they are taken."""
     taken: list[Any] = field(default_factory=list)
+    added: list[dict[str, Any]] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
     truth: list[dict[str, Any]] = field(default_factory=list)
 
     def note(
@@ -71,19 +73,26 @@ class _Delivery:
     def reshape(self, row: int, shape: Any) -> None:
         """Give a parcel another shape, and state its area."""
         self.land.loc[row, "geometry"] = shape
-        self._state(row, shape.area)
+        self.state(row, shape.area)
 
-    def _state(self, row: int, area: float) -> None:
+    def state(self, row: int, area: float) -> None:
+        """State another area of a parcel; the net area keeps its share."""
         share = self.land.loc[row, "net_area_m2"] / self.land.loc[row, "area_m2"]
         self.land.loc[row, "area_m2"] = round(area, 2)
         self.land.loc[row, "net_area_m2"] = round(area * share, 2)
 
     def add(self, row: int, shape: Any, key: str) -> None:
         """Another parcel with the attributes of one there is."""
-        self.land.loc[len(self.land)] = self.land.loc[row].copy()
-        new = len(self.land) - 1
-        self.land.loc[new, "parcel_id"] = key
-        self.reshape(new, shape)
+        like = self.land.loc[row].to_dict()
+        share = like["net_area_m2"] / like["area_m2"]
+        area = round(shape.area, 2)
+        more = {"parcel_id": key, "geometry": shape, "area_m2": area, "net_area_m2": round(area * share, 2)}
+        self.added.append({**like, **more})
+
+    def delivered(self) -> gpd.GeoDataFrame:
+        """The spoiled survey: without what is gone, with what was added."""
+        added = gpd.GeoDataFrame(pd.DataFrame(self.added, columns=self.land.columns), crs=self.land.crs)
+        return gpd.GeoDataFrame(pd.concat([self.land.drop(index=self.gone), added], ignore_index=True))
 
     def key(self, row: int) -> str:
         """Name of a parcel."""
@@ -92,8 +101,8 @@ class _Delivery:
 
 def _gaps(made: _Delivery) -> None:
     """Parcels left out, and notches between parcels."""
-    gone = list(made.parcels(2))
-    for row in gone:
+    for row in made.parcels(2):
+        made.gone.append(row)
         shape = made.land.geometry.iloc[row]
         made.note("gap", "tp_gap", "", shape, shape.area, "m2")
     for row in made.parcels(3):
@@ -103,8 +112,6 @@ def _gaps(made: _Delivery) -> None:
         notch = max(shapely.get_parts(notch), key=lambda part: part.area)
         made.reshape(row, shape - notch)
         made.note("gap", "tp_gap", "", notch, notch.area, "m2")
-    for row in gone:  # rows keep their numbers until all faults are planted
-        made.land.loc[row, "geometry"] = None
 
 
 def _overlaps(made: _Delivery) -> None:
@@ -114,11 +121,7 @@ def _overlaps(made: _Delivery) -> None:
         shape = made.land.geometry.iloc[row]
         near = [int(k) for k in tree.query(shape, predicate="intersects") if k != row]
         width = float(made.rng.uniform(0.5, 3.0))
-        shared = [
-            (shape.intersection(made.land.geometry.iloc[k]).length, k)
-            for k in near
-            if made.land.geometry.iloc[k] is not None
-        ]
+        shared = [(shape.intersection(made.land.geometry.iloc[k]).length, k) for k in near]
         other = max(shared)[1]
         neighbour = made.land.geometry.iloc[other]
         strip = max(
@@ -176,7 +179,7 @@ def _map_and_table(made: _Delivery) -> None:
     """Stated areas and districts that are not those of the shape."""
     for row in made.parcels(4):
         drawn = made.land.geometry.iloc[row].area
-        made._state(row, drawn * float(made.rng.choice([0.55, 0.8, 1.15, 1.6])))
+        made.state(row, drawn * float(made.rng.choice([0.55, 0.8, 1.15, 1.6])))
         stated = float(made.land.loc[row, "area_m2"])
         made.note(
             "map_table", "mt_stated_area", made.key(row), made.land.geometry.iloc[row], stated - drawn, "m2"
@@ -274,8 +277,7 @@ def _plant(folder: Path, seed: int) -> gpd.GeoDataFrame:
     made = _Delivery(folder, rng, land, [int(row) for row in rng.permutation(free)])
     for plant in (_gaps, _overlaps, _slivers, _attributes, _map_and_table, _other_layers):
         plant(made)
-    left = made.land[~made.land.geometry.isna()].reset_index(drop=True)
-    _replace(path, lambda target: left.to_parquet(target, compression="zstd"))
+    _replace(path, lambda target: made.delivered().to_parquet(target, compression="zstd"))
     truth = pd.DataFrame(made.truth, columns=COLUMNS).astype({"year": "Int64"})
     found = gpd.GeoDataFrame(truth, geometry="geometry", crs=land.crs)
     _replace(folder / "truth" / TRUTH, found.to_parquet)

@@ -11,7 +11,7 @@ import shapely
 
 from workbench.evaluation.review.items import VERDICTS, square_metres
 from workbench.views import style
-from workbench.views.cartography import land_group, legend, line_key, patch_key, scale_bar
+from workbench.views.cartography import land_group, line_key, patch_key, scale_bar
 from workbench.views.cells import table
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
@@ -47,6 +47,12 @@ def verdict_chip(verdict: str, lang: str) -> Html:
     '<span class="chip level-4">冲突</span>'
     """
     return element("span", VERDICTS[verdict][lang == "en"], css=f"chip level-{LEVELS[verdict]}")
+
+
+def gravity(review: Review) -> tuple[int, int, float]:
+    """How grave a review is, for sorting: its verdict, then the number of conflicts, then the area."""
+    area = review.area_m2 if review.geometry is not None else -1.0
+    return list(VERDICTS).index(review.verdict), review.count("conflicts"), area
 
 
 def review_table(review: Review, lang: str, *, complying: bool = True) -> Html:
@@ -257,6 +263,10 @@ def _furnish(panel: Axes, axes: Axes, entries: list[tuple[Any, str]], height: fl
         fontsize=8.5, path_effects=style.halo(),
         arrowprops={"arrowstyle": "-|>", "color": style.INK, "linewidth": 1.2}, zorder=20,
     )  # fmt: skip
-    room = int((height - 0.78) / 0.225)
-    legend(panel, height - 0.08, entries[: max(room, 2)], lang)
+    rows = max(int((height - 0.62) / 0.165), 2)
+    handles, words = zip(*entries[:rows], strict=True)
+    panel.legend(
+        handles, words, loc="upper left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, fontsize=7.8, handlelength=1.9,
+        handleheight=0.9, labelspacing=0.38, title=plain("map.legend", lang), title_fontsize=8.6, alignment="left",
+    )  # fmt: skip
     scale_bar(panel, axes, 0.1, lang)

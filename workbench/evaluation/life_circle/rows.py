@@ -134,7 +134,7 @@ _EQUITY = {
 def _equity(make: _Maker) -> Iterator[Row]:
     for row in make.life.equity.to_dict("records"):
         for name, (unit, decimals, basis) in _EQUITY.items():
-            value = float(row[name]) if row[name] is not None else math.nan
+            value = float(row[name])
             why = _why(row, value)
             if why is not None and not why[0]:
                 why = reason(str(row["parted"]))

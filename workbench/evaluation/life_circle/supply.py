@@ -83,17 +83,22 @@ def supply(networks: Networks, places: Mapping[str, Places], settings: Settings)
         gpd.GeoDataFrame(pd.concat(spots, ignore_index=True), crs=graph.crs)
         if spots
         else _no_places(graph.crs),
-        pd.DataFrame(equity, columns=_EQUITY),
+        _typed(pd.DataFrame(equity, columns=[*_WORDS, *_NUMBERS])),
         pd.concat(curves, ignore_index=True)
         if curves
         else pd.DataFrame({"people": [], "amount": [], "kind": []}),
     )
 
 
-_EQUITY = [
-    "kind", "age", "basis", "parted", "people", "mean", "none_share", "gini", "theil", "theil_between", "theil_within", "reason",
-    "reason_zh", "reason_en",
-]  # fmt: skip
+_WORDS = ["kind", "age", "basis", "parted", "reason", "reason_zh", "reason_en"]
+_NUMBERS = ["people", "mean", "none_share", "gini", "theil", "theil_between", "theil_within"]
+
+
+def _typed(equity: pd.DataFrame) -> pd.DataFrame:
+    """Words that are missing as empty text, numbers as nan."""
+    equity[_WORDS] = equity[_WORDS].fillna("").astype(str)
+    equity[_NUMBERS] = equity[_NUMBERS].astype(float)
+    return equity
 
 
 def _no_places(crs: object) -> gpd.GeoDataFrame:

@@ -228,7 +228,7 @@ def _use_rows(
     sums = plots.groupby("use", sort=False)["area_m2"].sum()
     value = tuple(
         ("、" if lang == "zh" else ", ").join(
-            f"{code} {plan_name(code, lang)} {area_words(area, review.area_m2)[lang == 'en']}"
+            f"{code} {plan_name(str(code), lang)} {area_words(area, review.area_m2)[lang == 'en']}"
             for code, area in sums.items()
         )
         for lang in ("zh", "en")

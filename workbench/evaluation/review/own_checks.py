@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,13 @@ class Ledger:
     """Balances by zone: columns of :data:`workbench.evaluation.ledger.BALANCE`; None when there is no ledger."""
     year: int
     why: Words = ("", "")
+
+    @cached_property
+    def left(self) -> dict[str, float]:
+        """Hectares left by zone; NaN for a zone that was given no quota."""
+        if self.table is None:
+            return {}
+        return dict(zip(self.table["zone"].astype(str), self.table["left"].astype(float), strict=True))
 
 
 @dataclass
@@ -275,7 +283,7 @@ class OwnChecks:
                 return self._missing("rv_quota", role)
         if not proposal.use.builds or self._new is None or self._new[k] is None:
             return self._item("rv_quota", "quota_ledger", "complies", say("quota.none"))
-        table, whole = self.ledger.table.set_index("zone"), self._whole(k)
+        whole = self._whole(k)
         verdict, needs, told, total = "complies", [], [], 0.0
         for role, need in (("districts", "quota_transfer"), ("units", "quota_in_district")):
             owner, feature, areas = self._new_by[role]
@@ -285,9 +293,7 @@ class OwnChecks:
                 if area < self.settings.min_area_m2:
                     continue
                 total += float(area) if role == "districts" else 0.0
-                words, short = self._zone_quota(
-                    table, str(layer.ids[n]), str(layer.column("name")[n]), area / 1e4
-                )
+                words, short = self._zone_quota(str(layer.ids[n]), str(layer.column("name")[n]), area / 1e4)
                 told.append(words)
                 if short and need not in needs:
                     verdict = (
@@ -296,14 +302,13 @@ class OwnChecks:
                     needs.append(need)
         if total < self.settings.min_area_m2:
             return self._item("rv_quota", "quota_ledger", "complies", say("quota.none"))
-        words = [say("quota.uses", area=area_words(total, whole), ha=f"{total / 1e4:,.2f}"), *told]
-        return self._item("rv_quota", "quota_ledger", verdict, *words, say("quota.basis", year=self.ledger.year),
+        first = say("quota.uses", area=area_words(total, whole), ha=f"{total / 1e4:,.2f}")
+        return self._item("rv_quota", "quota_ledger", verdict, first, *told, say("quota.basis", year=self.ledger.year),
                           needs=tuple(needs), area_m2=total, share=total / whole, geometry=self._new[k])  # fmt: skip
 
-    @staticmethod
-    def _zone_quota(table: pd.DataFrame, code: str, name: str, ha: float) -> tuple[Words, bool]:
+    def _zone_quota(self, code: str, name: str, ha: float) -> tuple[Words, bool]:
         """Sentence on the quota of a zone, and whether it is short."""
-        left = float(table.at[code, "left"]) if code in table.index else math.nan
+        left = self.ledger.left.get(code, math.nan)
         if math.isnan(left):
             return say("quota.no_quota", zone=name), False
         if left >= ha:
@@ -349,7 +354,9 @@ class OwnChecks:
         """Item on projects that have papers on the land: own ones are told, others must be cleared."""
         whole, part = self._whole(k), "permits" if role == "permits" else "projects"
         sized = sorted(rows, key=lambda row: -row[0])
-        words, others, verdict, tolerated = [], [], "complies", 0.0
+        words: list[Words] = []
+        others: list[tuple[float, Any]] = []
+        verdict, tolerated = "complies", 0.0
         for area, code, kinds, shape in sized:
             own = bool(proposal.project) and code == proposal.project
             if not own and self._small(area, shape):

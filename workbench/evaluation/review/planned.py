@@ -192,7 +192,8 @@ def intensity(own: OwnChecks, k: int, proposal: Proposal) -> Item:
 
 def limit_words(rows: Sequence[dict[str, Any]]) -> Words:
     """Limits of the largest plots in both languages."""
-    zh, en = [], []
+    zh: list[str] = []
+    en: list[str] = []
     for row in rows[:3]:
         parts = [("容积率", "FAR", row["far"], ""), ("高度", "height", row["height_m"], " m")]
         for out, name_at, use in ((zh, 0, plan_name(row["use"], "zh")), (en, 1, plan_name(row["use"], "en"))):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from workbench.evaluation.review.shapes import clean_shape
 
 if TYPE_CHECKING:
     from workbench.core.city import City
+    from workbench.evaluation.review.reviewer import Reviewer
 
 Words = tuple[str, str]
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -271,6 +272,27 @@ def in_city(shape: Any, city: City, crs: str | None = None) -> Any:
     return gpd.GeoSeries([shape], crs=given).to_crs(city.crs).iloc[0]
 
 
-def by_names(proposals: Sequence[Proposal]) -> dict[str, Proposal]:
-    """Proposals by name."""
-    return {one.name: one for one in proposals}
+def for_notebook(
+    reviewer: Reviewer, *, file: str = "", wkt: str = "", use: str = "", project: str = ""
+) -> list[Proposal]:
+    """Proposals as the parameters of a notebook name them: a file, a polygon, or else the first plot of the plan.
+
+    Parameters
+    ----------
+    reviewer : Reviewer
+        The city's plan.
+    file, wkt : str
+        A file of proposals, or one polygon in the city's CRS.
+    use, project : str
+        Where a proposal states none.
+    """
+    given = {key: value for key, value in (("use", use), ("project", project)) if value}
+    if file:
+        return list(read_proposals(file, reviewer.city, default=given).proposals)
+    if wkt:
+        shape, note, problem = clean_shape(from_wkt(wkt, reviewer.city))
+        return [make_proposal("0001", shape, use=use, project=project, note=note, problem=problem)]
+    if "plots" not in reviewer.lines or not len(reviewer.lines["plots"].now):
+        raise ParameterError("nothing to review", where="file, wkt", expected="a file, or a polygon as WKT")
+    plots = reviewer.lines["plots"].now
+    return [make_proposal(str(plots.ids[0]), plots.shapes[0], use=use, project=project)]

@@ -387,7 +387,7 @@ def sources_of(
             continue
         source = store.source(role, at)
         zh, en = names.get(role, (role, role))
-        day = pd.to_datetime(source.date or None, errors="coerce")
+        day = pd.to_datetime(str(source.date or ""), errors="coerce")
         months = settings.currency.get(source.update_cycle or "")
         late = pd.notna(day) and months is not None and day + pd.DateOffset(months=months) < on
         rows.append([role, zh, en, source.date or "", source.update_cycle, source.source, source.holder,

@@ -119,11 +119,17 @@ def read_settings(path: Path | None = None) -> Settings:
     DefinitionError
         Unknown sections or keys, verdicts, procedures, packs or land classes; names the file and the place.
     """
-    return _read(FILE) if path is None else _read(Path(path))
+    file = FILE if path is None else Path(path)
+    try:
+        changed = file.stat().st_mtime_ns
+    except FileNotFoundError as error:
+        raise DefinitionError("the settings of the review do not exist", where=str(file)) from error
+    return _read(file, changed)
 
 
 @cache
-def _read(path: Path) -> Settings:
+def _read(path: Path, changed: int) -> Settings:
+    """Settings of a file as it was at a moment."""
     content = _toml(FILE)
     if path != FILE:
         own = _toml(path)
@@ -163,8 +169,6 @@ def _read(path: Path) -> Settings:
 def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise DefinitionError("the settings of the review do not exist", where=str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DefinitionError("not valid TOML", where=path.name, found=str(error)) from error
 
