@@ -17,6 +17,7 @@ import shapely
 from harness import peak_memory_mib, record, write_section
 
 from workbench.core.city import load_city
+from workbench.evaluation.review.layers import KEYS
 from workbench.evaluation.review.measure import Measure
 from workbench.evaluation.review.own_checks import Ledger
 from workbench.evaluation.review.proposal import make_proposal
@@ -62,15 +63,24 @@ def layers_of(count: int) -> dict[str, gpd.GeoDataFrame]:
         shapes = mesh(rng, count) if role in MESHES else blobs(rng, count, 20, 70)
         n = len(shapes)
         names = np.char.add(f"{role}-", np.arange(n).astype(str))
+        key = KEYS.get(role, "line_id")
         columns: dict[str, object] = {
-            "line_id": names, "code": names, "name": names, "kind": KINDS.get(role, ""), "parcel_id": names,
-            "plot_id": names, "permit_id": names, "project_code": names,
-            "dlbm": DLBM[rng.integers(0, len(DLBM), n)], "use": USES[rng.integers(0, len(USES), n)],
-            "far": rng.uniform(0.5, 3.0, n).round(1), "height_m": rng.integers(12, 100, n).astype(float),
-            "approved": pd.Timestamp("2021-12-30"), "ended": pd.NaT,
-        }  # fmt: skip
-        if role == "permits":
-            columns["kind"] = np.array(["农转用", "供地", "规划许可"])[rng.integers(0, 3, n)]
+            key: names,
+            "name": names,
+            "approved": pd.Timestamp("2021-12-30"),
+            "ended": pd.NaT,
+        }
+        if role == "land_use":
+            columns = {key: names, "dlbm": DLBM[rng.integers(0, len(DLBM), n)]}
+        elif role == "plots":
+            columns |= {"use": USES[rng.integers(0, len(USES), n)], "far": rng.uniform(0.5, 3.0, n).round(1)}
+        elif role == "permits":
+            columns |= {
+                "project_code": names,
+                "kind": np.array(["农转用", "供地", "规划许可"])[rng.integers(0, 3, n)],
+            }
+        elif role not in MESHES:
+            columns["kind"] = KINDS.get(role, "")
         found[role] = gpd.GeoDataFrame(columns, geometry=shapes, crs=CRS)
         found[role].sindex.query(shapes[0])  # made beforehand for the peer as well
     return found

@@ -209,7 +209,7 @@ def test_complete_circles_are_what_the_indicator_counts(life, folder, monkeypatc
 
 
 def test_supply_and_equity_by_hand(life):
-    supply = life.supply[life.supply["kind"] == "kindergarten"].set_index("cell_id")["per_1000"]
+    supply = life.supply[life.supply["kind"] == "kindergarten"].set_index("cell_id")["rate"]
     assert supply.to_dict() == pytest.approx({"A": 500, "B": 500, "C": 0, "D": 0, "E": 0, "F": 0})
     row = life.equity.set_index("kind").loc["kindergarten"]
     assert row["mean"] == pytest.approx(1000 * 30 / KIDS)

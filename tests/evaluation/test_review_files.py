@@ -70,7 +70,7 @@ def city_file(tmp_path_factory):
 
 def batch_frame() -> gpd.GeoDataFrame:
     degrees = shapely.Polygon([(114.0, 22.6), (114.001, 22.6), (114.001, 22.601)])
-    zone = shapely.transform(GOOD, lambda xy: xy + [38_000_000, 0])
+    zone = shapely.transform(GOOD, lambda xy: [*xy, 38000000, 0])
     return frame(
         [GOOD, BOWTIE, shapely.Polygon(), degrees, zone, shapely.LineString([(X, Y), (X + 9, Y)]), GOOD, None, GOOD],
         项目名称=["好地块", "蝴蝶结", "空图形", "经纬度", "带号", "线", "用途错", "缺图形", "好地块"],
@@ -217,7 +217,7 @@ def test_workbook_and_geopackage_hold_all_items(plan, tmp_path):
     assert len(rows) == 1 + sum(len(one.judged) for one in reviews)
     assert {row[rows[0].index("结论")] for row in rows[1:]} <= {"符合", "冲突", "需办理", "未核查"}
     heads = [
-        dict(zip(list(book["审查结论"].values)[0], row, strict=True))
+        dict(zip(next(iter(book["审查结论"].values)), row, strict=True))
         for row in list(book["审查结论"].values)[1:]
     ]
     assert [(one["名称"], one["结论"]) for one in heads] == [("甲", "冲突"), ("乙", "未核查")]
@@ -299,14 +299,14 @@ def test_conditions_command(city_file, tmp_path):
 
 def test_layers_past_their_cycle_are_named(city_file):
     plan = Reviewer.open(load_city(city_file), 2025, "2027-06-30")
-    old = [one for one in plan.review(GOOD, use="0601").judged if one.rule == "rv_currency"][0]
+    old = next(one for one in plan.review(GOOD, use="0601").judged if one.rule == "rv_currency")
     assert old.verdict == "needs"
     assert "2025-06-30" in old.message_zh
-    now = [
+    now = next(
         one
         for one in Reviewer.open(load_city(city_file), 2025).review(GOOD).judged
         if one.rule == "rv_currency"
-    ][0]
+    )
     assert now.verdict == "complies"
 
 

@@ -169,3 +169,8 @@ def test_properties_stand_in_the_order_of_the_format(made):
             for properties in root.iter(qn(f"w:{name}")):
                 places = [rank[child.tag] for child in properties]
                 assert places == sorted(places) and len(places) == len(set(places)), (name, properties)
+
+
+def test_a_line_before_a_break_is_not_stretched(made):
+    compat = made[2].settings.element.find(qn("w:compat"))
+    assert compat[0].tag == qn("w:doNotExpandShiftReturn")  # options stand before the settings of the format

@@ -200,13 +200,13 @@ def _definition_sheet(checkup: Checkup, lang: str) -> Sheet:
                 "indicator": row["indicator"],
                 "title": getattr(definition, f"title_{lang}", row["indicator"]),
                 "definition": localised(definition, "definition", lang),
-                "denominator": denominator_words(row, definition, lang),
-                "method": getattr(method, f"note_{lang}", ""),
-                "formula": getattr(method, "formula", ""),
+                "denominator": denominator_words(row, definition, lang) or None,
+                "method": getattr(method, f"note_{lang}", "") or None,
+                "formula": getattr(method, "formula", None),
                 "parameters": json.dumps(
                     dict(getattr(method, "parameters", {})), ensure_ascii=False, default=str
                 ),
-                "calculation": getattr(definition, "calculation", ""),
+                "calculation": getattr(definition, "calculation", None),
                 "value_id": row["value_id"],
             }
         )

@@ -51,6 +51,7 @@ from workbench.reporting.word_styles import (
     TABLE,
     add_numbering,
     add_styles,
+    keep_broken_lines,
     page_xml,
     put_in_order,
     twips,
@@ -99,6 +100,7 @@ def write_word(document: Document, path: Path, *, front: bool = True) -> Path:
     word = docx.Document()
     add_styles(word, document.lang)
     add_numbering(word)
+    keep_broken_lines(word)
     writer = _Writer(word, document)
     body = word.element.body
     for child in list(body):

@@ -204,6 +204,20 @@ def _table_style() -> str:
     return style_xml(TABLE, "Report Table", kind="table", based="TableNormal", extra=body + head)
 
 
+def keep_broken_lines(word: WordFile) -> None:
+    """A line that ends with a line break is not stretched to the full width in justified text."""
+    from docx.oxml import OxmlElement
+    from docx.oxml.ns import qn
+
+    settings = word.settings.element
+    compat = settings.find(qn("w:compat"))
+    if compat is None:
+        compat = OxmlElement("w:compat")
+        settings.append(compat)
+    if compat.find(qn("w:doNotExpandShiftReturn")) is None:
+        compat.insert(0, OxmlElement("w:doNotExpandShiftReturn"))
+
+
 def add_numbering(word: WordFile) -> None:
     """Add lists that number chapters (1, 1.1), appendices (A, A.1) and mark list items."""
     numbering = word.part.numbering_part.element

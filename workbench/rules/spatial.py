@@ -24,6 +24,8 @@ def survey_pair(data: Any, year: int) -> Change | None:
     if year not in years or not earlier:
         return None
     last = earlier[-1]
+    if not (data.has("land_use", year) and data.has("land_use", last)):
+        return None  # a survey that failed its quality check is not replaced by an older one
 
     def day(known: int) -> pd.Timestamp:
         """Day the land is surveyed for; a date in another year is that of a revision's publication."""
@@ -98,11 +100,23 @@ def spatial_findings(
         if rule.line in missing or (cases is not None and (rule.side == "anywhere" or data.has(rule.line))):
             continue
         missing.add(rule.line)
-        context.add(rule, Outcome(NO_DATA, "no_data"), None, line=rule.line)
+        context.add(rule, Outcome(NO_DATA, "no_data"), None, line=rule.line, **_closed(context, rule))
     if cases is None:
         return None
     cases = cases[~cases["outcome"].isin(QUIET)]
     return None if cases.empty else as_findings(cases, rules, city.name, context.year)
+
+
+def _closed(context: Context, rule: Rule) -> dict[str, str]:
+    """Sentences that tell why a line must not be used; nothing where it simply is not there."""
+    gate = getattr(context.data, "gate", lambda _: None)(rule.line)
+    if gate is None:
+        return {}
+    zh, en = context.data.why_words(rule.line)
+    return {
+        "message_zh": f"{rule.line_zh or rule.title_zh}：{zh}，无法判断。",
+        "message_en": f"{rule.line_en or rule.title_en}: {en}; not judged.",
+    }
 
 
 def as_findings(cases: gpd.GeoDataFrame, rules: list[Rule], city_name: str, year: int) -> pd.DataFrame:

@@ -100,7 +100,7 @@ def _best_site(life: LifeCircle) -> str | None:
     """Kind of which one more facility brings the most people within reach; required kinds only."""
     kinds = [one.kind for one in required(life)]
     first = life.next_sites[(life.next_sites["rank"] == 1) & life.next_sites["kind"].isin(kinds)]
-    return str(first.loc[first["gain"].idxmax(), "kind"]) if len(first) else None
+    return str(first["kind"].iloc[int(first["gain"].argmax())]) if len(first) else None
 
 
 def coverage_table(life: LifeCircle, lang: str) -> Html:
@@ -221,7 +221,8 @@ def equity_table(life: LifeCircle, lang: str) -> Html:
     names = ("mean", "none_share", "gini", "theil", "theil_between", "theil_within")
     headers: list[tuple[object, str]] = [(t("life.column.kind", lang), "row")]
     headers += [(t(f"life.column.{name}", lang), "short") for name in ("serves", "amount")]
-    headers += [(t(f"life.column.{name}", lang), "number") for name in names]
+    titles = [f"mean_{life.basis}", *names[1:]]
+    headers += [(t(f"life.column.{name}", lang), "number") for name in titles]
     lines: list[list[object]] = []
     for row in records(life.equity):
         one = life.settings.facility(str(row["kind"]))

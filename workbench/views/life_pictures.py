@@ -118,7 +118,7 @@ def lorenz_chart(life: LifeCircle, lang: str) -> Figure:
         row = rows.get((f"gini.{kind}", city))
         if row is None or pd.isna(row["value"]):
             continue
-        look = {"color": CURVES[at % len(CURVES)], "linewidth": 1.7}
+        look: dict[str, Any] = {"color": CURVES[at % len(CURVES)], "linewidth": 1.7}
         axes.plot(100 * curve["people"], 100 * curve["amount"], **look)
         title = life.settings.facility(str(kind)).title(lang)
         handles.append(line_key(label=f"{title} ({float(row['value']):.3f})", **look))
@@ -155,7 +155,7 @@ def _base(life: LifeCircle, title: str) -> tuple[Any, Axes, Axes, list[tuple[Any
     """Frame, borders and main roads; legend entries with keys of words."""
     zones = districts(life)
     drawn = shapes(life)
-    figure, axes, panel = sheet(_view(zones, drawn), title)
+    figure, axes, panel = sheet([float(edge) for edge in _view(zones, drawn)], title)
     zones.plot(ax=axes, facecolor="#ffffff", edgecolor="none", aspect=None, zorder=0)
     entries: list[tuple[Any, str]] = []
     roads = layer(life, "roads")
@@ -289,7 +289,12 @@ def _facilities(life: LifeCircle, axes: Axes, kind: str, lang: str) -> list[tupl
     if "kind" in found and one.role == "facilities":
         found = found[found["kind"] == kind]
     points = found.geometry.representative_point()
-    look = {"marker": "o", "color": "#12344d", "markeredgecolor": "white", "markeredgewidth": 0.5}
+    look: dict[str, Any] = {
+        "marker": "o",
+        "color": "#12344d",
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.5,
+    }
     axes.plot(points.x, points.y, linestyle="", markersize=3.4, zorder=10, **look)
     return [
         (
@@ -303,7 +308,7 @@ def _sites(life: LifeCircle, axes: Axes, kind: str, lang: str) -> list[tuple[Any
     sites = life.next_sites[life.next_sites["kind"] == kind]
     if sites.empty:
         return []
-    look = {
+    look: dict[str, Any] = {
         "marker": "*",
         "color": "#7a1fa2",
         "markeredgecolor": "white",
@@ -329,7 +334,7 @@ def supply_kind(life: LifeCircle) -> str:
     kinds = [one.kind for one in required(life)]
     held = life.equity[life.equity["gini"].notna()].reset_index(drop=True)
     chosen = held[held["kind"].isin(kinds)] if held["kind"].isin(kinds).any() else held
-    return str(chosen.loc[chosen["gini"].astype(float).idxmax(), "kind"]) if len(chosen) else ""
+    return str(chosen["kind"].iloc[int(np.argmax(chosen["gini"].to_numpy(float)))]) if len(chosen) else ""
 
 
 def supply_map(life: LifeCircle, lang: str, kind: str = "") -> Figure:
@@ -356,7 +361,7 @@ def supply_map(life: LifeCircle, lang: str, kind: str = "") -> Figure:
     }  # fmt: skip
     figure, axes, panel, base, drawn = _base(life, plain("life.map.supply", lang, **words, year=life.year))
     value = np.zeros(len(drawn))
-    value[rows["home"].to_numpy(dtype=int)] = rows["per_1000"]
+    value[rows["home"].to_numpy(dtype=int)] = rows["rate"]
     counted = drawn[EVERYONE].to_numpy(dtype=float)
     edges, decimals = _quantiles(value[(value > 0) & (counted > 0)], counted[(value > 0) & (counted > 0)])
     number = np.where(
@@ -366,7 +371,7 @@ def supply_map(life: LifeCircle, lang: str, kind: str = "") -> Figure:
     spans = [f"{format_number(a, decimals)} – {format_number(b, decimals)}" for a, b in pairwise(edges)]
     colours = [NOTHING, *class_colours(len(spans))]
     entries = _classes(axes, drawn, number, colours, [plain("life.map.none", lang), *spans])[::-1]
-    heading = plain("life.map.per_1000" if people else "life.map.per_1000_m2", lang)
+    heading = plain("life.map.per_thousand" if people else "life.map.per_hectare", lang)
     entries = [
         (None, heading),
         *entries,
@@ -387,5 +392,7 @@ def _quantiles(
     share = np.cumsum(people[order]) / people.sum()
     at = np.searchsorted(share, np.linspace(0, 1, classes + 1)[1:-1])
     edges = np.unique([value.min(), *value[order][at], value.max()])
-    decimals = int(max(0, 2 - np.floor(np.log10(max(edges[-1], 1e-9))))) if edges[-1] < 100 else 0
-    return (edges if len(edges) > 1 else np.array([edges[0], edges[0]])), min(decimals, 4)
+    if len(edges) == 1:
+        edges = np.array([edges[0], edges[0]])
+    apart = [k for k in range(7) if len(np.unique(np.round(edges, k))) == len(np.unique(edges))]
+    return edges, apart[0] if apart else 6

@@ -467,7 +467,8 @@ def _data_row(checkup: CheckupView, found: pd.DataFrame, lang: str) -> list[obje
     first = records(found.head(1))[0]
     titles = [titles_of(definition_of(checkup, name), lang, name) for name in found["indicator"] if name]
     names = ("、" if lang == "zh" else ", ").join(titles)
-    rule = word("data_rule", first.get("rule"), lang)
+    named = word("data_rule", first.get("rule"), lang)
+    rule = _rule_title(first, lang) if named == first.get("rule") else mark(named)
     return [level_chip(first["level"], lang), rule, "", "", "", names, _clause(first, lang)]
 
 

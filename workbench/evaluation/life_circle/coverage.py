@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ class Counter:
         self.weights = np.column_stack([homes.people(age) for age in homes.ages])
         self.people = homes.by_zone(self.weights)
 
-    def rows(self, **more: object) -> pd.DataFrame:
+    def rows(self, **more: Any) -> pd.DataFrame:
         """Rows of all zones and age groups with their people; nan for groups that are not known."""
         zones = self.homes.zones
         parts = []

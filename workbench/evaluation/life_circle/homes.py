@@ -44,7 +44,8 @@ class Homes:
     def people(self, age: str = EVERYONE) -> Floats:
         """People of an age group at each home; of all ages where the group is not known."""
         name = age if age in self.ages else EVERYONE
-        return self.frame[name].to_numpy(dtype=np.float64)
+        people: Floats = self.frame[name].to_numpy(dtype=np.float64)
+        return people
 
     def by_zone(self, amounts: Floats) -> Floats:
         """Sum over the homes in each zone of amounts (homes,) or (homes, kinds)."""

@@ -54,7 +54,7 @@ class LifeCircle:
     lorenz: pd.DataFrame
     """Lorenz curves of supply per head."""
     supply: pd.DataFrame
-    """Supply for 1,000 people: ``home, cell_id, kind, per_1000``."""
+    """Supply for 1,000 people (or a hectare of footprint): ``home, cell_id, kind, rate``."""
     places: gpd.GeoDataFrame
     """Facilities that give supply, with those who compete for it."""
     next_sites: gpd.GeoDataFrame
@@ -178,7 +178,7 @@ def life_circle(
     )
     step = f"life_circle-{profile.name}"
     keys = {name: step_key(name, inputs={"life_circle": key}) for name in (*TABLES, "basis")}
-    found = {name: cache.get(step, one) if use_cache else None for name, one in keys.items()}
+    found: dict[str, Any] = {name: cache.get(step, one) if use_cache else None for name, one in keys.items()}
     if any(one is None for one in found.values()):
         found = compute(profile, layers, wanted, settings, say or (lambda text: None))
         for name, one in keys.items():

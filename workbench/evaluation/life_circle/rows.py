@@ -57,7 +57,7 @@ class _Maker:
         )
 
 
-def _why(row: Mapping[str, Any], value: float) -> tuple[str, str, str] | None:
+def _why(row: Mapping[Any, Any], value: float) -> tuple[str, str, str] | None:
     if not math.isnan(value):
         return None
     return str(row["reason"]), str(row["reason_zh"]), str(row["reason_en"])
@@ -122,7 +122,11 @@ def _circles(make: _Maker) -> Iterator[Row]:
 
 
 _EQUITY = {
-    "mean": ("count", 1, "supply for 1,000 people of the group"),
+    "mean": (
+        "count",
+        2,
+        "supply for 1,000 people of the group (for a hectare of footprint where buildings stand in)",
+    ),
     "none_share": ("%", 1, "people who reach no supply"),
     "gini": ("1", 3, "Gini coefficient of supply per head, weighted by people"),
     "theil": ("1", 3, "Theil's T of supply per head"),
@@ -162,12 +166,9 @@ def _sites(make: _Maker) -> Iterator[Row]:
 
 
 def _findings(make: _Maker) -> Iterator[Row]:
-    sorts = (
-        pd.DataFrame(make.life.findings.drop(columns="geometry"))
-        .groupby(["check", "kind"], sort=False)
-        .size()
-    )
-    for (check, kind), count in sorts.items():
+    table = pd.DataFrame(make.life.findings.drop(columns="geometry"))
+    counts = table.groupby(["check", "kind"], sort=False).size().reset_index(name="count")
+    for check, kind, count in zip(counts["check"], counts["kind"], counts["count"], strict=True):
         yield make.row(
             f"life_circle.findings.{check}.{kind or 'all'}", float(count), zone=make.life.city.name,
             zone_name=make.life.city.name_zh, basis="findings on data and places",

@@ -20,8 +20,8 @@ from workbench.operators.catchment import Pairs, greedy_sites, snapped_pairs, tw
 from workbench.operators.graph import snap
 from workbench.operators.inequality import gini, lorenz, theil_parts
 
-PER = 1000.0
-"""Supply is given for so many people."""
+PER = {"population": 1000.0, "buildings": 10_000.0}
+"""Supply is given for a thousand people, or for a hectare of footprint."""
 CURVE = 200
 """Most points of a Lorenz curve that are kept."""
 Floats = npt.NDArray[np.float64]
@@ -32,9 +32,9 @@ class Supply:
     """Supply and its equity."""
 
     cells: pd.DataFrame
-    """``home`` (row), ``kind``, ``per_1000``: supply for a thousand people of the group served."""
+    """``home`` (row), ``kind``, ``rate``: supply for a thousand people of the group served (or a hectare of footprint)."""
     places: gpd.GeoDataFrame
-    """``kind, place, name, amount, competing, per_1000``: facilities with the people who compete for them."""
+    """``kind, place, name, amount, competing, rate``: facilities with the people who compete for them."""
     equity: pd.DataFrame
     """A row a kind: ``kind, age, people, mean, none_share, gini, theil, theil_between, theil_within, reason``, and
     ``parted``: why Theil's index has no parts."""
@@ -69,17 +69,19 @@ def supply(networks: Networks, places: Mapping[str, Places], settings: Settings)
         pairs = snapped_pairs(graph, networks.at["walk"], snap(graph, found.frame.geometry), limit)
         got = two_step(pairs, homes.people(age), offered, kind=settings.parameters.supply)
         cells.append(
-            pd.DataFrame({"home": np.arange(len(homes.frame)), "kind": kind, "per_1000": PER * got.access})
+            pd.DataFrame(
+                {"home": np.arange(len(homes.frame)), "kind": kind, "rate": PER[homes.basis] * got.access}
+            )
         )
         spots.append(
-            found.frame.assign(kind=kind, amount=offered, competing=got.competing, per_1000=PER * got.ratio)
+            found.frame.assign(
+                kind=kind, amount=offered, competing=got.competing, rate=PER[homes.basis] * got.ratio
+            )
         )
         equity.append(row | {"basis": basis} | _equity(homes, age, got.access))
         curves.append(_thinned(lorenz(got.access, homes.people(age))).assign(kind=kind))
     return Supply(
-        pd.concat(cells, ignore_index=True)
-        if cells
-        else pd.DataFrame({"home": [], "kind": [], "per_1000": []}),
+        pd.concat(cells, ignore_index=True) if cells else pd.DataFrame({"home": [], "kind": [], "rate": []}),
         gpd.GeoDataFrame(pd.concat(spots, ignore_index=True), crs=graph.crs)
         if spots
         else _no_places(graph.crs),
@@ -102,7 +104,7 @@ def _typed(equity: pd.DataFrame) -> pd.DataFrame:
 
 
 def _no_places(crs: object) -> gpd.GeoDataFrame:
-    names = ["place", "name", "amount", "kind", "competing", "per_1000"]
+    names = ["place", "name", "amount", "kind", "competing", "rate"]
     return gpd.GeoDataFrame({name: [] for name in names}, geometry=[], crs=crs)
 
 
@@ -114,7 +116,7 @@ def _equity(homes: Homes, age: str, access: Floats) -> dict[str, object]:
     people = homes.people(age)
     mean = float((access * people).sum() / people.sum())
     row: dict[str, object] = {
-        "mean": PER * mean,
+        "mean": PER[homes.basis] * mean,
         "none_share": 100 * float(people[access == 0].sum() / people.sum()),
         "reason": "", "reason_zh": "", "reason_en": "",
     }  # fmt: skip

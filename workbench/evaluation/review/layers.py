@@ -68,8 +68,10 @@ class Layer:
         self._kinds: dict[tuple[tuple[str, ...], tuple[str, ...]], Bools] = {}
         shapes = valid_polygons(frame, where=role)
         there = ~shapely.is_empty(shapes)
-        self.frame = frame[there].reset_index(drop=True)
-        self.shapes: Geoms = shapely.force_2d(shapes[there])
+        if not there.all():
+            frame, shapes = frame[there], shapes[there]
+        self.frame = frame.reset_index(drop=True)
+        self.shapes: Geoms = shapely.force_2d(shapes) if shapely.has_z(shapes).any() else shapes
         self.bounds = shapely.bounds(self.shapes)
         self.corners = shapely.get_num_coordinates(self.shapes)
         shapely.prepare(self.shapes[self.corners > PREPARED])
