@@ -169,7 +169,9 @@ def test_findings_on_one_subject_are_one_problem():
     assert [(one.kind, one.subject) for one in found[2:]] == [
         ("permits", "pm_temporary_unrestored"), ("ledger", "D1"), ("data", "r_freshness"),
     ]  # fmt: skip
-    counted = {(r["indicator"], r["zone"]): r["value"] for r in problem_rows(CITY, 2025, found)}
+    counted = {
+        (r["indicator"], r["zone"]): r["value"] for r in problem_rows(CITY, 2025, found, lambda one: "公开")
+    }
     assert counted["report.problems", "all"] == 4 and counted["report.problems", "data"] == 1
     assert counted["report.problem_findings", "indicator/TJ-C03"] == 2
 

@@ -53,8 +53,8 @@ def box(left: float, bottom: float, right: float, top: float) -> shapely.Polygon
     return shapely.box(X + left, Y + bottom, X + right, Y + top)
 
 
-def write(folder: Path, name: str, shapes: list[shapely.Polygon], **columns: list[object]) -> None:
-    gpd.GeoDataFrame(columns, geometry=shapes, crs="EPSG:4547").to_parquet(folder / f"{name}.parquet")
+def write(folder: Path, file: str, shapes: list[shapely.Polygon], **columns: list[object]) -> None:
+    gpd.GeoDataFrame(columns, geometry=shapes, crs="EPSG:4547").to_parquet(folder / f"{file}.parquet")
 
 
 def survey(folder: Path, year: int, *, gap: float = 0.0) -> None:
@@ -140,7 +140,7 @@ def test_a_blocked_district_layer_stops_the_evaluation(toy: City) -> None:
         name=["甲", "乙"],
     )
     assert ("districts", None) in check(toy).blocked
-    with pytest.raises(LayerMissing, match="districts.*blocked_by_quality"):
+    with pytest.raises(LayerMissing, match=r"districts.*blocked_by_quality"):
         CityData(toy).zones("district")
     assert QualityView(check(toy), 2025).zones["code"].tolist() == ["A", "B"], "the sheet still shows where"
 

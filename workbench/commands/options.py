@@ -46,8 +46,9 @@ def make_table(*columns: str) -> Table:
 
 
 def show(table: Table) -> None:
-    """Print a table, not cut to a width when the output is no terminal."""
+    """Print a table as it is: brackets are text, nothing is cut to a width when the output is no terminal."""
     from rich.console import Console
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    width = None if sys.stdout.isatty() else 200
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
     console.print(table)

@@ -17,6 +17,7 @@ import pandas as pd
 import shapely
 
 from workbench import __version__
+from workbench.catalog import gates
 from workbench.core.errors import LayerMissing, ParameterError
 from workbench.core.lineage import ABSENT, input_name, pack
 from workbench.core.paths import PACKAGE
@@ -156,7 +157,8 @@ def _gaps(run: Run, indicator: Indicator, method: int) -> list[reasons.Gap]:
 
 def _lack(run: Run, indicator: Indicator, method: int, gaps: list[reasons.Gap]) -> tuple[str, str, str]:
     """Code and words for what a method lacks; a city without any table has not been told the figure either."""
-    if indicator.methods[method].basis == "reported":
+    closed = any(gap.fault is not None and gap.fault[0] == gates.REASON for gap in gaps)
+    if indicator.methods[method].basis == "reported" and not closed:
         code = f"not_reported:{indicator.id}"
         return (code, *reasons.explain(code, _own(run, indicator)))
     return reasons.gaps_reason(gaps, (indicator.title_zh, indicator.title_en))
@@ -216,11 +218,13 @@ def _choose(run: Run, indicator: Indicator, level: str, tried: set[Access], abse
             tried |= outcome.accesses | outcome.tried
         if outcome.frame is not None and outcome.frame["value"].notna().any():
             return outcome
-        if first is None or (first.frame is None and outcome.frame is not None):
-            first = outcome
+        closed = first is not None and first.reason[0].startswith(f"{gates.REASON}:")
+        if first is None or (first.frame is None and outcome.frame is not None and not closed):
+            first = outcome  # a layer there is and that must not be used goes before a figure nobody reported
         elif (
             indicator.methods[first.method].basis == "tables"
             and indicator.methods[method].basis == "reported"
+            and not closed
         ):
             first = outcome  # one figure to ask for, not the parts it is made of
     assert first is not None, "the loader refuses an indicator without methods"

@@ -56,7 +56,12 @@ def parse_formats(text: str) -> tuple[str, ...]:
 
 
 def write_formats(
-    folder: Path, *, formats: Sequence[str] = FORMATS, edition: str = "internal", review_number: str = ""
+    folder: Path,
+    *,
+    formats: Sequence[str] = FORMATS,
+    edition: str = "internal",
+    review_number: str = "",
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write the files of a finished run in one edition.
 
@@ -70,6 +75,8 @@ def write_formats(
         The public one goes to ``public/`` below the folder.
     review_number : str
         Review number (审图号) of the city's maps.
+    say : callable, optional
+        Told which file is being written.
 
     Returns
     -------
@@ -121,6 +128,8 @@ def write_formats(
             checkup(), document(), target / "maps" / "annex.gpkg", districts=bool(review_number) or not public
         )
     for file, make in steps.items():
+        if say is not None:
+            say(f"writing {file}")
         record["files"][file] = _attempt(make)
     return record
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 MAP_INCHES = (1.45, 3.3)
 """Least and greatest height of the map on a sheet."""
-FRAME = 96.0
+NARROW = 0.88
+"""Width of Latin text against the report's measure, which leaves room on purpose."""
+FRAME = 64.0
 """Points of a sheet that title, spacing and the lines around the map take."""
 
 
@@ -56,9 +58,10 @@ def review_sheet(review: Review, path: Path | str, lang: str = "zh") -> Path:
     )
     blocks: list[Block] = [Heading(1, "", (Run(title),)), facts, conclusion]
     if review.geometry is not None and review.reviewer is not None:
-        height = _left(facts, table, [conclusion, *notes])
+        height = _left(facts, table, [conclusion, *notes], lang)
         if height < MAP_INCHES[0]:
-            notes = [Paragraph(tuple(run for note in notes for run in note.runs), "note")]
+            mark = "" if lang == "zh" else " "
+            notes = [Paragraph(_exempt(mark.join(written(note.runs) for note in notes)), "note")]
         drawn = review_map(review, lang, height=min(max(height, MAP_INCHES[0]), MAP_INCHES[1]))
         blocks.append(Figure((Picture(drawn.png, "png", drawn.alt),), sensitivity=drawn.sensitivity))
     blocks += [table, *notes] if table.rows[1:] else notes
@@ -87,9 +90,36 @@ def conditions_sheet(found: Conditions, path: Path | str, lang: str = "zh") -> P
     rows = [_row([plain(f"review.column.{name}", lang) for name in names], head=True)]
     for topic, part in found.shown(lang).groupby("topic", sort=False):
         rows.append(Row((Cell((Paragraph((Run(str(topic)),)),), colspan=3),), kind="group"))
-        rows += [_row([row["item"], row["value"] or "—", row["source"]]) for row in part.to_dict("records")]
+        told = part.to_dict("records")
+        free = [row for row in told if row["value"] in _untouched(review, lang)]
+        rows += [_row([row["item"], row["value"] or "—", row["source"]]) for row in told if row not in free]
+        if free:
+            mark = "、" if lang == "zh" else ", "
+            names_ = mark.join(row["item"] for row in free)
+            rows.append(
+                _row(
+                    [plain("review.sheet.untouched", lang), names_, mark.join(dict.fromkeys(_dates(review)))]
+                )
+            )
     blocks += [Table(tuple(rows)), Paragraph(_exempt(plain("review.note", lang)), "note")]
     return write_sheet(review.city.title(lang), title, str(review.year), blocks, Path(path), lang)
+
+
+def _untouched(review: Review, lang: str) -> set[str]:
+    """Sentences on lines that a parcel does not meet."""
+    return {
+        item.message(lang)
+        for item in review.of("complies")
+        if not item.rule.startswith("rv_") and not item.area_m2
+    }
+
+
+def _dates(review: Review) -> list[str]:
+    """Dates of the lines."""
+    rows = review.sources[
+        review.sources["role"].str.endswith(("_line", "_farmland", "_boundary", "_reserve"))
+    ]
+    return sorted(str(date) for date in rows["date"] if date)
 
 
 def write_sheet(city: str, title: str, year: str, blocks: Iterable[Block], path: Path, lang: str) -> Path:
@@ -209,19 +239,22 @@ def _reason(item: Item, lang: str) -> str:
     return text.rstrip("。.")
 
 
-def _left(facts: Table, table: Table, texts: Sequence[Paragraph]) -> float:
+def _left(facts: Table, table: Table, texts: Sequence[Paragraph], lang: str) -> float:
     """Inches left for the map on a page."""
     width, height = text_area(False)
+    slack = (
+        1.0 if lang == "zh" else NARROW
+    )  # Latin letters run narrower than the measure of the report takes them
     used = FRAME
     for one in (facts, table):
         size, widths = column_widths(one, width)
         for row in one.rows:
             lines = max(
-                line_count(written(cell.runs), wide - 8, size)
+                line_count(written(cell.runs), (wide - 8) / slack, size)
                 for cell, wide in zip(row.cells, widths, strict=True)
             )
             used += lines * row_line(size) + 3.5
     for text in texts:
         size, line = (12.0, 22.0) if text.kind == "lead" else (9.0, 14.0)
-        used += line_count(written(text.runs), width - 16, size) * line + 14
+        used += line_count(written(text.runs), (width - 16) / slack, size) * line + 14
     return (height - used) / 72

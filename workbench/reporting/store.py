@@ -109,13 +109,20 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def latest_name(lang: str, own: str, edition: str = "internal") -> str:
-    """Name of the pointer to the newest run of a language and edition; ``latest`` is the profile's own internal one.
+def latest_name(
+    lang: str, own: str, edition: str = "internal", *, book: str = "", own_book: str = "", quarter: int = 0
+) -> str:
+    """Name of the pointer to the newest run of a book, quarter, language and edition.
+
+    ``latest`` is that of the profile's own book and language and the internal edition; what differs is named.
 
     >>> latest_name("zh", "zh"), latest_name("en", "zh"), latest_name("zh", "zh", "public")
     ('latest', 'latest-en', 'latest-public')
+    >>> latest_name("en", "zh", "public", book="quarterly_monitoring", own_book="annual_checkup", quarter=3)
+    'latest-quarterly_monitoring-q3-en-public'
     """
-    return "-".join(["latest"] + [lang] * (lang != own) + [edition] * (edition != "internal"))
+    parts = [book] * (book != own_book) + [f"q{quarter}"] * (quarter > 0)
+    return "-".join(["latest", *parts] + [lang] * (lang != own) + [edition] * (edition != "internal"))
 
 
 def point_latest(run: Path, name: str = "latest") -> Path:

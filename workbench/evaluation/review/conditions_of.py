@@ -273,7 +273,8 @@ def _limit_rows(rows: list[dict[str, Any]], reviewer: Reviewer, plots: pd.DataFr
 
 def _line_rows(rows: list[dict[str, Any]], reviewer: Reviewer, review: Review) -> None:
     for item in review.judged:
-        if item.rule.startswith("rv_") and item.rule != "rv_boundary_kind":
+        own = item.rule.startswith("rv_") and item.rule != "rv_boundary_kind"
+        if own or item.layer == "land_use":  # what is said of the land itself is an obligation
             continue
         words = (item.message_zh, item.message_en)
         titles = (item.title_zh, item.title_en)

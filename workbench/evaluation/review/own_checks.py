@@ -24,6 +24,11 @@ Words = tuple[str, str]
 BOUNDARY = "development_boundary"
 SHOWN = 4
 """Land classes, units or projects that are named in a sentence."""
+KINDS_EN = {
+    "预审": "pre-examination", "农转用": "conversion", "供地": "land supply", "规划许可": "planning permit",
+    "施工": "building permit", "核实": "completion check", "临时用地": "temporary land", "设施农用地": "facility farmland",
+}  # fmt: skip
+"""Kinds of permit, which are stages of a project too, in English."""
 FIRM = frozenset({"供地", "规划许可", "施工", "核实"})
 """Permits that give the land to a project."""
 
@@ -363,9 +368,10 @@ class OwnChecks:
                 tolerated += area
                 continue
             values: dict[str, Any] = {"project": code or "—", "area": area_words(area, whole)}
-            values |= (
-                {"kinds": "、".join(kinds)} if part == "permits" else {"name": kinds[0], "stage": kinds[1]}
-            )
+            if part == "permits":
+                values["kinds"] = "、".join(kinds), ", ".join(KINDS_EN.get(kind, kind) for kind in kinds)
+            else:
+                values |= {"name": kinds[0], "stage": (kinds[1], KINDS_EN.get(kinds[1], kinds[1]))}
             if not own:
                 others.append((area, shape))
                 held = part == "permits" and bool(FIRM & set(kinds)) and bool(proposal.project)
