@@ -233,7 +233,7 @@ def las_palmas() -> list[tuple[str, float, float]]:
     houses["geometry"] = houses.geometry.make_valid()
     homes = gpd.GeoSeries(shapely.point_on_surface(houses.geometry.to_numpy()), crs=crs)
     inside = homes.within(layers["boundary_municipality"].union_all()).to_numpy()
-    homes, area = homes[inside].reset_index(drop=True), houses.area.to_numpy()[inside]
+    homes, area = homes[inside].reset_index(drop=True), houses.to_crs(6933).area.to_numpy()[inside]
     poi = layers["poi_points"]
     school = poi["amenity"].eq("school") & poi["name"].fillna("").str.contains(
         r"\b(?:CEIP|C\.E\.I\.P\.?|CEO|primaria|primary)\b|小学", case=False

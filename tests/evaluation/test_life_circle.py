@@ -380,3 +380,23 @@ def test_the_command_prints_and_writes(life, folder, tmp_path, monkeypatch):
     assert (out / "circle_checkup.png").stat().st_size > 10_000
     refused = CliRunner().invoke(main, ["life-circle", "--city", str(folder / "street.toml"), "--maps"])
     assert refused.exit_code == 2
+
+
+def test_hexagons_of_a_real_city(real_data, tmp_path, monkeypatch):
+    """Porto Alegre: residents and straight-line shares against geopandas on the published file."""
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    life = life_circle("porto_alegre", 2019)
+    cells = gpd.read_file(real_data / "city/porto_alegre/poa.gpkg", layer="hexgrid_centroids").to_crs(
+        "EPSG:32722"
+    )
+    assert life.cells["all"].sum() == cells["population"].sum() == 812_935
+    near = cells.geometry.buffer(600.0, quad_segs=256).intersects(cells.loc[cells["schools"] > 0].union_all())
+    wanted = 100 * cells.loc[near, "population"].sum() / 812_935
+    assert share(life, "school", zone="porto_alegre", column="straight_share") == pytest.approx(wanted)
+    assert 0 < share(life, "school", zone="porto_alegre") < wanted
+    schools = life.places[life.places["kind"] == "school"]
+    assert schools["amount"].sum() == cells["schools"].sum() == 194
+    assert (schools["amount"] * (schools["competing"] > 0)).sum() == pytest.approx(
+        (life.supply.query("kind == 'school'")["rate"].to_numpy() * life.cells["all"]).sum() / 1000
+    )
+    assert {"no_ages", "loose_roads", "outside"} <= set(life.findings["check"])

@@ -18,6 +18,7 @@ from workbench.evaluation.former import findings_before, former_rows
 from workbench.evaluation.gaps import basis_rows, gap_rows, gaps
 from workbench.evaluation.pace import pace_rows
 from workbench.evaluation.problems import problem_rows, problem_sensitivity, problems
+from workbench.evaluation.quarters import quarter_rows
 from workbench.evaluation.stuck import project_rows
 from workbench.indicators.values import derived, table
 
@@ -59,6 +60,7 @@ def further(checkup: Checkup, *, keep: Keep) -> tuple[pd.DataFrame, gpd.GeoDataF
         *register_rows(city, year, register_of(city)),
         *former_rows(city, year, before),
         *project_rows(city, data, year),
+        *quarter_rows(city, data, year, checkup.findings, register_of(city)),
         *problem_rows(
             city,
             year,

@@ -108,6 +108,7 @@ class Ancestry:
             "register": frozenset({"register"}),
             "former": frozenset({"former"}),
             "projects": frozenset({"projects"}),
+            "quarter": frozenset({"quarter"}),
             "problems": frozenset({"problems", "problem_findings"}),
             "parts": frozenset({"parts", "parts_count"}),
         }
@@ -244,7 +245,7 @@ class Ancestry:
     def _case(self, head: str, zone: str) -> Inputs:
         if head in ("age_days", "register_mu"):
             return self.states.of(["register"])
-        if head == "days_in_stage":
+        if head in ("days_in_stage", "quarter_days"):
             return self.states.of(["projects", "permits"])
         if head in ("former_m2", "still_pct"):
             found = self.cases(self._line_of(self.before, "before").get(zone), self.year - 1)
@@ -313,6 +314,12 @@ class Ancestry:
     def _projects(self, head: str, subject: str, zone: str) -> Inputs:
         return self.states.of(["projects", "permits"])
 
+    def _quarter(self, head: str, subject: str, zone: str) -> Inputs:
+        if subject == "patches":
+            return self.cases(None, self.year)
+        papers = subject.startswith(("permits", "projects"))
+        return self.states.of(["projects", "permits"] if papers else ["register"])
+
     def _problems(self, head: str, subject: str, zone: str) -> Inputs:
         kind, _, about = zone.partition("/")
         if kind == "all":
@@ -379,6 +386,7 @@ FAMILIES: dict[str, Callable[[Ancestry, str, str, str], Inputs]] = {
     "former": Ancestry._former,
     "peers": Ancestry._peers,
     "projects": Ancestry._projects,
+    "quarter": Ancestry._quarter,
     "problems": Ancestry._problems,
     "parts": Ancestry._parts,
 }

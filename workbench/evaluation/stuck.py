@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from workbench.core.quarters import bounds
 from workbench.evaluation.derived import Row
 from workbench.indicators.values import derived
 from workbench.rules.projects import project_chain
@@ -16,15 +17,15 @@ STUCK = "stuck"
 UNDATED = ("no_date", "没有批准日期", "no date of approval")
 
 
-def chain_of(data: Any, year: int) -> pd.DataFrame | None:
-    """Where each project stands at the end of a year; None without projects or permits."""
+def chain_of(data: Any, year: int, quarter: int = 0) -> pd.DataFrame | None:
+    """Where each project stands at the end of a year, or of a quarter of it; None without projects or permits."""
     if not data.has("projects") or not data.has("permits"):
         return None
     projects, permits = data.vector("projects"), data.vector("permits")
     if "project_code" not in permits or "project_code" not in projects:
         return None
     plain = [pd.DataFrame(one.drop(columns="geometry")) for one in (projects, permits)]
-    return project_chain(plain[0], plain[1], pd.Timestamp(year, 12, 31))
+    return project_chain(plain[0], plain[1], bounds(year, quarter)[1])
 
 
 def project_rows(city: Any, data: Any, year: int) -> list[Row]:

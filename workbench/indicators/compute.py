@@ -204,6 +204,11 @@ def _best(run: Run, indicator: Indicator, level: str) -> _Outcome:
     return outcome
 
 
+def _closed(outcome: _Outcome) -> bool:
+    """Whether a method failed only because a layer must not be used."""
+    return outcome.frame is None and outcome.reason[0].startswith(f"{gates.REASON}:")
+
+
 def _choose(run: Run, indicator: Indicator, level: str, tried: set[Access], absent: set[Access]) -> _Outcome:
     """The first method that gives a value in some zone; when none does, the first that could be tried, or the reason."""
     first: _Outcome | None = None
@@ -218,13 +223,13 @@ def _choose(run: Run, indicator: Indicator, level: str, tried: set[Access], abse
             tried |= outcome.accesses | outcome.tried
         if outcome.frame is not None and outcome.frame["value"].notna().any():
             return outcome
-        closed = first is not None and first.reason[0].startswith(f"{gates.REASON}:")
-        if first is None or (first.frame is None and outcome.frame is not None and not closed):
-            first = outcome  # a layer there is and that must not be used goes before a figure nobody reported
+        if first is not None and _closed(first):
+            continue  # a layer that is there and must not be used goes before a figure nobody reported
+        if first is None or _closed(outcome) or (first.frame is None and outcome.frame is not None):
+            first = outcome
         elif (
             indicator.methods[first.method].basis == "tables"
             and indicator.methods[method].basis == "reported"
-            and not closed
         ):
             first = outcome  # one figure to ask for, not the parts it is made of
     assert first is not None, "the loader refuses an indicator without methods"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.paths import PACKAGE, atomic_write
+from workbench.reporting import store
 from workbench.reporting.fonts import embedded_font
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ WORDS: dict[str, dict[str, str]] = {
         "rules": "规则库版本",
         "run": "运行编号",
         "made": "编制日期",
+        "absent": "本章未编制：{}。",
         "failed": "本章未能生成",
         "failed_note": "其余各章不受影响。本章已执行的部分和日志随报告保存：",
         "status_failed": "执行出错",
@@ -72,6 +74,7 @@ WORDS: dict[str, dict[str, str]] = {
         "rules": "Rule library",
         "run": "Run",
         "made": "Made on",
+        "absent": "This chapter was left out: {}.",
         "failed": "This chapter could not be made",
         "failed_note": "The other chapters stand. What was executed of it and its log are kept with the report:",
         "status_failed": "an error",
@@ -207,7 +210,7 @@ def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, object]]:
     )
     rows: list[tuple[str, object]] = [
         (words["city"], plan.city.title(plan.lang)),
-        (words["year"], str(plan.year)),
+        (words["year"], plan.period),
     ]
     return [
         *rows,
@@ -279,6 +282,9 @@ def sections_of(plan: Plan, folder: Path, records: Mapping[str, Mapping[str, Any
         if record["status"] == "ok":
             section.body = notebook_html(folder / "chapters" / f"{chapter.id}.ipynb", plan.lang)
             number_section(section, plan.lang)
+        elif record["status"] == store.ABSENT:
+            why = WORDS[plan.lang]["absent"].format(record["why"][plan.lang])
+            section.body = f'<p class="wb-note">{mark_exempt(why)}</p>'
         else:
             error = record.get("error") or {}
             section.failure = {
@@ -308,11 +314,12 @@ def assemble(plan: Plan, folder: Path, records: Mapping[str, Mapping[str, Any]])
     Path
         The page.
     """
+    words = WORDS[plan.lang]
     content = {
-        "words": WORDS[plan.lang],
+        "words": words | {"year_suffix": ""} if plan.quarter else words,
         "title": plan.book.title(plan.lang),
         "city": plan.city.title(plan.lang),
-        "year": plan.year,
+        "year": plan.period,
         "notice": plan.book.notice(plan.lang),
         "rows": cover_rows(plan, folder),
         "sections": sections_of(plan, folder, records),

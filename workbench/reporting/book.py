@@ -39,6 +39,8 @@ class Chapter:
     """Most resident memory of the chapter's processes together, in GiB."""
     appendix: bool = False
     """Numbered with letters, after the chapters."""
+    topic: str = ""
+    """Topic (``evaluation.topics``) whose rows the chapter shows; a city without its layers gets the reason instead."""
 
     def title(self, lang: str) -> str:
         """Heading in the language ``lang``."""
@@ -63,6 +65,8 @@ class Book:
     """A sentence on the cover, e.g. what has not been checked yet; Chinese."""
     notice_en: str = ""
     """The same in English."""
+    quarterly: bool = False
+    """Whether a report is of a quarter of the year, which its cover then names."""
     values_timeout_s: float = 3600.0
     """Longest wall time for computing the values, in seconds."""
     values_memory_gib: float = 16.0

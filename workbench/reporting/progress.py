@@ -40,9 +40,7 @@ class Steps:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self._console = Console(
-            file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True
-        )
+        self._console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
         if self._console.is_terminal:
             self._progress = Progress(
                 SpinnerColumn(finished_text="•"),

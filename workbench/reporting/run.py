@@ -17,6 +17,7 @@ from typing import Any
 from workbench.core.city import City, city_names, load_city
 from workbench.core.errors import ParameterError, RunError
 from workbench.core.paths import PACKAGE, atomic_dir, cache_dir, home, reports_dir
+from workbench.core.quarters import QUARTERS, default_quarter, quarter_label
 from workbench.reporting import store
 from workbench.reporting.book import LANGUAGES, Book, Chapter, load_book, notebook_path, suggestion
 from workbench.reporting.edition import check_edition
@@ -27,7 +28,7 @@ from workbench.reporting.parameters import check_parameters, notebook_parameters
 from workbench.reporting.profile import check_libraries
 from workbench.reporting.progress import Steps
 
-STANDARD = ("city", "year", "lang", "run_dir")
+STANDARD = ("city", "year", "lang", "run_dir", "quarter")
 """Parameters every chapter's notebook may have and the run fills in."""
 VALUES = "values"
 """Name of the first step."""
@@ -80,7 +81,14 @@ class Plan:
     tasks: tuple[Task, ...]
     """One a chapter."""
     run_id: str
-    """Time and short hash: the run's folder."""
+    """Time and short hash, and the quarter of a quarterly report: the run's folder."""
+    quarter: int = 0
+    """Quarter of the year, 1 to 4; 0 for a book of the whole year."""
+
+    @property
+    def period(self) -> str:
+        """Year, or quarter of the year, as the cover says it."""
+        return quarter_label(self.year, self.quarter, self.lang)
 
 
 @dataclass
@@ -112,6 +120,7 @@ def plan(
     year: int | None = None,
     *,
     lang: str | None = None,
+    quarter: int | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> Plan:
     """Check everything that can be checked before anything runs.
@@ -124,6 +133,8 @@ def plan(
         Year of the checkup; the profile's latest when not given.
     lang : {"zh", "en"}, optional
         Language; the profile's when not given.
+    quarter : int, optional
+        Of a quarterly book 1 to 4: that of today in the year that is going on, else the last, when not given.
     parameters : mapping of str to text, optional
         Further notebook parameters, given to every chapter that has them.
 
@@ -145,7 +156,9 @@ def plan(
     language = lang or profile.language
     if language not in LANGUAGES:
         raise ParameterError(f"no language '{language}'", hint=suggestion(language, LANGUAGES))
+    wanted = _quarter(the_book, chosen, quarter)
     standard = {"city": city if city in city_names() else str(profile.path), "year": chosen, "lang": language}
+    standard |= {"quarter": wanted} if wanted else {}
     tasks = tuple(_task(c, the_book, standard, parameters or {}) for c in the_book.chapters)
     for name in parameters or {}:
         if not any(name in t.parameters for t in tasks):
@@ -153,7 +166,22 @@ def plan(
             raise ParameterError(f"unknown parameter '{name}'", hint=suggestion(name, known_names))
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     short = store.sha256_json({"tasks": [[t.sha256, t.parameters] for t in tasks], "pid": os.getpid()})[:6]
-    return Plan(the_book, profile, chosen, language, tasks, f"{stamp}-{short}")
+    run_id = f"{stamp}-{short}" + (f"-q{wanted}" if wanted else "")
+    return Plan(the_book, profile, chosen, language, tasks, run_id, wanted)
+
+
+def _quarter(book: Book, year: int, quarter: int | None) -> int:
+    """Quarter a report is of; 0 for a book of the whole year."""
+    if quarter is None:
+        return default_quarter(year) if book.quarterly else 0
+    if not book.quarterly:
+        raise ParameterError(
+            f"the book '{book.id}' is of a whole year, not of a quarter", where="--quarter", found=quarter,
+            hint="quarterly_monitoring is of a quarter",
+        )  # fmt: skip
+    if quarter not in QUARTERS:
+        raise ParameterError("no such quarter", where="--quarter", found=quarter, expected="1 to 4")
+    return quarter
 
 
 def _task(chapter: Chapter, book: Book, standard: Mapping[str, Any], extra: Mapping[str, str]) -> Task:
@@ -174,6 +202,7 @@ def run_report(
     year: int | None = None,
     *,
     lang: str | None = None,
+    quarter: int | None = None,
     jobs: int = 2,
     out_dir: Path | None = None,
     use_cache: bool = True,
@@ -189,7 +218,7 @@ def run_report(
 
     Parameters
     ----------
-    book, city, year, lang, parameters
+    book, city, year, lang, quarter, parameters
         As for :func:`plan`.
     jobs : int
         Chapters executed at once.
@@ -223,7 +252,7 @@ def run_report(
     reused by the next run.
     """
     check_edition(edition)
-    the_plan = plan(book, city, year, lang=lang, parameters=parameters)
+    the_plan = plan(book, city, year, lang=lang, quarter=quarter, parameters=parameters)
     started, deadline = time.time(), time.monotonic() + time_limit_s
     target = (out_dir or reports_dir()) / the_plan.city.name / str(the_plan.year) / the_plan.run_id
     home().mkdir(parents=True, exist_ok=True)
@@ -231,15 +260,23 @@ def run_report(
         ways = {"use_cache": use_cache, "update_cases": update_cases}
         values = _values_step(the_plan, folder, steps, values_module, deadline, ways)
         states = _chapter_step(the_plan, folder, steps, jobs, values, deadline, use_cache=use_cache)
-        failed = [t.chapter.id for t in the_plan.tasks if states[t.chapter.id].record["status"] != "ok"]
+        failed = [t.chapter.id for t in the_plan.tasks if states[t.chapter.id].record["status"] not in store.DONE]
         reused = [name for name, state in states.items() if state.record.get("reused")]
         record = _finish(
             the_plan, folder, steps, values, states, failed=failed, started=started, prints=(formats, edition)
         )
-    store.point_latest(target, store.latest_name(the_plan.lang, the_plan.city.language, edition))
+    store.point_latest(target, _pointer(the_plan, edition))
     page = target / record["folder"] / "report.html"
     unwritten = unwritten_files(record)
     return RunResult(page, "failed" if failed or unwritten else "ok", failed, reused, unwritten)
+
+
+def _pointer(the_plan: Plan, edition: str) -> str:
+    """Name of the link that a run moves."""
+    return store.latest_name(
+        the_plan.lang, the_plan.city.language, edition, book=the_plan.book.id, own_book=the_plan.city.report_book,
+        quarter=the_plan.quarter,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -285,6 +322,7 @@ def _values_step(
         "year": the_plan.year,
         "folder": str(folder),
         "record": str(record),
+        "topics": list(dict.fromkeys(t.chapter.topic for t in the_plan.tasks if t.chapter.topic)),
         **ways,
         "run_id": the_plan.run_id,
         "progress": str(progress),
@@ -345,6 +383,10 @@ def _chapter_step(
         content = [task.sha256, task.parameters, shared, profile, store.code_sha256()]
         states[name] = _State(key=store.sha256_json({"chapter": content}))
         steps.plan(name)
+        if why := values.get("absent", {}).get(task.chapter.topic):
+            states[name].record = {"status": store.ABSENT, "why": why}
+            steps.end(name, f"left out: {why['en']}")
+            continue
         kept = store.recall_chapter(states[name].key, chapters / f"{name}.ipynb") if use_cache else None
         if kept is None:
             waiting.append(_job(task, folder))
@@ -417,18 +459,25 @@ def _finish(
 
     steps.plan("assemble")
     steps.start("assemble")
+
+    def say(text: str) -> None:
+        steps.note("assemble", text, always=True)
+
+    say("writing tables/values.xlsx, maps/cases.gpkg")
     export(folder, the_plan.lang)
+    say("writing report.html")
     records = {name: state.record for name, state in states.items()}
     assemble(the_plan, folder, records)
     formats, edition = prints
     number = the_plan.city.city.review_number
-    printed = write_formats(folder, formats=formats, edition=edition, review_number=number)
+    printed = write_formats(folder, formats=formats, edition=edition, review_number=number, say=say)
     document = {
         "run_id": the_plan.run_id,
         "book": the_plan.book.id,
         "city": the_plan.city.name,
         "profile": None if the_plan.city.name in city_names() else str(the_plan.city.path),
         "year": the_plan.year,
+        "quarter": the_plan.quarter or None,
         "lang": the_plan.lang,
         "status": "failed" if failed or unwritten_files(printed) else "ok",
         "failed": failed,

@@ -27,9 +27,9 @@ from workbench.views.text import plain
 if TYPE_CHECKING:
     from workbench.evaluation.review import Conditions, Review
 
-MAP_INCHES = (1.45, 3.3)
+MAP_INCHES = (1.2, 3.3)
 """Least and greatest height of the map on a sheet."""
-NARROW = 0.88
+NARROW = 0.77
 """Width of Latin text against the report's measure, which leaves room on purpose."""
 FRAME = 64.0
 """Points of a sheet that title, spacing and the lines around the map take."""
@@ -84,7 +84,7 @@ def conditions_sheet(found: Conditions, path: Path | str, lang: str = "zh") -> P
     title = plain("review.sheet.conditions", lang)
     blocks: list[Block] = [Heading(1, "", (Run(title),)), _facts(review, lang)]
     if review.reviewer is not None:
-        drawn = review_map(review, lang, height=MAP_INCHES[0] + 0.3)
+        drawn = review_map(review, lang, height=1.45)
         blocks.append(Figure((Picture(drawn.png, "png", drawn.alt),), sensitivity=drawn.sensitivity))
     names = ("item", "value", "source")
     rows = [_row([plain(f"review.column.{name}", lang) for name in names], head=True)]

@@ -17,6 +17,10 @@ from typing import Any
 from workbench.core.paths import PACKAGE, atomic_write, cache_dir
 
 KEPT_CHAPTERS = 200
+ABSENT = "absent"
+"""Status of a chapter left out because the city has not what its topic needs."""
+DONE = ("ok", ABSENT)
+"""Statuses of chapters that are no failure."""
 """Executed chapters kept for reuse; the longest unused go first."""
 CODE_SUFFIXES = {".py", ".toml", ".csv", ".css", ".json"}
 PACKAGES = (

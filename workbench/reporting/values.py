@@ -12,7 +12,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,15 +50,20 @@ def compute(
     use_cache: bool,
     run_id: str,
     update_cases: bool = False,
+    topics: Sequence[str] = (),
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Compute the checkup of a city and year into ``folder``, saying each step; return digests and counts.
 
     With ``update_cases`` its findings enter the case register today, and the checkup tells the register as it then is.
+    The rows of ``topics`` join the values; a topic without its layers is recorded with the reason.
     """
+    import pandas as pd
+
     from workbench.catalog.build import build
     from workbench.core.city import load_city
     from workbench.evaluation.checkup import checkup
+    from workbench.evaluation.topics import answer
 
     profile = load_city(city)
     build(profile, force=False, progress=None if say is None else lambda *step: say(catalogue_step(*step)))
@@ -67,11 +73,15 @@ def compute(
 
         Register.open(profile).update(result.findings, date.today(), year=result.year)
         result = checkup(profile, year, say=say)  # steps before the register come from the cache
+    answers = answer(profile, result.year, topics, data=result.data, say=say)
+    if len(answers.rows):
+        result.values = pd.concat([result.values, answers.rows], ignore_index=True)
     if "run_id" in result.values:
         result.values["run_id"] = run_id
     result.save(folder)
     return {
         "inputs": inputs(profile),
+        "absent": {name: asdict(why) for name, why in answers.absent.items()},
         "values_sha256": digest(result.values),
         "findings_sha256": digest(result.findings),
         "values": len(result.values),
@@ -125,6 +135,7 @@ def main(argv: list[str] | None = None) -> int:
             use_cache=spec["use_cache"],
             run_id=spec["run_id"],
             update_cases=spec.get("update_cases", False),
+            topics=spec.get("topics", ()),
             say=say,
         )
         record = {"status": "ok", "error": None, **facts}

@@ -18,6 +18,7 @@ import shapely
 
 from workbench.core.errors import DataQualityError, ParameterError
 from workbench.core.paths import atomic_write, built_data_dir
+from workbench.core.quarters import bounds
 from workbench.operators.guards import same_crs
 from workbench.rules.shapes import shared
 from workbench.rules.space_code import is_valid, read_code
@@ -389,13 +390,15 @@ class Register:
         cases["year"] = [read_code(code).year for code in codes]
         return cases.reset_index(drop=True)
 
-    def rates(self, year: int) -> pd.DataFrame:
-        """How the cases of a year were dealt with, by line and for all.
+    def rates(self, year: int, quarter: int = 0) -> pd.DataFrame:
+        """How the cases of a year, or of a quarter of it, were dealt with, by line and for all.
 
         Parameters
         ----------
         year : int
             Calendar year.
+        quarter : int
+            1 to 4; 0 for the whole year.
 
         Returns
         -------
@@ -404,7 +407,7 @@ class Register:
             ``checked``, ``rectified``, ``closed`` count cases that reached the status in the year; the rate is closed
             by (open at the start + found), missing when that is nothing; the age is that of the cases open at the end.
         """
-        start, end = pd.Timestamp(year, 1, 1), pd.Timestamp(year, 12, 31)
+        start, end = bounds(year, quarter)
         steps = self.history[(self.history["on_date"] >= start) & (self.history["on_date"] <= end)]
         before, now = self.table(start - pd.Timedelta(days=1)), self.table(end)
         rows = []

@@ -180,7 +180,7 @@ def circle_table(life: LifeCircle, lang: str) -> Html:
     rows = rows_of(life)
     headers: list[tuple[object, str]] = [
         (t("life.column.zone", lang), "row"),
-        (t("life.column.people", lang), "number"),
+        (t(f"life.column.people_{life.basis}", lang), "number"),
     ]
     headers += [(mark(one.title(lang)), "number") for one in life.settings.circles]
     bound = {one.id: bool(absent(life, one.id)) for one in life.settings.circles}
@@ -199,7 +199,12 @@ def circle_table(life: LifeCircle, lang: str) -> Html:
         else t("life.note.circles_whole", lang)
     )
     return table(
-        headers, lines, caption=t("life.caption.circles", lang), lang=lang, css="life-circle", note=note
+        headers,
+        lines,
+        caption=t("life.caption.circles", lang, basis=plain(f"life.basis_{life.basis}", lang)),
+        lang=lang,
+        css="life-circle",
+        note=note,
     )
 
 

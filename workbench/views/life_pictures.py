@@ -46,6 +46,8 @@ REACHED = ("#2b8a5b", "#9fd0a4", "#f2d98b", "#e2996b", "#c45b52")
 """Walks from short to long."""
 NOTHING = "#d9d9d9"
 CURVES = ("#1f4e79", "#c2568c", "#3f8f4f", "#c98a1b", "#7b5aa6", "#b5483a", "#5f6b76")
+EDGE = 0.002
+"""Share of the people that may lie outside the frame of a map at each of its sides."""
 MAIN_ROADS = {"motorway": 1.2, "trunk": 0.9, "primary": 0.65, "secondary": 0.35}
 
 
@@ -171,18 +173,25 @@ def _base(life: LifeCircle, title: str) -> tuple[Any, Axes, Axes, list[tuple[Any
 
 
 def _view(zones: gpd.GeoDataFrame, drawn: gpd.GeoDataFrame) -> npt.NDArray[np.float64]:
-    """Extent of the homes, a little wider, inside that of the zones."""
-    west, south, east, north = drawn.total_bounds
-    pad = 0.04 * max(east - west, north - south)
+    """Extent of nearly all people (of 99.6 % across and up), a little wider, inside that of the zones."""
+    box, people = drawn.geometry.bounds.to_numpy(), drawn[EVERYONE].to_numpy(dtype=float)
+    edges = []
+    for column, share in ((0, EDGE), (1, EDGE), (2, 1 - EDGE), (3, 1 - EDGE)):
+        order = np.argsort(box[:, column])
+        held = np.cumsum(people[order])
+        at = (
+            int(np.searchsorted(held, share * held[-1]))
+            if held[-1] > 0
+            else (0 if share < 0.5 else len(box) - 1)
+        )
+        edges.append(box[order[min(at, len(box) - 1)], column])
+    pad = 0.06 * max(edges[2] - edges[0], edges[3] - edges[1])
     whole = zones.total_bounds
-    return np.array(
-        [
-            max(west - pad, whole[0]),
-            max(south - pad, whole[1]),
-            min(east + pad, whole[2]),
-            min(north + pad, whole[3]),
-        ]
+    low, high = (
+        np.maximum(np.array(edges[:2]) - pad, whole[:2]),
+        np.minimum(np.array(edges[2:]) + pad, whole[2:]),
     )
+    return np.concatenate((low, high))
 
 
 def _classes(
