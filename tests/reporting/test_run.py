@@ -67,6 +67,17 @@ def test_failing_chapters_leave_traces_and_spare_the_others(desk):
     assert not [p for p in folder.parent.iterdir() if p.name.startswith(".")]
 
 
+def test_chapter_of_a_topic_without_data_is_left_out_with_the_reason(desk):
+    book = desk.book(
+        ("good", GOOD), ("circles", FAILS), extra={"circles": 'topic = "life_circle"', "good": 'topic = "quality"'}
+    )
+    result = make(desk, book)
+    assert (result.status, result.failed) == ("ok", [])
+    assert record(result)["chapters"]["circles"]["status"] == "absent"
+    page = result.path.read_text(encoding="utf-8")
+    assert '本章未编制：缺少<span class="x">2025</span>年道路。' in page and "1,234.6" in page
+
+
 def test_chapters_over_their_time_or_memory_are_ended_with_their_kernels(desk):
     marker = desk.root / "kernel.pid"
     code = f"import os, pathlib, time\npathlib.Path({str(marker)!r}).write_text(str(os.getpid()))\nfor _ in range(1800): time.sleep(0.1)"

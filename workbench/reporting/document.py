@@ -263,7 +263,7 @@ def _block(node: Node, *, kind: str, depth: int, style: Run) -> list[Block]:
     if node.tag == "table":
         return [_table(node, style)]
     if node.tag in ("figure", "img"):
-        return _figure(node)
+        return _figure(node, style)
     if node.tag in ("ul", "ol"):
         return _list(node, depth, style)
     if node.tag == "dl":
@@ -325,14 +325,15 @@ def _caption(node: Node | None, around: Run | None = None) -> Caption:
     return Caption(words, *hit.groups())
 
 
-def _figure(node: Node) -> list[Block]:
+def _figure(node: Node, around: Run) -> list[Block]:
     pictures = [_picture(image) for image in ([node] if node.tag == "img" else node.find_all(tag="img"))]
-    caption = _caption(node.find(tag="figcaption"))
+    caption = _caption(node.find(tag="figcaption"), _inherited(Node("figure"), around))
+    own = [level for level in (node.attrs.get("data-sensitivity", ""), around.sensitivity) if level]
     slot = node.find(css="wb-review")
     figure = Figure(
         tuple(pictures),
         caption,
-        node.attrs.get("data-sensitivity", ""),
+        highest_sensitivity(own) if "data-sensitivity" in node.attrs else "",
         "data-boundaries" in node.attrs,
         "" if slot is None else slot.text(),
     )

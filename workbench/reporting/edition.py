@@ -3,7 +3,8 @@
 The public edition refuses whatever is not known to be public: a value whose row is not 公开 or is not there, words
 that rest on such values without printing them (``data-sensitivity`` of their element), a figure that does not say what
 it shows, a map of administrative boundaries without a review number (审图号). What is refused is listed, and the reader
-is told in its place that something is left out.
+is told in its place that something is left out, once a section and without its name: that a list of suspected patches
+on some line exists is itself not public. Such a table takes the note below it along.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ CLOSED = {"内部", "敏感", "internal", "sensitive"}
 """Words by which a list of layers marks those that are not public."""
 SMALL_COUNT = 5
 """Counts of people, cases and places below this, zero apart, are printed as "fewer than"."""
+BY_COLUMN = "by-column"
+"""Class of a table whose columns stand for themselves: closed ones go, and the rows stay."""
 COUNTED = {"count", "person", "case", "household", "patch"}
 """Units of counts."""
 OWN_COUNTS = re.compile(r"report\.(?!cases)")
@@ -51,10 +54,9 @@ WORDS = {
     "zh": {
         "internal": "内部资料",
         "public": "公开版",
-        "table": "“{caption}”含不公开的数据，公开版不予刊载。",
         "rows": "涉及不公开数据的行已略去。",
+        "columns": "涉及不公开数据的列已略去。",
         "text": "涉及不公开数据的内容已略去。",
-        "figure_values": "“{caption}”含不公开的数据，公开版不予刊载。",
         "figure_unknown": "“{caption}”未注明所用数据的密级，公开版不予刊载。",
         "figure_review": "“{caption}”含行政区域界线而未取得审图号，公开版不予刊载。",
         "unnamed": "本项",
@@ -62,10 +64,9 @@ WORDS = {
     "en": {
         "internal": "Internal",
         "public": "Public edition",
-        "table": "“{caption}” holds data that are not public and is left out of this edition.",
         "rows": "Rows with data that are not public are left out.",
-        "text": "Statements on data that are not public are left out.",
-        "figure_values": "“{caption}” shows data that are not public and is left out of this edition.",
+        "columns": "Columns with data that are not public are left out.",
+        "text": "What rests on data that are not public is left out.",
         "figure_unknown": "“{caption}” does not state the sensitivity of its data and is left out of this edition.",
         "figure_review": "“{caption}” shows administrative boundaries without a review number and is left out of this edition.",
         "unnamed": "This item",
@@ -78,11 +79,11 @@ class Refusal:
     """Something the public edition does not print."""
 
     kind: str
-    """``table``, ``rows``, ``text``, ``figure_values``, ``figure_unknown``, ``figure_review``, ``values`` or ``layer``."""
+    """``table``, ``rows``, ``columns``, ``text``, ``figure_values``, ``figure_unknown``, ``figure_review``, ``values`` or ``layer``."""
     where: str
     """Heading, caption or layer it stands under."""
     count: int = 1
-    """How many rows, sentences or values."""
+    """How many rows, columns, sentences or values."""
 
 
 def check_edition(name: str) -> Name:
@@ -172,13 +173,23 @@ class _Redactor:
         self.small = {str(row["value_id"]) for row in rows if is_small(row)}
         self.refused: list[Refusal] = []
         self.where = ""
+        self.notes = {self._note("text")}
 
     def edition(self) -> tuple[Document, list[Refusal]]:
         blocks: list[Block] = []
+        told: set[Block] = set()  # notes of the section
+        gone = False  # the table just before is left out whole
         for block in self.document.blocks:
             if isinstance(block, Heading):
                 self.where = f"{block.number} {_text(block.runs)}".strip()
-            blocks += [part for part in self._block(block) if not blocks or part != blocks[-1]]
+            if isinstance(block, PageBreak) or (isinstance(block, Heading) and block.level <= 2):
+                told = set()
+            if gone and isinstance(block, Paragraph) and block.kind == "note":
+                continue
+            made_of = self._block(block)
+            gone = isinstance(block, Table) and not any(isinstance(part, Table) for part in made_of)
+            blocks += [part for part in made_of if part not in told]
+            told |= {part for part in made_of if isinstance(part, Paragraph) and part in self.notes}
         facts = []
         for name, content in self.document.facts:
             kept = self._sentences(content, whole=True)
@@ -244,7 +255,8 @@ class _Redactor:
         if not block.sensitivity:
             kind = "figure_unknown"
         elif block.sensitivity != PUBLIC or self._closed(block.caption.runs):
-            kind = "figure_values"
+            self._refuse("figure_values", _text(block.caption.runs))
+            return [self._note("text")]
         elif block.boundaries and not self.review_number:
             kind = "figure_review"
         if kind:
@@ -257,7 +269,7 @@ class _Redactor:
     def _table(self, block: Table) -> list[Block]:
         if self._closed(block.caption.runs):
             self._refuse("table")
-            return [self._note("table")]
+            return [self._note("text")]
         body = [at for at, row in enumerate(block.rows) if not row.head]
         closed = {at for at in body if self._row_closed(block, at)}
         if any(self._closed(cell.runs) for row in block.rows if row.head for cell in row.cells):
@@ -265,18 +277,35 @@ class _Redactor:
         if any(_has_value(block, at) for at in closed):
             # rows that print no value may describe what the closed ones count
             closed |= {at for at in body if not _has_value(block, at) and block.rows[at].kind != "group"}
+        if closed and BY_COLUMN in block.kind.split():
+            return self._by_column(block)
         if not closed:
             return [replace(block, rows=tuple(map(self._row, block.rows)), caption=self._open_caption(block))]
         kept = [at for at in range(len(block.rows)) if at not in closed]
         kept = [at for at in kept if not _empty_group(block, at, kept)]
         if not any(not block.rows[at].head for at in kept):
             self._refuse("table", _text(block.caption.runs), len(closed))
-            return [self._note("table", block.caption)]
+            return [self._note("text")]
         self._refuse("rows", _text(block.caption.runs), len(closed))
         table = replace(
             block, rows=tuple(map(self._row, select_rows(block, kept))), caption=self._open_caption(block)
         )
         return [table, self._note("rows")]
+
+    def _by_column(self, block: Table) -> list[Block]:
+        """Table without its closed columns; none of its cells spans others."""
+        closed = {
+            column
+            for at, line in enumerate(block.placed)
+            for column, cell, _ in line
+            if self._closed(cell.runs) and not block.rows[at].head
+        }
+        self._refuse("columns", _text(block.caption.runs), len(closed))
+        rows = tuple(
+            replace(row, cells=tuple(cell for at, cell in enumerate(row.cells) if at not in closed))
+            for row in map(self._row, block.rows)
+        )
+        return [replace(block, rows=rows, caption=self._open_caption(block)), self._note("columns")]
 
     def _open_caption(self, block: Table) -> Caption:
         return replace(block.caption, runs=tuple(map(self._shown, block.caption.runs)))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from workbench.core.quarters import bounds
+from workbench.evaluation.quarters import DAYS, quarter_zone
 from workbench.evaluation.stuck import STUCK, chain_of
 from workbench.views.cells import indicator_name, level_chip, table, tier_label, value_cell, word
 from workbench.views.html import Html, join
@@ -52,16 +54,21 @@ def _said(part: str, lang: str) -> str:
     return part
 
 
-def stuck_table(checkup: CheckupView, lang: str, *, limit: int = 30) -> Html:
-    """Projects that are stuck at the end of the year: stage, since when, how long, and why."""
-    chain = chain_of(checkup.data, checkup.year)
+def stuck_table(checkup: CheckupView, lang: str, *, quarter: int = 0, limit: int = 30) -> Html:
+    """Projects that are stuck at the end of the year, or of a quarter: stage, since when, how long, and why."""
+    chain = chain_of(checkup.data, checkup.year, quarter)
     if chain is None:
         return paragraph("quarterly.no_permits", lang)
+    at = quarter_zone(quarter)
+    names = {"all": ("report.projects", "all"), "stuck": ("report.projects", STUCK)}
+    if quarter:
+        names = {"all": ("report.quarter.projects", at), "stuck": ("report.quarter.projects_stuck", at)}
     count = {
-        name: value_cell(find(checkup, "report.projects", level="report", zone=zone, year=checkup.year), lang)
-        for name, zone in (("all", "all"), ("stuck", STUCK))
+        key: value_cell(find(checkup, name, level="report", zone=zone, year=checkup.year), lang)
+        for key, (name, zone) in names.items()
     }
-    lead = paragraph("quarterly.lead", lang, day=exempt(date_words(f"{checkup.year}-12-31", lang)), **count)
+    day = date_words(bounds(checkup.year, quarter)[1], lang)
+    lead = paragraph("quarterly.lead", lang, day=exempt(day), **count)
     found = chain[chain["stuck"]].sort_values(["days_in_stage", "project_code"], ascending=[False, True])
     if found.empty:
         return Html(lead + paragraph("quarterly.none", lang))
@@ -71,7 +78,8 @@ def stuck_table(checkup: CheckupView, lang: str, *, limit: int = 30) -> Html:
     lines: list[list[object]] = []
     for row in records(found.head(limit)):
         code = str(row["project_code"])
-        days = find(checkup, "case.days_in_stage", level="case", zone=code, year=checkup.year)
+        of, zone = (DAYS, f"{at}/{code}") if quarter else ("case.days_in_stage", code)
+        days = find(checkup, of, level="case", zone=zone, year=checkup.year)
         lines.append(
             [
                 exempt(code), mark(row["name"] or ""), word("permit_kind", row["stage"], lang),

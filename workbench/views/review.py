@@ -210,8 +210,9 @@ def _land(axes: Axes, layer: Any, box: Any) -> None:
     groups = land_group(layer.column("dlbm")[at])
     colours = [colour for colour, _ in style.LAND_GROUPS.values()]
     for group in np.unique(groups[groups >= 0]):
-        shapes = shapely.clip_by_rect(layer.shapes[at[groups == group]], *box.bounds)
-        _fill(axes, shapely.union_all(shapes), facecolor=colours[group], alpha=0.55, linewidth=0)
+        colour = _light(colours[group], 0.55)
+        for shape in layer.shapes[at[groups == group]]:
+            _fill(axes, shape, facecolor=colour, edgecolor=colour, linewidth=0.3)
 
 
 def _line(axes: Axes, role: str, layer: Any, box: Any) -> bool:
@@ -229,10 +230,11 @@ def _line(axes: Axes, role: str, layer: Any, box: Any) -> bool:
     return True
 
 
-def _light(colour: str) -> tuple[float, float, float]:
+def _light(colour: str, strength: float = 0.25) -> tuple[float, float, float]:
+    """Colour mixed with white."""
     from matplotlib.colors import to_rgb
 
-    r, g, b = (0.75 + 0.25 * value for value in to_rgb(colour))
+    r, g, b = (1 - strength + strength * value for value in to_rgb(colour))
     return r, g, b
 
 
