@@ -73,7 +73,7 @@ def ours(d: dict[str, np.ndarray], weights: np.ndarray, max_m: float) -> np.ndar
     a, b, mm = a[order], b[order], mm[order]
     first = np.concatenate(([True], (a[1:] != a[:-1]) | (b[1:] != b[:-1])))
     indptr = np.searchsorted(a[first], np.arange(n + 1)).astype(np.int32)
-    return reach_arrays(d["xy"], indptr, b[first].astype(np.int32), mm[first], weights, max_m * 1000)
+    return reach_arrays(indptr, b[first].astype(np.int32), mm[first], weights, max_m * 1000)
 
 
 def by_networkx(

@@ -17,6 +17,7 @@ import click
 
 from workbench import __version__
 from workbench.commands.accounts import fill_in, ledger
+from workbench.commands.cases import cases
 from workbench.commands.catalog import catalog, demo
 from workbench.commands.libraries import libraries
 from workbench.commands.life_circle import life_circle
@@ -74,7 +75,19 @@ def main() -> None:
     """Analytical workbench for monitoring how territorial spatial plans are carried out."""
 
 
-for _command in (catalog, conditions, demo, fill_in, ledger, libraries, life_circle, quality, review, stale):
+for _command in (
+    cases,
+    catalog,
+    conditions,
+    demo,
+    fill_in,
+    ledger,
+    libraries,
+    life_circle,
+    quality,
+    review,
+    stale,
+):
     main.add_command(_command)
 
 
@@ -83,6 +96,11 @@ for _command in (catalog, conditions, demo, fill_in, ledger, libraries, life_cir
 @city_option
 @click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), help="Language; the profile's when not given.")
+@click.option(
+    "--quarter",
+    type=click.IntRange(1, 4),
+    help="Quarter of a quarterly book; today's in the year going on, else the last, when not given.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for reports.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Chapters at once.")
 @click.option("-p", "--parameter", multiple=True, callback=_pairs, help="NAME=VALUE for the notebooks.")
@@ -116,6 +134,7 @@ def report(
     city: str,
     year: int | None,
     lang: str | None,
+    quarter: int | None,
     out: Path | None,
     jobs: int,
     parameter: dict[str, str],
@@ -139,6 +158,7 @@ def report(
         city,
         year,
         lang=lang,
+        quarter=quarter,
         jobs=jobs,
         out_dir=out.resolve() if out else None,
         use_cache=not no_cache,
@@ -165,110 +185,22 @@ def report(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of the run; every latest run is searched when not given.",
 )
+@click.option(
+    "--afresh", is_flag=True, help="Make a derived number by a whole checkup without the cache (minutes)."
+)
 @data_root_option
-def trace(value_id: str, run_dir: Path | None) -> None:
+def trace(value_id: str, run_dir: Path | None, afresh: bool) -> None:
     """Explain one number of a report and compute it again.
 
-    Prints its definition, source, inputs with their hashes, dates and licences, parameters and code. Exit
-    code 1 when the recomputed value differs.
+    Prints its definition, source, inputs with their hashes, dates and licences, parameters and code; of a count or a sum
+    the rules with their clauses, the findings, cases and values it is made of. Exit code 1 when the recomputed value differs.
     """
     from workbench.reporting.tracing import find_run, trace_value
 
-    found = trace_value(value_id, run_dir or find_run(value_id))
+    found = trace_value(value_id, run_dir or find_run(value_id), afresh=afresh)
     click.echo(found.text)
     click.echo(f"{'sources':<14}{SOURCES_HINT}")
     sys.exit(0 if found.agrees else 1)
-
-
-@main.group()
-def cases() -> None:
-    """Keep the register of cases: take in findings, list, send to the field, take verdicts back."""
-
-
-@cases.command("update")
-@city_option
-@click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
-@click.option("--on", "on_date", help="Day of the run, e.g. 2026-03-01; today when not given.")
-@data_root_option
-def cases_update(city: str, year: int | None, on_date: str | None) -> None:
-    """Take the findings of a checkup into the register; prints how many cases are new, still there, gone."""
-    from workbench.evaluation.checkup import checkup
-    from workbench.reporting.run import find_city
-    from workbench.rules.register import Register
-
-    profile = find_city(city)
-    result = checkup(profile, year)
-    counts = Register.open(profile).update(result.findings, on_date or _today(), year=result.year)
-    click.echo(", ".join(f"{name} {number}" for name, number in counts.items()))
-
-
-@cases.command("list")
-@city_option
-@click.option("--on", "on_date", help="Day to look at, e.g. 2026-03-01; today when not given.")
-@click.option("--status", type=click.Choice(["发现", "核查", "整改", "销号"]), help="Only these.")
-@click.option("--line", help="Role of a line, e.g. permanent_farmland.")
-@click.option("--rates", type=int, metavar="YEAR", help="Counts and closing rates of a year instead.")
-@data_root_option
-def cases_list(
-    city: str, on_date: str | None, status: str | None, line: str | None, rates: int | None
-) -> None:
-    """List the cases of the register with their status and age."""
-    from workbench.reporting.run import find_city
-    from workbench.rules.register import Register
-
-    register = Register.open(find_city(city))
-    if rates is not None:
-        found = register.rates(rates)
-    else:
-        rows = register.table(on_date or _today())
-        rows = rows[(rows["status"] == status) | (status is None)]
-        rows = rows[(rows["line"] == line) | (line is None)]
-        found = rows[
-            ["space_code", "finding_id", "level", "area_m2", "permit_state", "status", "verdict", "age_days"]
-        ].round(1)
-    table = _table(*map(str, found.columns))
-    for row in found.itertuples(index=False):
-        table.add_row(*["" if value != value else str(value) for value in row])
-    _show(table)
-
-
-@cases.command("export")
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
-@city_option
-@data_root_option
-def cases_export(path: Path, city: str) -> None:
-    """Write the cases to PATH (.xlsx or .gpkg) for the field; prints the path."""
-    from workbench.reporting.run import find_city
-    from workbench.rules.register import Register
-
-    click.echo(Register.open(find_city(city)).export(path))
-
-
-@cases.command("take")
-@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@city_option
-@click.option("--on", "on_date", help="Day on which the list came back; today when not given.")
-@data_root_option
-def cases_take(path: Path, city: str, on_date: str | None) -> None:
-    """Take verdicts from a list that came back; exit code 1 when a row could not be taken."""
-    from workbench.reporting.run import find_city
-    from workbench.rules.register import Register
-
-    found = Register.open(find_city(city)).take(path, on_date=on_date or _today())
-    table = _table("row", "space_code", "field", "level", "problem", "found", "expected")
-    for row in found.to_dict("records"):
-        table.add_row(*[str(row[str(column.header)]) for column in table.columns])
-    if len(found):
-        _show(table)
-    errors = int((found["level"] == "error").sum())
-    click.echo(f"rows not taken: {found.loc[found['level'] == 'error', 'row'].nunique()}")
-    sys.exit(1 if errors else 0)
-
-
-def _today() -> str:
-    from datetime import date
-
-    return date.today().isoformat()
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

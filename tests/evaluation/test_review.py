@@ -294,7 +294,7 @@ def test_unknown_uses_and_activities_are_errors(plan):
 
 def test_areas_equal_a_plain_overlay_on_overlapping_layers():
     rng = np.random.default_rng(7)
-    centre = (*rng.uniform(0, 900, (400, 2)), X, Y)
+    centre = rng.uniform(0, 900, (400, 2)) + np.array([X, Y])
     blobs = shapely.buffer(shapely.points(centre), rng.uniform(10, 40, 400), quad_segs=4)
     plan = reviewer(green_line=line(*blobs))
     shapes = [at(x, y, x + 120, y + 80) for x, y in rng.uniform(0, 850, (40, 2))]

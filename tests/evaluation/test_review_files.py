@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import openpyxl
 import pandas as pd
 import pyogrio
@@ -70,7 +72,7 @@ def city_file(tmp_path_factory):
 
 def batch_frame() -> gpd.GeoDataFrame:
     degrees = shapely.Polygon([(114.0, 22.6), (114.001, 22.6), (114.001, 22.601)])
-    zone = shapely.transform(GOOD, lambda xy: [*xy, 38000000, 0])
+    zone = shapely.transform(GOOD, lambda xy: xy + np.array([38_000_000, 0]))
     return frame(
         [GOOD, BOWTIE, shapely.Polygon(), degrees, zone, shapely.LineString([(X, Y), (X + 9, Y)]), GOOD, None, GOOD],
         项目名称=["好地块", "蝴蝶结", "空图形", "经纬度", "带号", "线", "用途错", "缺图形", "好地块"],
@@ -320,3 +322,33 @@ def test_settings_beside_the_profile(city_file):
         at(1600, 100, 1700, 200), use="0601"
     )
     assert next(one for one in found.judged if one.rule == "db_industry_outside").verdict == "needs"
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_tables_and_map_for_a_reader(city_file, lang):
+    from PIL import Image
+
+    from workbench.views import review as views
+
+    plan = Reviewer.open(str(city_file), 2025)
+    review = plan.review(GOOD, use="0601", name="厂房")
+    table = str(views.review_table(review, lang))
+    assert table.count("chip level-4") == review.count("conflicts")
+    assert table.count("chip level-2") == review.count("needs")
+    assert str(views.review_table(review, lang, complying=False)).count("chip level-0") == 0
+    heads, _ = plan.batch(frame([GOOD, BOWTIE], name=["甲", "乙"], use=["0601", "0601"]))
+    assert str(views.batch_table(heads, lang)).count("<tr>") == 3
+    assert "5,000" in table
+    assert "2025" in str(views.sources_table(review, lang))
+    drawn = views.review_map(review, lang)
+    image = Image.open(io.BytesIO(drawn.png))
+    assert image.width > 900
+    assert drawn.sensitivity == "公开"  # the profile says nothing above it
+    assert views.review_map(review, lang).png == drawn.png
+
+
+def test_a_shape_that_cannot_be_judged_is_not_said_to_be_without_conflict(plan):
+    refused = plan.review_all(from_frame(frame([BOWTIE], name=["乙"]), plan.city))[0]
+    assert refused.conclusion("zh").startswith("未能审查：图形自相交")
+    nowhere = plan.review(at(9000, 9000, 9100, 9100), use="0601")
+    assert nowhere.conclusion("en").startswith("could not be reviewed")

@@ -92,8 +92,8 @@ def test_a_layer_behind_a_closed_gate_is_missing_until_it_is_put_right(toy: City
     data = CityData(toy)
     assert data.why_missing("land_use", 2025) == "blocked_by_quality" and data.has("land_use", 2024)
     zh, en = data.why_words("land_use", 2025) or ("", "")
-    assert zh == "未通过数据质检，停止使用：图形缝隙，1 处，涉及图层的 0.76%，超过 0.1% 的限度"
-    assert en.startswith("blocked: it failed its quality check: Gaps: 1, 0.76 % of the layer")
+    assert zh == "未通过数据质检，停止使用：图形缝隙，1 处，涉及图层的 0.756%，超过 0.1% 的限度"
+    assert en.startswith("blocked: it failed its quality check: Gaps: 1, 0.756 % of the layer")
     with pytest.raises(LayerMissing, match="blocked_by_quality"):
         data.vector("land_use", 2025)
     assert data.years("land_use") == [2024, 2025], "the year is not replaced by another"

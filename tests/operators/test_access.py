@@ -213,3 +213,33 @@ def test_bad_input_is_refused():
         access.reach(graph, [1, 1, 1], 10)
     with pytest.raises(DataQualityError, match="not lines"):
         access.build_graph(points((0, 0)), walk=False)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), max_m=st.sampled_from([70.0, 200.0, 650.0]), parts=st.integers(1, 5))
+def test_reach_over_folded_bends_equals_networkx(seed, max_m, parts):
+    """Streets with many bends, rings without a junction, streets that return to their own start, dead ends."""
+    rng = np.random.default_rng(seed)
+    xy = rng.integers(0, 500, (14, 2)) * 1.0
+    streets = []
+    for a, b in rng.integers(0, 14, (16, 2)):
+        bends = [tuple(p) for p in rng.integers(0, 500, (rng.integers(0, 6), 2)) * 1.0]
+        way = [tuple(xy[a]), *bends, tuple(xy[b])]
+        streets += [(p, q) for p, q in pairwise(way) if p != q]
+    ring = [(1000.0 + 50 * np.cos(k), 50 * np.sin(k)) for k in np.linspace(0, 2 * np.pi, 7)[:-1]]
+    streets += list(pairwise([*ring, ring[0]]))
+    graph = access.build_graph(lines(*streets), walk=False)
+    weights = rng.integers(0, 9, graph.n_nodes).astype(float)
+    expected = [
+        weights[list(nx.single_source_dijkstra_path_length(peer(graph), n, cutoff=max_m))].sum()
+        for n in range(graph.n_nodes)
+    ]
+    assert access.reach(graph, weights, max_m, workers=parts).tolist() == expected
+
+
+def test_reach_in_many_small_parts_is_the_same(monkeypatch):
+    graph = access.build_graph(random_roads(3, n=200, m=500), walk=False)
+    weights = np.arange(graph.n_nodes * 2.0).reshape(-1, 2)
+    whole = access.reach(graph, weights, 500.0)
+    monkeypatch.setattr(access, "BALLS_AT_ONCE", 50)
+    assert np.array_equal(access.reach(graph, weights, 500.0), whole)

@@ -12,7 +12,7 @@ from workbench.rules.library import load_rules
 from workbench.rules.register import Register
 from workbench.rules.verdicts import SHEET
 
-CITY = SimpleNamespace(name="t", crs=CRS)
+CITY = SimpleNamespace(name="t", crs=CRS, levels={})
 
 
 @pytest.fixture
@@ -24,10 +24,14 @@ def register(home, monkeypatch):
         list(load_rules(("control_lines",)).values()),
     )
     monkeypatch.setattr(
-        "workbench.evaluation.checkup.checkup", lambda city, year: SimpleNamespace(findings=found, year=2025)
+        "workbench.evaluation.checkup.checkup",
+        lambda city, year, say: SimpleNamespace(findings=found, year=2025),
     )
     result = call("update", "--on", "2026-02-01")
-    assert result.exit_code == 0 and result.output.strip() == "new 1, still 0, back 0, gone 0"
+    assert (
+        result.exit_code == 0
+        and "new 1, still 0, back 0, gone 0; 1 entries by line (1 places)" in result.output
+    )
     return Register.open(CITY)
 
 
@@ -45,15 +49,21 @@ def test_cases_go_out_and_come_back(register, tmp_path):
         sheet.cell(3, column[field], value)
     book.save(path)
     result = call("take", path, "--on", "2026-04-01")
-    assert result.exit_code == 1 and "no_date" in result.output and "rows not taken: 1" in result.output
+    assert result.exit_code == 1 and "taken: 0, refused: 1, nothing new: 0" in result.output
+    assert "缺少核查日期（未填，应为2025-12-31）；请填写核查日期" in result.output.replace("\n", "")
+    assert "the date is missing" in result.output
     sheet.cell(3, column["HCRQ"], "2026-03-01")
     book.save(path)
-    assert call("take", path, "--on", "2026-04-01").exit_code == 0
+    taken = call("take", path, "--on", "2026-04-01")
+    assert taken.exit_code == 0 and taken.output.strip() == "taken: 1, refused: 0, nothing new: 0"
     listed = call("list", "--on", "2026-04-01", "--status", "核查")
     code = register.cases["space_code"].iloc[0]
     assert listed.exit_code == 0 and code in listed.output and "59" in listed.output
     assert code not in call("list", "--line", "green_line").output
-    assert "permanent_farmland" in call("list", "--rates", "2026").output
+    rates = call("list", "--rates", "2026").output
+    assert "永久基本农田" in rates and "permanent_farmland" in rates and "0.0%" in rates
+    autumn = call("list", "--rates", "2026", "--quarter", "3").output
+    assert " ".join(autumn.splitlines()[1].split()).endswith("1 0 0 0 0 1 0.0% 241")
 
 
 def test_misuse_is_exit_code_2(register, tmp_path):

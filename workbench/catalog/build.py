@@ -57,7 +57,9 @@ def _method() -> str:
     files = [
         PACKAGE / "catalog" / f"{n}.py" for n in ("ingest", "presets", "quality", "rasters", "roles", "build")
     ]
-    files += [PACKAGE / "core" / "gcj02.py", PACKAGE / "codes" / "survey_codes.csv"]
+    files += sorted((PACKAGE / "catalog" / "formats").glob("*.[pi][yn]*"))
+    files += [PACKAGE / "core" / "gcj02.py", PACKAGE / "catalog" / "standard_layers.py"]
+    files += [PACKAGE / "codes" / f"{n}.csv" for n in ("survey_codes", "plan_classes", "standard_fields")]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -49,8 +49,9 @@ def closed(city_name: str) -> dict[tuple[str, int | None], Closed]:
     rows = read(city_name)
     rows = rows[rows["state"] == "blocked"]
     found: dict[tuple[str, int | None], Closed] = {}
-    for (role, year), part in rows.groupby(["role", "year"], dropna=False, sort=False):
-        place = (str(role), None if pd.isna(year) else int(year))
+    for _, part in rows.groupby(["role", "year"], dropna=False, sort=False):
+        year = part["year"].iloc[0]
+        place = (str(part["role"].iloc[0]), None if pd.isna(year) else int(year))
         words = "；".join(part["reason_zh"]), "; ".join(part["reason_en"])
         found[place] = Closed(str(part["key"].iloc[0]), *words)
     return found

@@ -6,6 +6,8 @@ Nothing is guessed: a file that does not say what is needed is refused with the 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,9 @@ import pyproj
 import shapely
 
 from workbench.catalog import quality
+from workbench.catalog.formats import cad, coordinates, encoding, geodatabase, osm, sheets, zones
+from workbench.catalog.formats.datum import DatumParameters
+from workbench.catalog.formats.survey import survey_codes
 from workbench.catalog.presets import PRESETS, gtfs_stops
 from workbench.catalog.quality import Finding
 from workbench.catalog.roles import EMPTY, ROLES
@@ -45,37 +50,36 @@ class Ingested:
         return "empty_layer" if self.frame.empty else None
 
 
-def read_vector_file(path: Path, spec: LayerSpec, where: str) -> tuple[gpd.GeoDataFrame, list[Finding]]:
+def read_vector_file(
+    path: Path, spec: LayerSpec, where: str, *, role: str | None = None
+) -> tuple[gpd.GeoDataFrame, list[Finding]]:
     """Rows of a vector file as it is, with findings on its text encoding.
 
-    Reads GeoParquet, GeoPackage, FileGDB, GeoJSON, Shapefile (also zipped), DXF and GTFS stops.
+    Reads GeoParquet, GeoPackage, FileGDB (also zipped), GeoJSON, Shapefile (also zipped), DXF, OpenStreetMap
+    extracts, tables of coordinates in workbooks, and GTFS stops. The role says whether closed lines of a drawing and
+    rows of coordinates are areas or not.
     """
+    form = ROLES.get(role or "")
+    family = None if form is None else form.family
     if spec.preset == "gtfs_stops":
         return gtfs_stops(path), []
     if path.suffix == ".parquet":
         return gpd.read_parquet(path), []
-    encoding = spec.encoding
-    findings: list[Finding] = []
-    try:
-        opened = _opened(path)
-        layer = _layer(path, opened, spec, where)
-        if encoding is None and path.suffix.lower() in {".shp", ".zip"}:
-            encoding, findings = _shapefile_encoding(path, layer, where)
-        frame = pyogrio.read_dataframe(opened, layer=layer, encoding=encoding)
-    except UnicodeDecodeError as error:
-        raise ProfileError(
-            "the text is not in the encoding the file states",
-            where=where,
-            found=path.name,
-            hint='give the real one, e.g. encoding = "gb18030"',
-        ) from error
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        layers = ""
-        if path.exists() and path.suffix.lower() in {".gpkg", ".gdb"}:
-            layers = ", ".join(sorted(str(name) for name in pyogrio.list_layers(path)[:, 0]))
-        raise ProfileError(
-            f"the file cannot be read: {error}", where=where, found=spec.layer, expected=layers or None
-        ) from error
+    if path.suffix.lower() in sheets.WORKBOOKS:
+        table, findings = sheets.read(path, spec.layer, where)
+        shapes, more = coordinates.shapes(table, where, points=family == "point")
+        return shapes, [*findings, *more]
+    with readable(path, spec, where):
+        if osm.is_osm(path):
+            return osm.read(path, spec.preset, spec.layer, where), []
+        if path.suffix.lower() == ".dxf":
+            drawn, findings = cad.read(path, spec.layer, spec.encoding, where)
+            more = []
+            if family == "polygon":
+                drawn, more = cad.closed_lines_to_areas(drawn)
+            return drawn, [*findings, *more]
+        opened, layer, text, findings = opened_layer(path, spec, where)
+        frame = pyogrio.read_dataframe(opened, layer=layer, encoding=text)
     if not isinstance(frame, gpd.GeoDataFrame):
         raise ProfileError(
             "the file has no geometry", where=where, found=path.name, expected="a vector layer"
@@ -83,12 +87,81 @@ def read_vector_file(path: Path, spec: LayerSpec, where: str) -> tuple[gpd.GeoDa
     return frame, findings
 
 
+def opened_layer(
+    path: Path, spec: LayerSpec, where: str
+) -> tuple[Path | str, str | None, str | None, list[Finding]]:
+    """What to open, which layer and in which encoding, after the file has been looked at from outside.
+
+    Raises
+    ------
+    ProfileError
+        When a file geodatabase is damaged, the layer is not clear, or the encoding is unknown or wrongly stated.
+    """
+    if path.suffix.lower() == ".gdb" and path.is_dir() and (harm := geodatabase.damage(path)):
+        raise ProfileError(
+            "the file geodatabase is damaged",
+            where=where,
+            found="; ".join(harm[:3]),
+            hint="ask for the whole folder again",
+        )
+    opened = _opened(path)
+    layer = _layer(path, opened, spec, where)
+    text, findings = spec.encoding, []
+    if text is None and path.suffix.lower() in {".shp", ".zip"}:
+        text, findings = encoding.of_shapefile(path, layer, where)
+    return opened, layer, text, findings
+
+
+@contextmanager
+def readable(path: Path, spec: LayerSpec, where: str) -> Iterator[None]:
+    """Say in words of the workbench what a reader could not read."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ProfileError(
+            "the text is not in the encoding the file states",
+            where=where,
+            found=path.name,
+            hint='give the real one, e.g. encoding = "gb18030"',
+        ) from error
+    except (pyogrio.errors.FeatureError, shapely.errors.GEOSException) as error:
+        raise ProfileError(
+            "the file is damaged: a row cannot be read",
+            where=where,
+            found=path.name,
+            hint="ask for the file again",
+        ) from error
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        layers = ""
+        if path.exists() and path.suffix.lower() in {".gpkg", ".gdb"}:
+            layers = ", ".join(_layers_of(path))
+        reason = str(error).split("; It might help")[0].replace(str(path.parent) + "/", "")
+        raise ProfileError(
+            f"the file cannot be read: {reason}", where=where, found=spec.layer, expected=layers or None
+        ) from error
+
+
+def _layers_of(path: Path) -> list[str]:
+    """Names of the layers of a file; none when it cannot be opened."""
+    try:
+        return sorted(str(name) for name in pyogrio.list_layers(path)[:, 0])
+    except pyogrio.errors.DataSourceError:
+        return []
+
+
 def _opened(path: Path) -> Path | str:
-    """What to open: the file, or the one folder of a zip in which its Shapefiles lie."""
+    """What to open: the file, the file geodatabase of a zip, or the one folder of a zip in which its Shapefiles lie."""
     if path.suffix.lower() != ".zip":
         return path
-    with zipfile.ZipFile(path) as archive:
-        folders = {Path(n).parent.as_posix() for n in archive.namelist() if n.lower().endswith(".shp")}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise pyogrio.errors.DataSourceError(f"'{path.name}' is no whole zip archive") from error
+    bases = {name[: name.lower().index(".gdb/") + 4] for name in names if ".gdb/" in name.lower()}
+    if len(bases) == 1:
+        return f"/vsizip/{path}/{bases.pop()}"
+    folders = {Path(n).parent.as_posix() for n in names if n.lower().endswith(".shp")}
     return f"/vsizip/{path}/{folders.pop()}" if len(folders) == 1 and folders != {"."} else path
 
 
@@ -107,49 +180,12 @@ def _layer(path: Path, opened: Path | str, spec: LayerSpec, where: str) -> str |
     return names[0] if names else None
 
 
-def _shapefile_encoding(path: Path, layer: str | None, where: str) -> tuple[str | None, list[Finding]]:
-    """Tell the encoding of a Shapefile that carries no .cpg: UTF-8 or GB 18030 by its bytes, else an error."""
-    if path.suffix.lower() == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            parts = [Path(name) for name in archive.namelist()]
-            names = {part.suffix.lower(): part.as_posix() for part in parts if layer in (None, part.stem)}
-            if ".dbf" not in names or ".cpg" in names:
-                return None, []
-            raw = archive.read(names[".dbf"])
-    else:
-        by_suffix = {p.suffix.lower(): p for p in path.parent.glob(f"{path.stem}.*")}
-        if ".dbf" not in by_suffix or ".cpg" in by_suffix:
-            return None, []
-        raw = by_suffix[".dbf"].read_bytes()
-    header = int.from_bytes(raw[8:10], "little")
-    names_part, body = raw[32:header], raw[header:]
-    if (names_part + body).isascii():
-        return None, []
-    for encoding, zh in (("utf-8", "UTF-8"), ("gb18030", "GB 18030（GBK）")):
-        try:
-            (names_part.replace(b"\x00", b" ") + b" " + body).decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        finding = Finding(
-            "encoding_detected",
-            "info",
-            1,
-            np.nan,
-            "",
-            f"文件没有 .cpg，文字按 {zh} 读取",
-            f"the file has no .cpg; its text was read as {encoding}",
-        )
-        return encoding, [finding]
-    raise ProfileError(
-        "the encoding of the text is unknown",
-        where=where,
-        found=path.name,
-        hint='state it, e.g. encoding = "gb18030"',
-    )
-
-
-def source_crs(frame_crs: object, spec_crs: str | None, where: str) -> tuple[pyproj.CRS, list[Finding]]:
+def source_crs(
+    frame_crs: object, spec_crs: str | None, where: str, parameters: DatumParameters | None = None
+) -> tuple[pyproj.CRS, list[Finding]]:
     """CRS of a file, from the file or, where it is silent, from the profile.
+
+    With a bureau's parameters for it a datum without public transformation is accepted too.
 
     Raises
     ------
@@ -184,7 +220,8 @@ def source_crs(frame_crs: object, spec_crs: str | None, where: str) -> tuple[pyp
             )
     assert found is not None
     name = found.geodetic_crs.name.lower() if found.geodetic_crs is not None else ""
-    if any(datum in name for datum in REFUSED_DATUMS):
+    fitting = parameters is not None and parameters.fits(found)
+    if any(datum in name for datum in REFUSED_DATUMS) and not fitting:
         raise CRSError(
             "this datum has no public transformation to CGCS2000",
             where=where,
@@ -250,8 +287,10 @@ def _recode(frame: pd.DataFrame, spec: LayerSpec, where: str) -> pd.DataFrame:
     return frame
 
 
-def _fill_and_type(frame: pd.DataFrame, role: str, where: str) -> tuple[pd.DataFrame, list[Finding]]:
-    """Give the standard fields of the role their types; missing optional ones are empty, rows are numbered."""
+def _fill_and_type(
+    frame: pd.DataFrame, role: str, where: str, before: int = 0
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Give the standard fields of the role their types; missing optional ones are empty, rows are numbered on."""
     form = ROLES.get(role)
     findings: list[Finding] = []
     if form is None:
@@ -268,15 +307,14 @@ def _fill_and_type(frame: pd.DataFrame, role: str, where: str) -> tuple[pd.DataF
             empty = EMPTY[form.types.get(name, "text")]
             frame[name] = pd.Series(pd.NaT if empty == "NaT" else empty, index=frame.index)
     if form.key is not None and form.key not in frame:
-        frame[form.key] = [f"{role}-{n:06d}" for n in range(1, len(frame) + 1)]
+        frame[form.key] = [f"{role}-{n:06d}" for n in range(before + 1, before + len(frame) + 1)]
     own = [] if form.key is None else [form.key]
     for column in dict.fromkeys([*own, *form.required, *form.optional]):
         kind = form.types.get(column, "text")
         typed = _typed(frame[column], kind)
         lost = int((typed.isna() & frame[column].notna()).sum()) if kind in {"number", "date"} else 0
         if lost:
-            zh, en = f"字段 {column} 有 {lost} 个值无法识别", f"{lost} values of {column} could not be read"
-            findings.append(Finding("unreadable_value", "warning", lost, np.nan, "", zh, en))
+            findings.append(quality.told("unreadable_value", "warning", lost, subject=column))
         frame[column] = typed
     if "year" in form.required:
         frame["year"] = frame["year"].astype("Int64")
@@ -292,6 +330,8 @@ def _typed(column: pd.Series, kind: str) -> pd.Series:
         return found.dt.tz_localize(None) if found.dt.tz is not None else found
     if kind == "bool":
         return column.astype(bool)
+    if pd.api.types.infer_dtype(column, skipna=True) == "string":
+        return column.astype(object).where(column.notna(), "")
     return column.astype(object).where(column.notna(), "").map(_text)
 
 
@@ -365,28 +405,20 @@ def ingest_vector(city: City, role: str, path: Path, year: int | None = None) ->
         When the file's CRS is unknown or unsafe.
     """
     spec, where = _spec_of(city, role, year), f"{city.path.name}: layers.{role}"
-    frame, findings = read_vector_file(path, spec, where)
-    frame = frame.set_geometry(frame.geometry.name)
-    if frame.geometry.name != "geometry":
-        frame = frame.rename_geometry("geometry")
+    frame, findings = read_vector_file(path, spec, where, role=role)
     crs, crs_findings = source_crs(frame.crs, spec.crs, where)
-    frame = frame.set_crs(crs, allow_override=True)
-    if spec.preset in PRESETS:
-        frame = PRESETS[spec.preset](frame)
-    frame = _where(_recode(_rename(frame, spec, where), spec, where), spec, where)
-    frame, type_findings = _fill_and_type(frame, role, where)
-    frame, repairs = quality.repair(_tidy(frame, spec, role), ROLES.get(role))
+    frame, type_findings = standardise(frame.set_crs(crs, allow_override=True), spec, role, where)
     merged, merges = _merge(frame, spec, where)
     assert isinstance(merged, gpd.GeoDataFrame)
     frame = merged
-    findings += crs_findings + type_findings + repairs + merges
+    findings += crs_findings + type_findings + merges
     frame = frame.reset_index(drop=True)
     if frame.empty:
         finding = Finding(
             "empty_layer", "error", 0, np.nan, "", "图层没有可用的记录", "the layer has no usable row"
         )
         return Ingested(frame.to_crs(city.crs), [*findings, finding])
-    _check_degrees(frame, crs, where)
+    check_coordinates(frame, crs, where)
     degrees = None
     if spec.check_against is not None or spec.datum is not None:
         degrees = frame.to_crs("EPSG:4326")
@@ -402,8 +434,30 @@ def ingest_vector(city: City, role: str, path: Path, year: int | None = None) ->
     return Ingested(frame, findings, degrees)
 
 
-def _check_degrees(frame: gpd.GeoDataFrame, crs: pyproj.CRS, where: str) -> None:
-    """Refuse metres that pretend to be degrees."""
+def standardise(
+    frame: gpd.GeoDataFrame, spec: LayerSpec, role: str, where: str, before: int = 0
+) -> tuple[gpd.GeoDataFrame, list[Finding]]:
+    """Rows just read in the standard form of their role, still in their own CRS: fields, values, codes, geometry.
+
+    Each row for itself, so that a file may come in parts; ``before`` rows were numbered in the parts before.
+    """
+    frame = frame.set_geometry(frame.geometry.name)
+    if frame.geometry.name != "geometry":
+        frame = frame.rename_geometry("geometry")
+    if spec.preset in PRESETS:
+        frame = PRESETS[spec.preset](frame)
+    frame = _recode(_rename(frame, spec, where), spec, where)
+    findings: list[Finding] = []
+    if role == "land_use" and "dlbm" in frame:
+        frame, findings = survey_codes(frame, spec.fields.get("dlbm", "dlbm"))
+    frame, type_findings = _fill_and_type(_where(frame, spec, where), role, where, before)
+    frame, repairs = quality.repair(_tidy(frame, spec, role), ROLES.get(role))
+    return frame, [*findings, *type_findings, *repairs]
+
+
+def check_coordinates(frame: gpd.GeoDataFrame, crs: pyproj.CRS, where: str) -> None:
+    """Refuse coordinates that cannot be of their CRS: metres that pretend to be degrees, eastings of another form."""
+    zones.check(tuple(frame.total_bounds), crs, where)
     if not crs.is_geographic:
         return
     left, bottom, right, top = frame.total_bounds
@@ -433,11 +487,12 @@ def _row_checks(city: City, role: str, frame: gpd.GeoDataFrame) -> list[Finding]
 
 def ingest_table(city: City, role: str, path: Path, year: int | None = None) -> Ingested:
     """Read a table (Parquet, CSV, Excel) and bring it into the standard form of its role."""
+    findings: list[Finding] = []
     spec, where = _spec_of(city, role, year), f"{city.path.name}: layers.{role}"
     if path.suffix == ".parquet":
         frame = pd.read_parquet(path)
-    elif path.suffix.lower() in {".xlsx", ".xlsm"}:
-        frame = pd.read_excel(path, sheet_name=spec.layer or 0)
+    elif path.suffix.lower() in sheets.WORKBOOKS:
+        frame, findings = sheets.read(path, spec.layer, where)
     elif path.suffix.lower() in {".csv", ".txt"}:
         try:
             frame = pd.read_csv(path, encoding=spec.encoding or "utf-8-sig")
@@ -450,7 +505,8 @@ def ingest_table(city: City, role: str, path: Path, year: int | None = None) -> 
             "no reader for this table", where=where, found=path.name, expected=".parquet, .csv, .xlsx"
         )
     frame = _where(_recode(_rename(frame, spec, where), spec, where), spec, where)
-    frame, findings = _fill_and_type(frame, role, where)
+    frame, type_findings = _fill_and_type(frame, role, where)
+    findings += type_findings
     if role == "statistics":
         frame["edition"] = frame["edition"].replace("", "original")
         frame["zone"] = frame["zone"].replace("", "city")

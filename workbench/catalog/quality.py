@@ -43,6 +43,70 @@ class Finding:
     """For readers of the report."""
     message_en: str
     """For readers of the report."""
+    subject: str = ""
+    """The field, kind or example the message names."""
+
+
+_WORDS = {
+    "missing_geometry": ("{n} 条记录没有图形，未使用", "{n} rows without geometry were left out"),
+    "geometry_repaired": (
+        "{n} 个图形自相交，已修复，面积变化合计 {measured:.1f} 平方米",
+        "{n} self-intersecting shapes repaired, area changed by {measured:.1f} m² in all",
+    ),
+    "geometry_type": ("{n} 个图形类型不符，未使用", "{n} shapes are not of type {subject} and were left out"),
+    "unreadable_value": ("字段 {subject} 有 {n} 个值无法识别", "{n} values of {subject} could not be read"),
+    "unknown_code": (
+        "{n} 个图斑的地类编码不在三调地类表中，例如 {subject!r}",
+        "{n} parcels have a class code that is not in the survey's table, e.g. {subject!r}",
+    ),
+    "stated_area": (
+        "{n} 个图斑的图斑面积与图形面积相差超过 5%",
+        "{n} parcels state an area more than 5 % away from their shape's",
+    ),
+    "codes_standardised": (
+        "{n} 个图斑的地类按三调编码统一，例如 {subject}",
+        "classes of {n} parcels were turned into the survey's codes, e.g. {subject}",
+    ),
+}
+_PER_SUBJECT = frozenset({"unreadable_value", "geometry_type"})
+
+
+def told(
+    check: str,
+    severity: Literal["info", "warning", "error"],
+    n: int,
+    *,
+    measured: float = np.nan,
+    unit: str = "",
+    subject: str = "",
+) -> Finding:
+    """Put one of the findings that are counted row by row into words."""
+    zh, en = (text.format(n=n, measured=measured, subject=subject) for text in _WORDS[check])
+    return Finding(check, severity, n, measured, unit, zh, en, subject)
+
+
+def combine(findings: list[Finding]) -> list[Finding]:
+    """Findings of the parts of a layer as those of the layer: counts and areas added up, others told once."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for one in findings:
+        known = one.check in _WORDS
+        kind = (one.subject if one.check in _PER_SUBJECT else "") if known else one.message_en
+        groups.setdefault((one.check, one.severity, kind), []).append(one)
+    made = []
+    for parts in groups.values():
+        first = parts[0]
+        if first.check not in _WORDS or len(parts) == 1:
+            made.append(first)
+            continue
+        measured = np.array([part.measured for part in parts])
+        whole = np.nan
+        if np.isfinite(measured).any():
+            whole = float(np.nanmax(measured) if first.check == "stated_area" else np.nansum(measured))
+        n = sum(part.count for part in parts)
+        made.append(
+            told(first.check, first.severity, n, measured=whole, unit=first.unit, subject=first.subject)
+        )
+    return made
 
 
 def table(entries: list[tuple[str, int | None, Finding]]) -> pd.DataFrame:
@@ -61,52 +125,24 @@ def repair(frame: gpd.GeoDataFrame, role: Role | None) -> tuple[gpd.GeoDataFrame
     findings: list[Finding] = []
     present = ~(frame.geometry.isna() | frame.geometry.is_empty)
     if (lost := int((~present).sum())) > 0:
-        findings.append(
-            Finding(
-                "missing_geometry",
-                "warning",
-                lost,
-                np.nan,
-                "",
-                f"{lost} 条记录没有图形，未使用",
-                f"{lost} rows without geometry were left out",
-            )
-        )
+        findings.append(told("missing_geometry", "warning", lost))
         frame = frame[present]
-    shapes = shapely.force_2d(frame.geometry.to_numpy())
+    shapes = frame.geometry.to_numpy()
+    if (shapely.has_z(shapes) | shapely.has_m(shapes)).any():
+        shapes = shapely.force_2d(shapes)
     bad = ~shapely.is_valid(shapes)
     if bad.any():
+        shapes = shapes.copy()
         before = shapely.area(shapes[bad])
         fixed = shapely.make_valid(shapes[bad], method="structure", keep_collapsed=False)
         moved = float(np.abs(shapely.area(fixed) - before).sum())
         shapes[bad] = fixed
-        n = int(bad.sum())
-        findings.append(
-            Finding(
-                "geometry_repaired",
-                "warning",
-                n,
-                moved,
-                "m2",
-                f"{n} 个图形自相交，已修复，面积变化合计 {moved:.1f} 平方米",
-                f"{n} self-intersecting shapes repaired, area changed by {moved:.1f} m² in all",
-            )
-        )
+        findings.append(told("geometry_repaired", "warning", int(bad.sum()), measured=moved, unit="m2"))
     frame = frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs))
     if role is not None and role.family is not None:
         frame, wrong = _only_family(frame, role.family)
         if wrong:
-            findings.append(
-                Finding(
-                    "geometry_type",
-                    "warning",
-                    wrong,
-                    np.nan,
-                    "",
-                    f"{wrong} 个图形类型不符，未使用",
-                    f"{wrong} shapes are not of type {role.family} and were left out",
-                )
-            )
+            findings.append(told("geometry_type", "warning", wrong, subject=role.family))
     return frame, findings
 
 
@@ -114,11 +150,15 @@ def _only_family(frame: gpd.GeoDataFrame, family: str) -> tuple[gpd.GeoDataFrame
     dimension = {"point": 0, "line": 1, "polygon": 2}[family]
     shapes = frame.geometry.to_numpy()
     mixed = shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION
+    if mixed.any():
+        shapes = shapes.copy()
     for i in np.flatnonzero(mixed):
         parts = [p for p in shapely.get_parts(shapes[i]) if shapely.get_dimensions(p) == dimension]
         shapes[i] = shapely.union_all(parts) if parts else None
     good = shapely.get_dimensions(shapes) == dimension
     good &= ~shapely.is_empty(shapes) & ~shapely.is_missing(shapes)
+    if good.all() and not mixed.any():
+        return frame, 0
     kept = frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs))[good]
     return kept, int((~good).sum())
 
@@ -198,32 +238,12 @@ def check_land_use(frame: gpd.GeoDataFrame) -> list[Finding]:
     if (n := int(unknown.sum())) > 0:
         example = str(frame.loc[unknown, "dlbm"].iloc[0])
         area = float(frame.geometry[unknown].area.sum())
-        findings.append(
-            Finding(
-                "unknown_code",
-                "error",
-                n,
-                area,
-                "m2",
-                f"{n} 个图斑的地类编码不在三调地类表中，例如 {example!r}",
-                f"{n} parcels have a class code that is not in the survey's table, e.g. {example!r}",
-            )
-        )
+        findings.append(told("unknown_code", "error", n, measured=area, unit="m2", subject=example))
     if (n := int(misstated(frame).sum())) > 0:
         worst = float(
             np.nanmax(np.abs(frame["area_m2"].to_numpy(dtype=float) - frame.geometry.area.to_numpy()))
         )
-        findings.append(
-            Finding(
-                "stated_area",
-                "warning",
-                n,
-                worst,
-                "m2",
-                f"{n} 个图斑的图斑面积与图形面积相差超过 5%",
-                f"{n} parcels state an area more than 5 % away from their shape's",
-            )
-        )
+        findings.append(told("stated_area", "warning", n, measured=worst, unit="m2"))
     return findings
 
 

@@ -37,6 +37,18 @@ def quarter_label(year: int, quarter: int, lang: str) -> str:
     return f"{year}, {('first', 'second', 'third', 'fourth')[quarter - 1]} quarter"
 
 
+def years_label(year: int, years: int, lang: str) -> str:
+    """Name of a period of years that ends with a year, as a title says it.
+
+    Examples
+    --------
+    >>> years_label(2025, 5, "zh"), years_label(2025, 5, "en")
+    ('2021—2025年', '2021–2025')
+    """
+    first = year - years + 1
+    return f"{first}—{year}年" if lang == "zh" else f"{first}–{year}"
+
+
 def default_quarter(year: int, today: date | None = None) -> int:
     """Quarter of today in a year that is going on; the last one of a year that is over or still to come.
 

@@ -21,6 +21,7 @@ from workbench.rules.evaluate import rules_of
 from workbench.rules.library import load_rules
 
 Row = dict[str, Any]
+PUBLIC = "公开"
 M2_PER_MU = 10_000 / 15
 MISSING = ("base_missing", "缺少比较年份的数值", "no value of the year compared with")
 ZERO_BASE = ("zero_base", "基数为零，无法计算百分比", "the base is zero, no percentage")
@@ -102,7 +103,7 @@ def derived_rows(
     return [
         *_scopes(make, scopes_m2 or {}),
         *_counts(make, values, findings, definitions),
-        *_finding_counts(make, findings),
+        *_finding_counts(make, findings, values),
         *_peer_counts(make, findings, values),
         *_case_sums(make, findings),
         *_cases(make, findings),
@@ -168,31 +169,38 @@ def _counts(
             ],
             "has": now["value"].notna().to_numpy(),
             "level": [levels.get(one, -9) for one in now["indicator"]],
+            "sensitivity": now["sensitivity"].to_numpy(),
         }
     )
     groups = [("all", frame), *((str(name), part) for name, part in frame.groupby("dimension", sort=False))]
     for name, part in groups:
         here = part[part["has"]]
-        numbers = {"total": len(part), "computed": len(here), "missing": len(part) - len(here)}
-        numbers |= {f"level_{level}": int((here["level"] == level).sum()) for level in range(5)}
-        numbers["unrated"] = int((here["level"] == -9).sum())
-        numbers["rated"] = len(here) - numbers["unrated"]
-        for key, number in numbers.items():
-            yield make.row(
-                f"report.{key}", number, zone=name, zone_name=name, basis="count of indicators of the set"
-            )
+        present = {"total": len(part), "computed": len(here), "missing": len(part) - len(here)}
+        judged = {f"level_{level}": int((here["level"] == level).sum()) for level in range(5)}
+        judged["unrated"] = int((here["level"] == -9).sum())
+        judged["rated"] = len(here) - judged["unrated"]
+        strictest = highest_sensitivity(here["sensitivity"])  # how values are judged says how large they are
+        for numbers, sensitivity in ((present, PUBLIC), (judged, strictest)):
+            for key, number in numbers.items():
+                yield make.row(
+                    f"report.{key}", number, zone=name, zone_name=name, sensitivity=sensitivity,
+                    basis="count of indicators of the set",
+                )  # fmt: skip
 
 
-def _finding_counts(make: _Maker, findings: pd.DataFrame) -> Iterator[Row]:
+def _finding_counts(make: _Maker, findings: pd.DataFrame, values: pd.DataFrame) -> Iterator[Row]:
     rows = findings[findings["kind"] != "spatial_conflict"]
     yield make.row(
         "report.rules", findings["rule"].nunique(), zone="all", basis="rules that judged something"
     )
+    known = dict(zip(values["value_id"], values["sensitivity"], strict=True))
+    rests_on = [known.get(one, make.strictest) for one in rows["value_id"] if one]
     for level in range(-1, 5):
         name = f"report.findings_{level}" if level >= 0 else "report.findings_no_data"
         yield make.row(
-            name, int((rows["level"] == level).sum()), zone="all", basis="findings on values and data"
-        )
+            name, int((rows["level"] == level).sum()), zone="all", basis="findings on values and data",
+            sensitivity=highest_sensitivity(rests_on),
+        )  # fmt: skip
     levels = {role: spec.sensitivity for role, spec in make.city.layers.items()}
     numbered = rows[(rows["indicator"] == "") & rows["value"].notna() & (rows["value_id"] != "")]
     for _, one in numbered.iterrows():
@@ -435,5 +443,9 @@ def _target_counts(make: _Maker, values: pd.DataFrame) -> Iterator[Row]:
         goal = float(target.value) if target.unit == unit else convert(float(target.value), target.unit, unit)
         reached += met(float(row["value"]), goal, target.op)
     numbers = {"targets": len(make.city.targets), "targets_valued": len(valued), "targets_met": reached}
+    strictest = highest_sensitivity(str(known[target.indicator]["sensitivity"]) for target in valued)
     for name, number in numbers.items():
-        yield make.row(f"report.{name}", number, zone="all", basis="planned values of the city's profile")
+        yield make.row(
+            f"report.{name}", number, zone="all", basis="planned values of the city's profile",
+            sensitivity=strictest if name == "targets_met" else PUBLIC,
+        )  # fmt: skip

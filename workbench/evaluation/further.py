@@ -20,7 +20,7 @@ from workbench.evaluation.pace import pace_rows
 from workbench.evaluation.problems import problem_rows, problem_sensitivity, problems
 from workbench.evaluation.quarters import quarter_rows
 from workbench.evaluation.stuck import project_rows
-from workbench.indicators.values import derived, table
+from workbench.indicators.values import derived, highest_sensitivity, table
 
 if TYPE_CHECKING:
     from workbench.evaluation.checkup import Checkup
@@ -103,6 +103,7 @@ def part_rows(checkup: Checkup, *, keep: Keep) -> list[Row]:
                     sensitivity=_sensitivity(checkup, part["indicator"]),
                 )
             )
+    strictest = highest_sensitivity([str(row["sensitivity"]) for row in rows])
     moved = parts.assign(any=parts["total_change"].notna())
     counts = {name: int(((moved[name].abs() > TINY) & moved["any"]).sum()) for name in PARTS}
     counts["all"] = int(moved["any"].sum())
@@ -116,6 +117,7 @@ def part_rows(checkup: Checkup, *, keep: Keep) -> list[Row]:
                 zone=name,
                 zone_name=name,
                 basis="indicators whose change has this part",
+                sensitivity=strictest,
             )
         )
     return rows

@@ -7,7 +7,7 @@ is made of the inputs of everything it is derived from: :class:`Ancestry` says f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -28,6 +28,44 @@ OF_PATHS = frozenset(
 OF_GAPS = frozenset({"computed", "missing", "state", "on_layers", "gaps", "unlocks_alone", "unlocks_more"})
 SERIES_KINDS = frozenset({"floor", "cap", "path", "trend"})
 DISTRICT_KINDS = frozenset({"peer_band", "consistency"})
+
+
+@cache
+def families() -> dict[str, frozenset[str]]:
+    """Kind of derived rows -> heads of their names, the part behind ``report.``."""
+    from workbench.evaluation.ledger import VALUES
+
+    accounts = frozenset(name.removeprefix("report.") for name in VALUES.values())
+    return {
+        "none": frozenset({"total", "targets"}),
+        "scope": frozenset({"scope_km2"}),
+        "gaps": OF_GAPS | {"inapplicable"},
+        "levels": OF_LEVELS,
+        "findings": frozenset({"rules", "findings_no_data", *(f"findings_{n}" for n in range(5))}),
+        "cases": frozenset({"cases", "cases_ha", "cases_mu", "cases_open", "permit"})
+        | {f"cases_{n}" for n in range(5)},
+        "changes": frozenset({"change", "change_pct"}),
+        "paths": OF_PATHS | {"gap", "gap_pct"},
+        "targets": OF_TARGETS,
+        "accounts": accounts | {"quota_share", "quota_transfer"},
+        "peers": frozenset({"peers"}),
+        "transmission": frozenset({"assigned", "parts_assigned", "quota_gap"}),
+        "register": frozenset({"register"}),
+        "former": frozenset({"former"}),
+        "projects": frozenset({"projects"}),
+        "quarter": frozenset({"quarter"}),
+        "problems": frozenset({"problems", "problem_findings"}),
+        "parts": frozenset({"parts", "parts_count"}),
+    }
+
+
+def family_of(head: str) -> str:
+    """Kind of the rows ``report.<head>``; empty for those named after a rule.
+
+    >>> family_of("cases_open"), family_of("change"), family_of("dc_covers_city")
+    ('cases', 'changes', '')
+    """
+    return next((family for family, heads in families().items() if head in heads), "")
 
 
 class Ancestry:
@@ -79,39 +117,15 @@ class Ancestry:
         head, _, subject = rest.partition(".")
         if kind == "case":
             return self._case(head, zone)
-        for family, heads in self._families.items():
-            if head in heads:
-                return FAMILIES[family](self, head, subject, zone)
+        if family := family_of(head):
+            return FAMILIES[family](self, head, subject, zone)
         if head in self._rules:
             return self._of_rule(head, zone)
         return self._everything()
 
-    @cached_property
+    @property
     def _families(self) -> dict[str, frozenset[str]]:
-        from workbench.evaluation.ledger import VALUES
-
-        accounts = frozenset(name.removeprefix("report.") for name in VALUES.values())
-        return {
-            "none": frozenset({"total", "targets"}),
-            "scope": frozenset({"scope_km2"}),
-            "gaps": OF_GAPS | {"inapplicable"},
-            "levels": OF_LEVELS,
-            "findings": frozenset({"rules", "findings_no_data", *(f"findings_{n}" for n in range(5))}),
-            "cases": frozenset({"cases", "cases_ha", "cases_mu", "cases_open", "permit"})
-            | {f"cases_{n}" for n in range(5)},
-            "changes": frozenset({"change", "change_pct"}),
-            "paths": OF_PATHS | {"gap", "gap_pct"},
-            "targets": OF_TARGETS,
-            "accounts": accounts | {"quota_share", "quota_transfer"},
-            "peers": frozenset({"peers"}),
-            "transmission": frozenset({"assigned", "parts_assigned", "quota_gap"}),
-            "register": frozenset({"register"}),
-            "former": frozenset({"former"}),
-            "projects": frozenset({"projects"}),
-            "quarter": frozenset({"quarter"}),
-            "problems": frozenset({"problems", "problem_findings"}),
-            "parts": frozenset({"parts", "parts_count"}),
-        }
+        return families()
 
     def _once(self, key: tuple[Any, ...], make: Callable[[], Inputs]) -> Inputs:
         if key not in self._memo:

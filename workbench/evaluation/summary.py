@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -125,7 +125,7 @@ class _Writer:
         return self.say("、".join(items), ", ".join(items))
 
 
-def sentences(checkup: Checkup, lang: str = "zh") -> list[Sentence]:
+def sentences(checkup: Checkup, lang: str = "zh", *, years: int = 1) -> list[Sentence]:
     """Sentences of the conclusion, in reading order.
 
     Parameters
@@ -134,6 +134,8 @@ def sentences(checkup: Checkup, lang: str = "zh") -> list[Sentence]:
         Values and findings.
     lang : {"zh", "en"}
         Language.
+    years : int
+        Years the report looks back on: five of a five-year assessment.
 
     Returns
     -------
@@ -142,12 +144,12 @@ def sentences(checkup: Checkup, lang: str = "zh") -> list[Sentence]:
         against them, warnings, cases.
     """
     writer = _Writer(checkup, lang)
-    found = [_judgement(writer), _counts(writer)]
+    found = [_judgement(writer, years), _counts(writer)]
     found += _warnings(writer)
     found += _dimensions(writer)
     found += _cases(writer)
     found += _targets(writer)
-    return [*found, _rule(writer)]
+    return [*found, _rule(writer, found[0])]
 
 
 VERDICTS = {
@@ -183,15 +185,22 @@ def _few(writer: _Writer) -> bool:
     return writer.value("report.computed") < 0.5 * writer.value("report.total")
 
 
-def _judgement(writer: _Writer) -> Sentence:
+def _judgement(writer: _Writer, years: int) -> Sentence:
     """One paragraph: how the plan stands, from the levels of the indicators and the suspected patches."""
     city = writer.checkup.city.title(writer.lang)
     zh, en = VERDICTS[_verdict(writer)]
     number = writer.num
     judged = writer.value("report.rated")
+    last = writer.checkup.year
+    when = ("本年度", "this year")
+    if years > 1:
+        when = (
+            f"{last - years + 1}—{last}年评估期末，",
+            f"at the end of the period {last - years + 1}–{last}",
+        )
     text = writer.say(
-        f"本年度{city}国土空间规划实施情况：{zh}。",
-        f"How the territorial spatial plan of {city} is carried out this year: {en}.",
+        f"{when[0]}{city}国土空间规划实施情况：{zh}。",
+        f"How the territorial spatial plan of {city} is carried out {when[1]}: {en}.",
     )
     text += (
         writer.say("没有指标可以判定等级。", " No indicator could be judged.")
@@ -248,8 +257,8 @@ def _judgement(writer: _Writer) -> Sentence:
     return writer.sentence("judgement", text)
 
 
-def _rule(writer: _Writer) -> Sentence:
-    """How the judgement follows from the counts."""
+def _rule(writer: _Writer, judgement: Sentence) -> Sentence:
+    """How the judgement follows from the counts; without the judgement there is nothing to explain."""
     text = writer.say(
         "总体判断的规则（依次适用）：有严重指标或严重疑似图斑的，判为底线约束存在突出问题；有较重指标的，判为部分目标进度明显滞后；"
         "有数值的指标不足一半或没有指标可以判定的，不作总体判断；有关注指标的，判为总体可控、个别方面需要关注；其余判为未触发预警。",
@@ -257,7 +266,7 @@ def _rule(writer: _Writer) -> Sentence:
         "limits under pressure; a serious indicator - targets far behind; fewer than half of the indicators with a value, "
         "or none judged - no judgement; an indicator that needs attention - broadly under control; otherwise no warning.",
     )
-    return writer.sentence("rule", text)
+    return replace(writer.sentence("rule", text), rests_on=judgement.rests_on)
 
 
 def _counts(writer: _Writer) -> Sentence:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
+from functools import cache
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from workbench.catalog import quality
 from workbench.catalog.roles import ROLES
@@ -16,8 +20,36 @@ from workbench.governance.layers import Hit, Layer, Outcome
 from workbench.governance.packs import Check
 
 
-def _shape(layer: Layer, row: int) -> shapely.Geometry | None:
-    return layer.geo.geometry.iloc[row] if isinstance(layer.frame, gpd.GeoDataFrame) else None
+@cache
+def _words() -> dict[str, list[str]]:
+    return tomllib.loads((PACKAGE / "governance" / "fields.toml").read_text("utf-8"))
+
+
+def said(name: str) -> tuple[str, str]:
+    """Name of a field in Chinese and English; the field itself where it has no words.
+
+    Examples
+    --------
+    >>> said("dlbm")
+    ('地类编码', 'land class')
+    """
+    zh, en = _words().get(name, (name, name))
+    return zh, en
+
+
+def _item(name: str) -> str:
+    """Name of an item of statistics in Chinese."""
+    items = tomllib.loads((PACKAGE / "indicators" / "roles.toml").read_text("utf-8"))["items"]
+    return str(items[name][0]) if name in items else name
+
+
+def _shape(layer: Layer, *rows: int) -> BaseGeometry | None:
+    """Shape of a row, or of several as one."""
+    if not isinstance(layer.frame, gpd.GeoDataFrame):
+        return None
+    shapes = layer.geo.geometry.to_numpy()[list(rows)]
+    shape: BaseGeometry = shapes[0] if len(shapes) == 1 else shapely.union_all(shapes)
+    return shape
 
 
 def present(layer: Layer, check: Check) -> Outcome:
@@ -39,7 +71,7 @@ def missing_values(layer: Layer, check: Check) -> Outcome:
         empty = column.isna() | column.astype(str).str.strip().eq("")
         for row in np.flatnonzero(empty.to_numpy()):
             feature = layer.name(row)
-            zh, en = f"{feature} 的必填字段 {name} 为空", f"{feature} has no value of {name}"
+            zh, en = f"{feature} 的必填字段“{said(name)[0]}”为空", f"{feature} has no {said(name)[1]}"
             outcome.hits.append(
                 Hit(feature, zh, en, unit="", expected=name, geometry=_shape(layer, int(row)))
             )
@@ -76,10 +108,10 @@ def repeated_keys(layer: Layer, check: Check) -> Outcome:
         if not str(value):
             continue  # told by the check of missing values
         number = len(rows)
-        zh = f"{layer.key} = {value} 的记录有 {number} 条"
-        en = f"{number} rows have the {layer.key} {value}"
+        field_zh, field_en = said(layer.key)
+        zh, en = f"{field_zh} {value} 的记录有 {number} 条", f"{number} rows have the {field_en} {value}"
         outcome.hits.append(
-            Hit(str(value), zh, en, float(number), "count", "1", _shape(layer, int(max(rows))))
+            Hit(str(value), zh, en, float(number), "count", "1", _shape(layer, *map(int, rows)))
         )
     outcome.share = layer.share(np.flatnonzero(again))
     return outcome
@@ -112,8 +144,8 @@ def domain(layer: Layer, check: Check) -> Outcome:
     for row in rows:
         feature, value = layer.name(row), column.iloc[row]
         zh, en = (
-            f"{feature} 的 {name} 为 {value}，不在编码表内",
-            f"{feature} has the {name} {value}, not in the table",
+            f"{feature} 的{said(name)[0]} {value} 不在编码表内",
+            f"{feature} has the {said(name)[1]} {value}, not in the table",
         )
         expected = str(check.parameters["values"]) if isinstance(check.parameters["values"], str) else "list"
         outcome.hits.append(Hit(feature, zh, en, expected=expected, geometry=_shape(layer, int(row))))
@@ -173,7 +205,7 @@ def parts_of_whole(layer: Layer, check: Check) -> Outcome:
     outcome = Outcome(share=layer.share(rows))
     for row in rows:
         feature, there, found = layer.name(row), float(total.iloc[row]), float(summed.iloc[row])
-        zh = f"{feature} 的 {whole} 为 {there:g}，各分项合计 {found:g}"
+        zh = f"{feature} 的{said(whole)[0]}为 {there:g}，各分项合计 {found:g}"
         en = f"{feature}: {whole} is {there:g}, its parts add up to {found:g}"
         outcome.hits.append(Hit(feature, zh, en, found - there, "", f"{there:g}", _shape(layer, int(row))))
     return outcome
@@ -192,7 +224,7 @@ def sum_of_zones(layer: Layer, check: Check) -> Outcome:
             continue
         whole, found = float(city.iloc[0]), float(parts.sum())
         if abs(found - whole) > limit * abs(whole):
-            zh = f"{item} {year}年全市 {whole:g}，各区合计 {found:g}"
+            zh = f"{year}年{_item(str(item))}全市为 {whole:g}，各区合计 {found:g}"
             en = f"{item} of {year}: the city has {whole:g}, its zones {found:g}"
             outcome.hits.append(Hit(f"{item}-{year}", zh, en, found - whole, "", f"{whole:g}"))
             wrong += 1
@@ -216,7 +248,7 @@ def figure_of_map(layer: Layer, check: Check) -> Outcome:
     stated, found = float(row.iloc[0]), float(layer.frame[field].sum()) * factor
     if abs(found - stated) <= limit * abs(stated):
         return Outcome()
-    zh = f"图层 {field} 合计 {found:.4g}，统计表 {item} 为 {stated:.4g}，相差 {100 * (found / stated - 1):+.1f}%"
+    zh = f"图层{said(field)[0]}合计 {found:.4g}，统计表为 {stated:.4g}，相差 {100 * (found / stated - 1):+.1f}%"
     en = f"{field} of the layer adds up to {found:.4g}, the statistics have {stated:.4g} of {item}"
     where = shapely.box(*layer.geo.total_bounds) if isinstance(layer.frame, gpd.GeoDataFrame) else None
     return Outcome([Hit("*", zh, en, found - stated, "", f"{stated:.4g}", where)], 1.0)

@@ -185,7 +185,7 @@ def _code() -> str:
     files = sorted((PACKAGE / "governance").glob("*.py"))
     files += [PACKAGE / "operators" / f"{name}.py" for name in _SHARED]
     files += [PACKAGE / "catalog" / "quality.py", PACKAGE / "catalog" / "roles.py"]
-    files += sorted((PACKAGE / "codes").glob("*.csv"))
+    files += [*sorted((PACKAGE / "codes").glob("*.csv")), PACKAGE / "governance" / "fields.toml"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
@@ -201,7 +201,7 @@ def _outcomes(
         "quality",
         inputs={
             "layer": data.content_key(*place),
-            **{role: stable_hash([data.content_key(role, one) for one in data.years(role) or [None]]) for role in others},
+            **{role: stable_hash([data.content_key(role, one) for one in _years(data, role)]) for role in others},
         },
         parameters={"city": city.name, "role": place[0], "year": place[1], "levels": sorted(city.levels)},
         definition=stable_hash([asdict(replace(one, cases=())) for one in asked]),
@@ -214,6 +214,10 @@ def _outcomes(
         use_cache=use_cache,
     )
     return {name: _from_text(item) for name, item in made.items()}
+
+
+def _years(data: CityData, role: str) -> list[int | None]:
+    return [*data.years(role)] or [None]
 
 
 def _level_roles(city: City) -> set[str]:
@@ -281,8 +285,8 @@ def _gate(one: Check, place: Place, outcome: Outcome, key: str) -> dict[str, Any
         share, limit = 100 * outcome.share, 100 * one.gate_share
         zh, en = f"{one.title_zh}，{number} 处", f"{one.title_en}: {number}"
         if state == "blocked":
-            zh += f"，涉及图层的 {share:.2g}%" + (f"，超过 {limit:g}% 的限度" if limit else "")
-            en += f", {share:.2g} % of the layer" + (f", above the limit of {limit:g} %" if limit else "")
+            zh += f"，涉及图层的 {share:.3g}%" + (f"，超过 {limit:g}% 的限度" if limit else "")
+            en += f", {share:.3g} % of the layer" + (f", above the limit of {limit:g} %" if limit else "")
     return {
         "role": place[0], "year": place[1], "check": one.id, "state": state, "reason_zh": zh, "reason_en": en,
         "findings": number, "share": outcome.share, "key": key,

@@ -37,6 +37,8 @@ __all__ = [
     "walking_distance",
 ]
 
+BALLS_AT_ONCE = 8_000_000
+"""Distances that a search from many nodes keeps at once, about; more make more, smaller parts."""
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Geoms = npt.NDArray[Any]
@@ -291,7 +293,8 @@ def node_weights(graph: Graph, points: Points, values: npt.ArrayLike | None = No
 def reach(graph: Graph, weights: npt.ArrayLike, max_m: float, *, workers: int | None = None) -> Floats:
     """Sum of the weights of all nodes within ``max_m`` metres along the network, for every node.
 
-    A bounded search from every node, compiled, on threads; the result does not depend on the number of threads.
+    A bounded search from every node, compiled, on threads, over the junctions alone: nodes that only join two pieces are
+    folded into the ways between them. The result does not depend on the number of threads.
 
     Parameters
     ----------
@@ -320,11 +323,10 @@ def reach(graph: Graph, weights: npt.ArrayLike, max_m: float, *, workers: int | 
     >>> reach(build_graph(street, walk=False), [1, 1, 1, 1], 100).tolist()
     [2.0, 3.0, 3.0, 2.0]
     """
-    return reach_arrays(graph.xy, graph.indptr, graph.indices, graph.lengths, weights, max_m, workers=workers)
+    return reach_arrays(graph.indptr, graph.indices, graph.lengths, weights, max_m, workers=workers)
 
 
 def reach_arrays(
-    xy: Floats,
     indptr: npt.NDArray[np.int32],
     indices: npt.NDArray[np.int32],
     lengths: Floats,
@@ -333,11 +335,16 @@ def reach_arrays(
     *,
     workers: int | None = None,
 ) -> Floats:
-    """:func:`reach` on the bare arrays of a graph: coordinates of the nodes, rows of the matrix of lengths.
+    """:func:`reach` on the bare rows of the matrix of lengths: symmetric, without loops.
 
     Lengths and limit may be in any one unit, whole numbers included.
     """
-    from workbench.operators._reach import prepare, reach_rows  # numba is imported where it is used
+    from workbench.operators._chains import (
+        balls,
+        fold,
+        reach_block,
+        running_sums,
+    )  # numba is imported where it is used
 
     n = len(indptr) - 1
     values = np.asarray(weights, dtype=np.float64)
@@ -347,19 +354,34 @@ def reach_arrays(
         )
     _positive("max_m", max_m)
     columns = np.ascontiguousarray(values.reshape(n, -1))
-    order, indptr, indices, lengths = prepare(xy, indptr, indices, lengths)
-    columns = columns[order]
-    out = np.empty_like(columns)
+    bends = fold(indptr, indices, np.asarray(lengths, dtype=np.float64))
+    is_core = np.flatnonzero(bends.core >= 0)
+    cores, held = len(is_core), np.flatnonzero(np.diff(bends.start) > 0)
+    at_core = np.empty((cores, columns.shape[1]))
+    at_core[bends.core[is_core]] = columns[is_core]
+    at_member, sums = columns[bends.member], running_sums(bends, columns)
+    out = np.empty((cores + len(bends.member), columns.shape[1]))
     workers = workers or os.cpu_count() or 1
-    cuts = np.linspace(0, n, 8 * workers + 1).astype(np.int64)
+    ways = (bends.indptr, bends.indices, bends.lengths)
+    some = np.linspace(0, max(cores - 1, 0), min(cores, 32)).astype(np.int32)
+    size = len(balls(*ways, float(max_m), some)[1]) * cores / max(len(some), 1)
+    cuts = np.linspace(0, cores, max(4 * workers, int(size / BALLS_AT_ONCE) + 1) + 1).astype(np.int64)
+    held = held[np.argsort(bends.ends[held, 0], kind="stable")]
+    starts = np.searchsorted(bends.ends[held, 0], cuts)
 
     def part(k: int) -> None:
-        reach_rows(indptr, indices, lengths, columns, float(max_m), cuts[k], cuts[k + 1], out)
+        mine, chains = np.arange(cuts[k], cuts[k + 1], dtype=np.int32), held[starts[k] : starts[k + 1]]
+        needed = np.union1d(mine, bends.ends[chains]).astype(np.int32)
+        reach_block(
+            *ways, bends.chain, bends.ends, bends.whole, bends.start, bends.from_a, bends.from_b, at_core, at_member,
+            sums, float(max_m), mine, chains, needed, out,
+        )  # fmt: skip
 
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(part, range(8 * workers)))
-    result = np.empty_like(out)
-    result[order] = out
+        list(pool.map(part, range(len(cuts) - 1)))
+    result = np.empty_like(columns)
+    result[is_core] = out[bends.core[is_core]]
+    result[bends.member] = out[cores:]
     return result.reshape(values.shape)
 
 

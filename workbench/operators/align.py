@@ -44,7 +44,9 @@ def _step(centres: npt.NDArray[np.float64], dim: str) -> float:
     return float(centres[-1] - centres[0]) / (len(centres) - 1)
 
 
-def align(before: xr.DataArray, after: xr.DataArray, *, most_shift: float = 0.5) -> tuple[xr.DataArray, xr.DataArray, Misfit]:
+def align(
+    before: xr.DataArray, after: xr.DataArray, *, most_shift: float = 0.5
+) -> tuple[xr.DataArray, xr.DataArray, Misfit]:
     """Bring the second of two class rasters onto the grid of the first, cell by cell, and say by how much it was off.
 
     Each cell of the first takes the class of the second's cell whose centre is nearest. Only rows and columns that both
@@ -71,9 +73,13 @@ def align(before: xr.DataArray, after: xr.DataArray, *, most_shift: float = 0.5)
         When the systems differ, or ``most_shift`` is not in (0, 0.5].
     """
     if not 0 < most_shift <= 0.5:
-        raise ParameterError("most_shift is a share of a cell", found=most_shift, expected="above 0, at most 0.5")
+        raise ParameterError(
+            "most_shift is a share of a cell", found=most_shift, expected="above 0, at most 0.5"
+        )
     if _raster_crs(before, "before") != _raster_crs(after, "after"):
-        raise CRSError("the two rasters have different reference systems", hint="Load both with the same geobox")
+        raise CRSError(
+            "the two rasters have different reference systems", hint="Load both with the same geobox"
+        )
     steps_a, steps_b, rows, worst, lost = [], [], {}, 0.0, 1
     kept: dict[str, npt.NDArray[np.bool_]] = {}
     for dim in ("x", "y"):

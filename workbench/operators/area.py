@@ -7,6 +7,7 @@ come from here. Edges are straight in the layer's own CRS, as drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import geopandas as gpd
@@ -26,8 +27,16 @@ _SEGMENT_M = 500.0
 _SEGMENT_DEG = 0.004
 
 
+@lru_cache(maxsize=8)
+def _named(crs: str) -> tuple[pyproj.Transformer | None, float]:
+    """Result of :func:`_to_lonlat` for a CRS known by its name: looked up once, for callers in milliseconds."""
+    return _to_lonlat(pyproj.CRS.from_user_input(crs))
+
+
 def _to_lonlat(crs: Any) -> tuple[pyproj.Transformer | None, float]:
     """Way from ``crs`` to its own longitude and latitude (None if it is that), and the longest segment."""
+    if isinstance(crs, str):
+        return _named(crs)
     if crs is None:
         raise CRSError("an area on the ellipsoid needs a CRS", hint="set it from the data's documents")
     known = pyproj.CRS.from_user_input(crs).to_2d()

@@ -85,10 +85,14 @@ def cell_size(raster: xr.DataArray) -> tuple[float, float]:
     for dim in ("x", "y"):
         centres = raster[dim].to_numpy().astype(np.float64)
         if len(centres) < 2:
-            raise GridMismatch("a landscape needs at least two rows and columns", where=dim, found=len(centres))
+            raise GridMismatch(
+                "a landscape needs at least two rows and columns", where=dim, found=len(centres)
+            )
         steps = np.diff(centres)
         if not np.allclose(steps, steps[0], rtol=1e-4, atol=0):
-            raise GridMismatch("the cells differ in size", where=dim, found=(float(steps.min()), float(steps.max())))
+            raise GridMismatch(
+                "the cells differ in size", where=dim, found=(float(steps.min()), float(steps.max()))
+            )
         sizes.append(abs(float(centres[-1] - centres[0])) / (len(centres) - 1))
     return sizes[0], sizes[1]
 
@@ -124,11 +128,15 @@ def landscape(raster: xr.DataArray, *, nodata: int = 0, neighbours: int = 8) -> 
     width, height = cell_size(raster)
     values = np.ascontiguousarray(raster.transpose("y", "x").to_numpy())
     if not np.issubdtype(values.dtype, np.integer):
-        raise ParameterError("class rasters hold integers", where=str(raster.name or "raster"), found=str(values.dtype))
+        raise ParameterError(
+            "class rasters hold integers", where=str(raster.name or "raster"), found=str(values.dtype)
+        )
     found = np.unique(values)
     classes = found[found != nodata].astype(np.int64)
     if not len(classes):
-        raise ParameterError("the raster has no cell with a class", where=str(raster.name or "raster"), found=nodata)
+        raise ParameterError(
+            "the raster has no cell with a class", where=str(raster.name or "raster"), found=nodata
+        )
     numbers = np.searchsorted(np.append(classes, np.iinfo(np.int64).max), values).astype(np.int32) + 1
     numbers[values == nodata] = 0
     labels = np.empty(values.shape, dtype=np.int32)
@@ -257,7 +265,10 @@ def landscape_metrics(found: Landscape, *, count_boundary: bool = False) -> pd.S
         The metrics of :data:`METRICS` given for landscapes; what one class alone does not have is nan.
     """
     whole = found.area_m2
-    share = np.array([found.patches.loc[found.patches["class"] == c, "area_m2"].sum() for c in found.classes]) / whole
+    share = (
+        np.array([found.patches.loc[found.patches["class"] == c, "area_m2"].sum() for c in found.classes])
+        / whole
+    )
     inner = np.triu(found.edges_m[1:, 1:], 1).sum()
     border = found.edges_m[0, 1:].sum()
     edge = float(inner + border if count_boundary else inner)

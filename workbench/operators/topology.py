@@ -78,7 +78,8 @@ def _edges(geoms: Geoms, origin: Floats) -> tuple[Ints, Ints]:
 def _split(first: Ints, last: Ints) -> tuple[Ints, Ints]:
     """Edges cut at the ends of others that lie on them, so that neighbours without common vertices match as well."""
     nodes = np.unique(np.r_[first, last], axis=0)
-    tree = shapely.STRtree(shapely.linestrings(np.stack([first, last], axis=1).astype(float)))
+    lines: Geoms = np.asarray(shapely.linestrings(np.stack([first, last], axis=1).astype(float)))
+    tree = shapely.STRtree(lines)
     node, edge = tree.query(shapely.points(nodes.astype(float)), predicate="dwithin", distance=_ON_EDGE)
     inner = (nodes[node] != first[edge]).any(axis=1) & (nodes[node] != last[edge]).any(axis=1)
     node, edge = node[inner], edge[inner]

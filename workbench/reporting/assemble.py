@@ -38,10 +38,12 @@ WORDS: dict[str, dict[str, str]] = {
     "zh": {
         "contents": "目 录",
         "year_suffix": " 年度",
+        "years_suffix": " 评估期",
         "figure": "图",
         "table": "表",
         "city": "体检城市",
         "year": "体检年度",
+        "years": "评估期",
         "scopes": "评估范围",
         "vintage": "数据时点",
         "indicators": "指标库版本",
@@ -64,10 +66,12 @@ WORDS: dict[str, dict[str, str]] = {
     "en": {
         "contents": "Contents",
         "year_suffix": "",
+        "years_suffix": "",
         "figure": "Figure",
         "table": "Table",
         "city": "City",
         "year": "Year of the checkup",
+        "years": "Period assessed",
         "scopes": "Scopes",
         "vintage": "Dates of the data",
         "indicators": "Indicator library",
@@ -210,7 +214,7 @@ def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, object]]:
     )
     rows: list[tuple[str, object]] = [
         (words["city"], plan.city.title(plan.lang)),
-        (words["year"], plan.period),
+        (words["years" if plan.book.years > 1 else "year"], plan.period),
     ]
     return [
         *rows,
@@ -297,6 +301,13 @@ def sections_of(plan: Plan, folder: Path, records: Mapping[str, Mapping[str, Any
     return found
 
 
+def _suffix(plan: Plan) -> str:
+    """What follows the year or period on the cover."""
+    if plan.quarter:
+        return ""
+    return WORDS[plan.lang]["years_suffix" if plan.book.years > 1 else "year_suffix"]
+
+
 def assemble(plan: Plan, folder: Path, records: Mapping[str, Mapping[str, Any]]) -> Path:
     """Write ``report.html`` of a run from its executed chapters and values.
 
@@ -316,7 +327,7 @@ def assemble(plan: Plan, folder: Path, records: Mapping[str, Mapping[str, Any]])
     """
     words = WORDS[plan.lang]
     content = {
-        "words": words | {"year_suffix": ""} if plan.quarter else words,
+        "words": words | {"year_suffix": _suffix(plan)},
         "title": plan.book.title(plan.lang),
         "city": plan.city.title(plan.lang),
         "year": plan.period,

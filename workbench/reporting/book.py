@@ -67,6 +67,8 @@ class Book:
     """The same in English."""
     quarterly: bool = False
     """Whether a report is of a quarter of the year, which its cover then names."""
+    years: int = 1
+    """Years a report looks back on: five of a five-year assessment, whose cover then names the period."""
     values_timeout_s: float = 3600.0
     """Longest wall time for computing the values, in seconds."""
     values_memory_gib: float = 16.0

@@ -173,23 +173,23 @@ class _Redactor:
         self.small = {str(row["value_id"]) for row in rows if is_small(row)}
         self.refused: list[Refusal] = []
         self.where = ""
-        self.notes = {self._note("text")}
 
     def edition(self) -> tuple[Document, list[Refusal]]:
         blocks: list[Block] = []
-        told: set[Block] = set()  # notes of the section
+        left_out = self._note("text")
+        told = False  # in this section
         gone = False  # the table just before is left out whole
         for block in self.document.blocks:
             if isinstance(block, Heading):
                 self.where = f"{block.number} {_text(block.runs)}".strip()
             if isinstance(block, PageBreak) or (isinstance(block, Heading) and block.level <= 2):
-                told = set()
+                told = False
             if gone and isinstance(block, Paragraph) and block.kind == "note":
                 continue
             made_of = self._block(block)
             gone = isinstance(block, Table) and not any(isinstance(part, Table) for part in made_of)
-            blocks += [part for part in made_of if part not in told]
-            told |= {part for part in made_of if isinstance(part, Paragraph) and part in self.notes}
+            blocks += [part for part in made_of if not (told and part == left_out)]
+            told = told or left_out in made_of
         facts = []
         for name, content in self.document.facts:
             kept = self._sentences(content, whole=True)

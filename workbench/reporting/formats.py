@@ -115,6 +115,7 @@ def write_formats(
     steps: dict[str, Callable[[], Path | None]] = {}
     if public:
         steps["values.parquet"] = lambda: _values(folder, target)
+        steps["tables/values.xlsx"] = lambda: _values_workbook(target, document().lang)
         steps["report.html"] = lambda: _page(document(), target / "report.html")
     if "docx" in formats:
         steps["report.docx"] = lambda: _word(document(), target / "report.docx")
@@ -169,6 +170,16 @@ def _values(folder: Path, target: Path) -> Path:
     path = target / "values.parquet"
     with atomic_write(path) as temporary:
         shown.to_parquet(temporary)
+    return path
+
+
+def _values_workbook(target: Path, lang: str) -> Path:
+    import pandas as pd
+
+    from workbench.reporting.export import write_workbook
+
+    path = target / "tables" / "values.xlsx"
+    write_workbook(path, {"values": pd.read_parquet(target / "values.parquet")}, lang)
     return path
 
 

@@ -151,13 +151,11 @@ def _map(view: QualityView, lang: str) -> list[Block]:
 
 
 def _packs(view: QualityView, lang: str) -> list[Block]:
-    columns = ("check", "clause", "limit", "confidence")
+    columns = quality.pack_columns(lang)
     rows = [_head(columns, lang)]
     for pack in load_packs().values():
         rows.append(_group(getattr(pack, f"title_{lang}"), len(columns)))
-        for check in pack.checks:
-            title, limit = getattr(check, f"title_{lang}"), quality.limit_words(check, lang)
-            rows.append(_row([title, check.clause, limit, check.confidence]))
+        rows += [_row(quality.pack_cells(check, lang)) for check in pack.checks]
     return [_table(rows, "caption_packs", lang)]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from workbench.core.city import City, city_names, load_city
 from workbench.core.errors import ParameterError, RunError
 from workbench.core.paths import PACKAGE, atomic_dir, cache_dir, home, reports_dir
-from workbench.core.quarters import QUARTERS, default_quarter, quarter_label
+from workbench.core.quarters import QUARTERS, default_quarter, quarter_label, years_label
 from workbench.reporting import store
 from workbench.reporting.book import LANGUAGES, Book, Chapter, load_book, notebook_path, suggestion
 from workbench.reporting.edition import check_edition
@@ -87,7 +87,9 @@ class Plan:
 
     @property
     def period(self) -> str:
-        """Year, or quarter of the year, as the cover says it."""
+        """Year, quarter of the year or years looked back on, as the cover says it."""
+        if self.book.years > 1:
+            return years_label(self.year, self.book.years, self.lang)
         return quarter_label(self.year, self.quarter, self.lang)
 
 
@@ -260,12 +262,14 @@ def run_report(
         ways = {"use_cache": use_cache, "update_cases": update_cases}
         values = _values_step(the_plan, folder, steps, values_module, deadline, ways)
         states = _chapter_step(the_plan, folder, steps, jobs, values, deadline, use_cache=use_cache)
-        failed = [t.chapter.id for t in the_plan.tasks if states[t.chapter.id].record["status"] not in store.DONE]
+        failed = [
+            t.chapter.id for t in the_plan.tasks if states[t.chapter.id].record["status"] not in store.DONE
+        ]
         reused = [name for name, state in states.items() if state.record.get("reused")]
         record = _finish(
             the_plan, folder, steps, values, states, failed=failed, started=started, prints=(formats, edition)
         )
-    store.point_latest(target, _pointer(the_plan, edition))
+    store.point_latest(target, _pointer(the_plan, edition), record["folder"])
     page = target / record["folder"] / "report.html"
     unwritten = unwritten_files(record)
     return RunResult(page, "failed" if failed or unwritten else "ok", failed, reused, unwritten)
@@ -498,6 +502,6 @@ def _finish(
         "code_sha256": store.code_sha256(),
         "versions": store.versions(),
     }
-    store.write_json(folder / "run.json", document)
+    store.write_records(folder, document)
     steps.end("assemble", "ok")
     return printed

@@ -113,6 +113,51 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
+def public_record(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What goes with a public edition in place of ``run.json``: which report, of what, its files, how much was left out.
+
+    Parameters
+    ----------
+    record : mapping
+        ``run.json`` of the run.
+    folder : Path
+        Folder of the public edition.
+    """
+    named = (
+        "run_id",
+        "book",
+        "city",
+        "year",
+        "quarter",
+        "lang",
+        "status",
+        "started",
+        "code_sha256",
+        "versions",
+    )
+    counts: dict[str, int] = {}
+    for item in record["print"]["refused"]:
+        counts[item["kind"]] = counts.get(item["kind"], 0) + int(item["count"])
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
+    return {
+        **{name: record.get(name) for name in named},
+        "edition": record["print"]["edition"],
+        "left_out": counts,
+        "files": {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        },
+    }
+
+
+def write_records(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write ``run.json`` of a run, and that of its public edition where it has one."""
+    write_json(folder / "run.json", record)
+    if record["print"]["edition"] == "public":
+        public = folder / record["print"]["folder"]
+        write_json(public / "run.json", public_record(record, public))
+
+
 def latest_name(
     lang: str, own: str, edition: str = "internal", *, book: str = "", own_book: str = "", quarter: int = 0
 ) -> str:
@@ -129,12 +174,15 @@ def latest_name(
     return "-".join(["latest", *parts] + [lang] * (lang != own) + [edition] * (edition != "internal"))
 
 
-def point_latest(run: Path, name: str = "latest") -> Path:
-    """Let the link ``name`` beside ``run`` point to it, swapped in one step."""
+def point_latest(run: Path, name: str = "latest", folder: str = ".") -> Path:
+    """Let the link ``name`` beside ``run`` point to it, or to a folder of it, swapped in one step.
+
+    Of a public edition the link leads to ``public``: what lies beside that folder is not for the public.
+    """
     link = run.parent / name
     temporary = Path(tempfile.mkdtemp(prefix=".latest-", dir=run.parent))
     try:
-        (temporary / "latest").symlink_to(run.name)
+        (temporary / "latest").symlink_to(Path(run.name) / folder)
         (temporary / "latest").replace(link)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

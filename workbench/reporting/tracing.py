@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import math
 from collections.abc import Mapping
@@ -9,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.core.errors import ParameterError
-from workbench.core.lineage import unpack
+from workbench.core.errors import LayerMissing, ParameterError
+from workbench.core.lineage import layer_of, unpack
 from workbench.core.paths import reports_dir
 from workbench.indicators.trace import RELATIVE, Trace, trace
 from workbench.reporting.book import suggestion
@@ -18,10 +20,13 @@ from workbench.reporting.book import suggestion
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.evaluation.checkup import Checkup
     from workbench.evaluation.states import States
 
 LINEAGE = "lineage.parquet"
 """File of a run that says what each value is made of."""
+FIRST = 10
+"""Rules, findings and values behind a derived number that are named."""
 SHOWN = 12
 """Inputs of a value that a trace names one by one; those that changed are always named."""
 
@@ -62,11 +67,13 @@ def find_run(value_id: str, root: Path | None = None) -> Path:
     )
 
 
-def trace_value(value_id: str, run: Path) -> Traced:
-    """Explain a value of a run and compute it again from the layers as they are now.
+def trace_value(value_id: str, run: Path, *, afresh: bool = False) -> Traced:
+    """Explain a value of a run and compute it again.
 
-    An indicator's value is traced to its definition, method, layers and code. A count, a sum, a case or a target is
-    traced to what it was derived from, and comes from a new checkup without the cache.
+    An indicator's value is traced to its definition, method, layers and code, and computed from the layers as they are
+    now. A count, a sum, a case or a target is traced to the rules, findings, cases and values it is made of, and to the
+    layers behind these; it is made again from the run's values and findings, or where it takes layers by a checkup whose
+    unchanged steps come from the cache.
 
     Parameters
     ----------
@@ -74,25 +81,33 @@ def trace_value(value_id: str, run: Path) -> Traced:
         Id of the row, as in a page's ``data-v``.
     run : Path
         Folder of the run, with ``values.parquet`` and ``run.json``.
+    afresh : bool
+        Make a derived number by a whole checkup without the cache, which takes minutes.
 
     Raises
     ------
     ParameterError
         The run has no such value.
     """
+    from workbench.evaluation.checkup import Checkup
+
     found = trace(value_id, run)
     document = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    lines = [found.to_text(), *_filled_in(found, document), *_made_of(found, run, document)]
+    lines = [found.to_text(), *_filled_in(found, document)]
+    derived = found.again is None
+    saved = Checkup.read(run) if derived and (run / "checkup.json").is_file() else None
+    lines += [] if saved is None else _parents(found, saved)
+    lines += _made_of(found, run, document)
     lines.append(f"{'run':<14}{document['run_id']}, {document['started']}")
     if found.again is not None:
         return Traced("\n".join(lines), bool(found.equal), found.again)
-    again = _derived_again(found, document)
+    again, how = _derived_again(found, document, saved, afresh=afresh)
     stated = float(found.row["value"])
     agrees = (math.isnan(again) and math.isnan(stated)) or math.isclose(
         again, stated, rel_tol=RELATIVE, abs_tol=1e-12
     )
     shown = "no data" if math.isnan(again) else f"{again:.12g}"
-    lines.append(f"{'recomputed':<14}{shown}, {'equal' if agrees else 'not equal'}")
+    lines.append(f"{'recomputed':<14}{shown}, {'equal' if agrees else 'not equal'} ({how})")
     return Traced("\n".join(lines), agrees, again)
 
 
@@ -106,11 +121,13 @@ def _made_of(found: Trace, run: Path, document: dict[str, object]) -> list[str]:
     if rows.empty:
         return []
     text = str(rows["made_of"].iloc[0])
-    changed = _states(document).changed(text)
+    states = _states(document)
+    changed = states.changed(text)
     names = sorted(unpack(text), key=lambda name: (name not in changed, name))
     shown = names if len(names) <= SHOWN else names[: max(SHOWN, len(changed))]
     lines = [
-        f"{'made of':<14}{name} {unpack(text)[name]}" + (", changed since the run" if name in changed else "")
+        f"{'made of':<14}{name} {unpack(text)[name]}"
+        + (", changed since the run" if name in changed else _facts_of(name, states))
         for name in shown
     ]
     if len(names) > len(shown):
@@ -119,6 +136,53 @@ def _made_of(found: Trace, run: Path, document: dict[str, object]) -> list[str]:
         f"yes, {len(changed)} of {len(names)} inputs changed" if changed else "no, every input is as it was"
     )
     return [*lines, f"{'stale':<14}{verdict}"]
+
+
+def _facts_of(name: str, states: States) -> str:
+    """Date, licence and source of an input that is a layer; empty for definitions, rules and the like."""
+    role, year, edition = layer_of(name)
+    if role not in states.city.layers:
+        return ""
+    try:
+        one = states.data.source(role, year, edition=edition)
+    except (LayerMissing, ParameterError):
+        return ""
+    return f", of {one.date or 'unknown date'}, {one.licence or 'licence not stated'}, {one.source}"
+
+
+def _parents(found: Trace, saved: Checkup) -> list[str]:
+    """Say which rules, findings, cases and values a derived number is made of, and which code made it."""
+    if found.row["tier"] == "target":
+        return [f"{'made by':<14}the profile, {saved.city.path.name}: targets"]
+    from workbench.evaluation.parents import parents
+
+    made = parents(saved, found.row)
+    lines = [
+        f"{'rule':<14}{rule.id}: {rule.title_zh} / {rule.title_en}; clause: {rule.clause} ({rule.source})"
+        for rule in made.rules[:FIRST]
+    ]
+    lines += [f"{'':<14}and {len(made.rules) - FIRST} more rules"] if len(made.rules) > FIRST else []
+    if made.findings:
+        lines.append(_listed("findings", list(made.findings)))
+    if len(made.values):
+        rows = made.values.head(FIRST).to_dict("records")
+        lines.append(f"{'values':<14}{len(made.values)} values")
+        lines += [
+            f"{'':<14}{row['value_id']} {row['indicator']} {row['level']} {row['zone']} {row['year']}: "
+            + (row["reason"] if row["value"] != row["value"] else f"{row['value']:.12g} {row['unit']}")
+            for row in rows
+        ]
+        if len(made.values) > FIRST:
+            lines.append(f"{'':<14}and {len(made.values) - FIRST} more values")
+    module, _, name = made.code.rpartition(".")
+    line = inspect.getsourcelines(getattr(importlib.import_module(module), name))[1]
+    return [*lines, f"{'code':<14}{module.replace('.', '/')}.py:{line} {name}"]
+
+
+def _listed(what: str, ids: list[str]) -> str:
+    """Number of things and the first ten of them."""
+    more = f" … and {len(ids) - FIRST} more" if len(ids) > FIRST else ""
+    return f"{what:<14}{len(ids)}: {', '.join(ids[:FIRST])}{more}"
 
 
 def _states(document: Mapping[str, object]) -> States:
@@ -195,11 +259,19 @@ def _filled_in(found: Trace, document: dict[str, object]) -> list[str]:
     return [f"{'filled in':<14}{fact}" for fact in provenance(data, found.row)]
 
 
-def _derived_again(found: Trace, document: dict[str, object]) -> float:
-    """Value of the same derived row in a checkup made anew; NaN when it is missing or gone."""
+def _derived_again(
+    found: Trace, document: Mapping[str, object], saved: Checkup | None, *, afresh: bool
+) -> tuple[float, str]:
+    """Value of a derived row made anew, NaN when it is missing or gone, and from what it was made."""
     from workbench.evaluation.checkup import checkup
+    from workbench.evaluation.parents import again
 
+    if saved is not None and not afresh:
+        number = again(saved, found.row)
+        if number is not None:
+            return number, "from the values and findings of the run; --afresh: from the layers"
     city = str(document.get("profile") or document["city"])
-    values = checkup(city, int(str(document["year"])), use_cache=False).values
+    values = checkup(city, int(str(document["year"])), use_cache=not afresh).values
     same = values.loc[values["value_id"] == found.row["value_id"], "value"]
-    return float(same.iloc[0]) if len(same) else math.nan
+    how = "from the layers" if afresh else "from the layers; steps without a change from the cache"
+    return float(same.iloc[0]) if len(same) else math.nan, how

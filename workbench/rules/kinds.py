@@ -172,6 +172,7 @@ def trend(
         ``parameters["method"]``: ``last_year`` (when left out), ``mean3`` (the three years before, all known) or
         ``theil_sen`` (five points or more; at least ``parameters["agreement"]`` of the slopes between pairs of
         years must have the sign of the median one, else it is steady). Outcomes: ``better``, ``steady``, ``worse``.
+        Of what there should be more of and was none and is none, there is no change to call normal: it is not judged.
     value : float
         Value of ``year``.
     earlier : mapping of year to value
@@ -209,6 +210,8 @@ def trend(
         last = sum(number for number in three if number is not None) / 3
     else:
         last = known[max(known)]
+    if sign > 0 and value == 0 and last == 0:
+        return Outcome(NO_DATA, "no_data")
     gain = sign * (value - last)
     name = "worse" if gain < -steady * abs(last) else "better" if gain > steady * abs(last) else "steady"
     change = gain / abs(last) if last else 0.0 if gain == 0 else math.nan

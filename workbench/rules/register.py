@@ -7,6 +7,7 @@ area that is registered.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -352,11 +353,11 @@ class Register:
         some = self.cases[self.cases["activity_type"] != ""]
         return dict(zip(some["space_code"], some["activity_type"], strict=True))
 
-    def export(self, path: Path | str) -> Path:
+    def export(self, path: Path | str, *, districts: Mapping[str, str] | None = None) -> Path:
         """Write the register as a list for the field (.xlsx or .gpkg), see :func:`workbench.rules.verdicts.export`."""
         from workbench.rules.verdicts import export
 
-        return export(self, Path(path))
+        return export(self, Path(path), districts=districts)
 
     def take(self, path: Path | str, *, on_date: Any = None) -> pd.DataFrame:
         """Read verdicts from a list that came back, see :func:`workbench.rules.verdicts.take`."""

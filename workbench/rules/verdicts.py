@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import BadZipFile
 
 import geopandas as gpd
@@ -84,9 +84,56 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
     "shape_changed": ("warning", "图形被改动，未采用", "the shape was changed; not taken"),
 }
 """Problem -> level and sentences."""
+_CODE_ZH = "请从原清单复制该行的空间码，不要手工录入"
+_CODE_EN = "copy the code of the row from the list that was sent out"
+_CHOOSE_ZH, _CHOOSE_EN = "请从下拉框中选择", "choose one of the list"
+NEXT: dict[str, tuple[str, str]] = {
+    "wrong_code": (_CODE_ZH, _CODE_EN),
+    "unknown_code": (
+        "请核对是否为本市清单；" + _CODE_ZH,
+        "see whether the list is of this city; " + _CODE_EN,
+    ),
+    "duplicate": ("请只保留一行，删去其余", "keep one of the rows"),
+    "unknown_status": (_CHOOSE_ZH, _CHOOSE_EN),
+    "backwards": ("请填当前或以后的状态；确需退回的另行登记新案件", "give the present status or a later one"),
+    "unknown_verdict": (_CHOOSE_ZH, _CHOOSE_EN),
+    "no_verdict": ("请填写核查结论，或将状态改回", "fill in the verdict, or put the status back"),
+    "status_due": ("请将状态改为“核查”", "set the status to 核查"),
+    "unknown_activity": (_CHOOSE_ZH, _CHOOSE_EN),
+    "no_person": ("请填写核查人姓名", "fill in who checked"),
+    "no_date": ("请填写核查日期", "fill in the day of the check"),
+    "bad_date": ("请按年-月-日填写", "write it as year-month-day"),
+    "date_order": ("请核对核查日期", "correct the day of the check"),
+    "future": (
+        "请核对核查日期，或以实际接收日期重新接收",
+        "correct the day, or take the list with --on its real day",
+    ),
+    "area_changed": (
+        "无须处理；图形和面积以案件库为准",
+        "nothing to do; shape and area are those of the register",
+    ),
+    "shape_changed": (
+        "无须处理；图形和面积以案件库为准",
+        "nothing to do; shape and area are those of the register",
+    ),
+}
+"""Problem -> what to do, in Chinese and English."""
 
 
-def export(register: Register, path: Path) -> Path:
+class Taken(NamedTuple):
+    """What became of a list that came back."""
+
+    findings: pd.DataFrame
+    """Columns :data:`FINDINGS`, one row a problem."""
+    taken: int
+    """Cases of which something new was recorded."""
+    refused: int
+    """Rows with an error; nothing of them was recorded."""
+    unchanged: int
+    """Rows that say nothing new."""
+
+
+def export(register: Register, path: Path, *, districts: Mapping[str, str] | None = None) -> Path:
     """Write the list of cases.
 
     Parameters
@@ -95,6 +142,8 @@ def export(register: Register, path: Path) -> Path:
         The city's register.
     path : Path
         ``.xlsx`` (fields and their names in two rows, drop-downs for what is filled in) or ``.gpkg`` (layer ``cases``).
+    districts : mapping of str to str, optional
+        Names of the districts by code, for the field ``XMC``.
 
     Returns
     -------
@@ -105,7 +154,7 @@ def export(register: Register, path: Path) -> Path:
     ParameterError
         Another kind of file.
     """
-    table = listed(register)
+    table = listed(register, districts)
     if path.suffix.lower() == ".gpkg":
         with atomic_write(path) as temporary:
             temporary.unlink()
@@ -118,8 +167,8 @@ def export(register: Register, path: Path) -> Path:
     return path
 
 
-def listed(register: Register) -> gpd.GeoDataFrame:
-    """Cases of a register with the fields of :data:`FIELDS` and their shapes."""
+def listed(register: Register, districts: Mapping[str, str] | None = None) -> gpd.GeoDataFrame:
+    """Cases of a register with the fields of :data:`FIELDS` and their shapes; districts are named where names are given."""
     cases = register.cases
     text = class_names("zh")
     own = names("zh")
@@ -136,6 +185,7 @@ def listed(register: Register) -> gpd.GeoDataFrame:
     }  # fmt: skip
     for field, name in plain.items():
         table[field] = cases[name].to_numpy(dtype=object)
+    table["XMC"] = [(districts or {}).get(str(code), "") for code in cases["district"]]
     table["OBJECTID"] = range(1, len(cases) + 1)
     rules = load_rules()
     known = [rules.get(rule) for rule in cases["rule"]]
@@ -203,6 +253,11 @@ def _write_xlsx(table: pd.DataFrame, path: Path) -> None:
 
 
 def take(register: Register, path: Path, *, on_date: Any = None) -> pd.DataFrame:
+    """Problems of a list that came back, which :func:`take_list` records."""
+    return take_list(register, path, on_date=on_date).findings
+
+
+def take_list(register: Register, path: Path, *, on_date: Any = None) -> Taken:
     """Read verdicts from a list that came back, and record those that are in order. Saved at once.
 
     Parameters
@@ -216,9 +271,9 @@ def take(register: Register, path: Path, *, on_date: Any = None) -> pd.DataFrame
 
     Returns
     -------
-    DataFrame
-        Columns :data:`FINDINGS`, one row a problem; a row of the list with an error is left out, the others count. Rows
-        that say nothing new leave nothing.
+    Taken
+        Its findings have one row a problem; a row of the list with an error is left out, the others count. Rows that say
+        nothing new leave nothing.
 
     Raises
     ------
@@ -232,6 +287,7 @@ def take(register: Register, path: Path, *, on_date: Any = None) -> pd.DataFrame
     cases = register.cases.set_index("space_code")
     counts = rows["KJM"].value_counts()
     found: list[dict[str, Any]] = []
+    taken = refused = unchanged = 0
     shapes = united_shapes(rows, register)
     plain = pd.DataFrame(rows).drop(columns="geometry", errors="ignore")
     for record in plain.to_dict("records"):
@@ -245,7 +301,10 @@ def take(register: Register, path: Path, *, on_date: Any = None) -> pd.DataFrame
             case = cases.loc[code]
             problems = check_row(row, case, limit)
             _warn(row, case, shapes.get(code), found, note)
-            if not problems and _says_more(row, case):
+            if not problems and not _says_more(row, case):
+                unchanged += 1
+            elif not problems:
+                taken += 1
                 register.step(
                     code,
                     row["ZT"] or case["status"],
@@ -255,13 +314,20 @@ def take(register: Register, path: Path, *, on_date: Any = None) -> pd.DataFrame
                     note=row["BZ"],
                     activity_type=row["HDLX"],
                 )
+        refused += bool(problems)
         found += [_finding(note, *problem) for problem in problems]
     register.save()
-    return pd.DataFrame(found, columns=FINDINGS)
+    return Taken(pd.DataFrame(found, columns=FINDINGS), taken, refused, unchanged)
 
 
 def _finding(note: Mapping[str, Any], field: str, problem: str, value: Any, expected: str) -> dict[str, Any]:
     level, zh, en = PROBLEMS[problem]
+    next_zh, next_en = NEXT[problem]
+    name = FIELDS.get(field, "图形")
+    told = [f"填的是“{value}”" if str(value) else "未填", *([f"应为{expected}"] if expected else [])]
+    facts = [f"found '{value}'" if str(value) else "empty", *([f"expected {expected}"] if expected else [])]
+    zh = f"第{note['row']}行“{name}”：{zh}（{'，'.join(told)}）；{next_zh}。"
+    en = f"row {note['row']}, {field}: {en} ({', '.join(facts)}); {next_en}."
     return {
         **note, "field": field, "problem": problem, "level": level, "found": str(value), "expected": expected,
         "message_zh": zh, "message_en": en,

@@ -213,9 +213,9 @@ def _other_layers(made: _Delivery) -> None:
     whole = table[named & (table["zone"] == "city") & (table["edition"] == "original")]
     latest = whole[whole["year"] == whole["year"].max()]
     row = int(made.rng.choice(latest.index.to_numpy()))
-    before = float(table.loc[row, "value"])
+    before = float(table["value"].loc[row])
     table.loc[row, "value"] = before * 1.2
-    name = f"{table.loc[row, 'item']}-{table.loc[row, 'year']}"
+    name = f"{table['item'].loc[row]}-{table['year'].loc[row]}"
     made.note("map_table", "cs_sum_of_zones", name, None, -0.2 * before, "", role="statistics", year=None)
     _replace(made.folder / "statistics.parquet", table.to_parquet)
 

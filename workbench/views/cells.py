@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,36 @@ from workbench.core.codes import survey_codes
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import num_of
 from workbench.views.style import LAND_GROUPS
-from workbench.views.text import has, mark, plain
+from workbench.views.text import has, mark, plain, t
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
+
+
+Compared = tuple[Mapping[str, Any] | None, Sequence[Mapping[str, Any] | None]]
+"""A row of the value table and those that add up to it."""
+
+
+def rounding_note(compared: Iterable[Compared], lang: str) -> Html | None:
+    """Note below a table in which printed numbers do not add up in their last digit; None where all of them do.
+
+    Parameters
+    ----------
+    compared : iterable of (row, rows)
+        Numbers of the table, and those that make each up: last year's value and the change, parts and their sum.
+    lang : {"zh", "en"}
+        Language.
+    """
+    for whole, parts in compared:
+        if whole is None or any(part is None for part in parts):
+            continue
+        rows = [whole, *(part for part in parts if part is not None)]
+        if any(pd.isna(row["value"]) for row in rows):
+            continue
+        shown = [round(float(row["value"]), int(row.get("decimals") or 0)) for row in rows]
+        if abs(shown[0] - sum(shown[1:])) > 10.0 ** -max(int(row.get("decimals") or 0) for row in rows) / 2:
+            return t("note.rounding", lang)
+    return None
 
 
 def level_chip(level: object, lang: str) -> Html:

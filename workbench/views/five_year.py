@@ -8,7 +8,7 @@ import pandas as pd
 
 from workbench.evaluation.pace import VERDICTS, Pace, paces
 from workbench.views import style
-from workbench.views.cells import indicator_name, table, titles_of, value_cell, word
+from workbench.views.cells import Compared, indicator_name, rounding_note, table, titles_of, value_cell, word
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html, element, join
@@ -72,12 +72,14 @@ def pace_table(checkup: CheckupView, lang: str) -> Html:
     headers += [(t(f"pace.{name}", lang), "number") for name in ("projected", "done", "time")]
     headers += [(t("pace.advice", lang), "short")]
     lines: list[list[object]] = []
+    compared: list[Compared] = []
     for pace in _paces(checkup):
         now = find(checkup, pace.indicator, level="city", year=checkup.year)
         cells = {
             name: _row(checkup, name, pace)
             for name in ("base", "since_base", "projected", "done_pct", "time_pct")
         }
+        compared.append((now, (cells["base"], cells["since_base"])))
         unit = unit_label(str((now or {}).get("unit", "")), lang)
         lines.append(
             [
@@ -89,7 +91,8 @@ def pace_table(checkup: CheckupView, lang: str) -> Html:
                 verdict_chip(pace.verdict, lang),
             ]
         )  # fmt: skip
-    return table(headers, lines, caption=t("pace.caption", lang), lang=lang, css="paces")
+    note = rounding_note(compared, lang)
+    return table(headers, lines, caption=t("pace.caption", lang), lang=lang, css="paces", note=note)
 
 
 def _dated(row: dict[str, Any] | None, year: int, lang: str) -> Html:

@@ -12,7 +12,7 @@ from workbench.core.errors import LayerMissing
 from workbench.evaluation.ledger import STRUCTURE
 from workbench.evaluation.transmission import out_of_balance, transmission
 from workbench.views import style
-from workbench.views.cells import table, titles_of, value_cell, word
+from workbench.views.cells import Compared, rounding_note, table, titles_of, value_cell, word
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html, element
@@ -89,6 +89,7 @@ def quota_table(checkup: CheckupView, lang: str, level: str = "district", *, onl
     headers += [(t(f"ledger.column.{name}", lang), "number") for name in columns]
     headers += [(t("ledger.column.state", lang), "short")]
     lines: list[list[object]] = []
+    shown: list[dict[str, dict[str, Any]]] = []
     css = []
     levels = list(checkup.city.levels) if only_bad else [level]
     zones = [zone for one in levels for zone in _zones(checkup, one)]
@@ -96,6 +97,7 @@ def quota_table(checkup: CheckupView, lang: str, level: str = "district", *, onl
         rows = books.get(code)
         if rows is None or (only_bad and _account_state(rows) in ("kept", "no_quota")):
             continue
+        shown.append(rows)
         state = _chip(_account_state(rows), "quota_state", lang)
         lines.append([mark(name), *(value_cell(rows[column], lang) for column in columns), state])
         css.append("total" if code == checkup.city.name else "")
@@ -103,10 +105,13 @@ def quota_table(checkup: CheckupView, lang: str, level: str = "district", *, onl
     note = t("ledger.note", lang)
     if "boundary" in str(first.get("basis", "")):
         note = Html(note + " " + t("ledger.note_boundary", lang))
+    if rounded := rounding_note([(book["total"], (book["used"], book["left"])) for book in shown], lang):
+        note = rounded if only_bad else Html(f"{note} {rounded}")
     caption = t("ledger.caption_bad" if only_bad else "ledger.caption", lang)
     return table(
-        headers, lines, caption=caption, lang=lang, css="ledger", row_css=css, note=None if only_bad else note
-    )
+        headers, lines, caption=caption, lang=lang, css="ledger", row_css=css,
+        note=None if only_bad and not rounded else note,
+    )  # fmt: skip
 
 
 def structure_table(checkup: CheckupView, lang: str, level: str = "district") -> Html:
@@ -123,9 +128,11 @@ def structure_table(checkup: CheckupView, lang: str, level: str = "district") ->
         for code, name in zones
     ]  # fmt: skip
     css = ["" if code != checkup.city.name else "total" for code, _ in zones]
+    sums = [(books[code]["used"], [books[code][f"used_{use}"] for use in uses]) for code, _ in zones]
     return table(
-        headers, lines, caption=t("ledger.caption_structure", lang), lang=lang, css="ledger", row_css=css
-    )
+        headers, lines, caption=t("ledger.caption_structure", lang), lang=lang, css="ledger", row_css=css,
+        note=rounding_note(sums, lang),
+    )  # fmt: skip
 
 
 def transfer_table(checkup: CheckupView, lang: str) -> Html:
@@ -177,9 +184,12 @@ def transmission_table(
     headers += [(t(f"ledger.column.{name}", lang), "short") for name in ("kind", "state")]
     headers += [(t("ledger.column.reason", lang), "")]
     lines: list[list[object]] = []
+    compared: list[Compared] = []
     for row in records(shown):
         name, zone = str(row["indicator"]), str(row["zone"])
         keys = (f"report.assigned.{name}", name, f"report.quota_gap.{name}", f"report.parts_assigned.{name}")
+        assigned, actual, difference = (by_id.get((key, zone)) for key in keys[:3])
+        compared.append((actual, (assigned, difference)))
         place = plain("ledger.city", lang) if zone == checkup.city.name else row["zone_name"]
         bad = row["state"] in ("kept", "not_assigned", "no_data") and row["books"] not in (
             "agree",
@@ -196,7 +206,8 @@ def transmission_table(
             ]
         )  # fmt: skip
     caption = t("ledger.caption_all" if everything else "ledger.caption_transmission", lang)
-    return table(headers, lines, caption=caption, lang=lang, css="transmission")
+    note = rounding_note(compared, lang)
+    return table(headers, lines, caption=caption, lang=lang, css="transmission", note=note)
 
 
 def quota_bars(checkup: CheckupView, lang: str, level: str = "district") -> Figure:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from workbench.views.html import Html
+from workbench.indicators.values import highest_sensitivity
+from workbench.views.html import Html, join
+from workbench.views.openness import PUBLIC, guarded
 from workbench.views.rows import definition_of
 from workbench.views.text import mark, t
 
@@ -32,7 +34,7 @@ def proxy_note(checkup: CheckupView, rows: Iterable[Mapping[str, Any]], lang: st
     Html or None
         None when no row is a substitute or proxy, or nothing is known of them.
     """
-    methods: dict[str, None] = {}
+    methods: dict[str, str] = {}  # and how sensitive the strictest of their values is
     limits: dict[str, None] = {}
     for row in rows:
         at = str(row.get("basis") or "").partition(":")[0]
@@ -41,7 +43,10 @@ def proxy_note(checkup: CheckupView, rows: Iterable[Mapping[str, Any]], lang: st
             continue
         method = known[int(at) - 1]
         if said := str(getattr(method, f"note_{lang}", "") or ""):
-            methods.setdefault(said.rstrip("。. "))
+            level = str(row.get("sensitivity") or "内部")
+            methods[said.rstrip("。. ")] = highest_sensitivity(
+                [methods.get(said.rstrip("。. "), PUBLIC), level]
+            )
         of_area = "面积" in str(row.get("denominator") or "")
         for role in (*method.inputs, *(("boundary", "districts") if of_area else ())):
             year = checkup.year if checkup.data.years(role) else None
@@ -51,10 +56,23 @@ def proxy_note(checkup: CheckupView, rows: Iterable[Mapping[str, Any]], lang: st
                     text := str(getattr(source, f"note_{lang}", "") or "")
                 ):
                     limits.setdefault(text.rstrip("。. "))
-    between = "；" if lang == "zh" else "; "
-    said_ = [
-        t(f"note.proxy_{name}", lang, text=mark(between.join(found)))
-        for name, found in (("methods", methods), ("limits", limits))
-        if found
-    ]
+    said_ = [_methods_said(methods, lang)] if methods else []
+    if limits:
+        said_.append(t("note.proxy_limits", lang, text=mark(_between(lang).join(limits))))
     return Html(" ".join(said_)) if said_ else None
+
+
+def _between(lang: str) -> str:
+    return "；" if lang == "zh" else "; "
+
+
+def _methods_said(methods: Mapping[str, str], lang: str) -> Html:
+    """Sentence on the methods; one behind a value that is not for the public is a sentence of its own."""
+    stop = "。" if lang == "zh" else ". "
+    parts = []
+    if shown := [text for text, level in methods.items() if level == PUBLIC]:
+        parts.append(mark(_between(lang).join(shown)))
+    for text, level in methods.items():
+        if level != PUBLIC:
+            parts.append(guarded("span", mark(text), level))
+    return t("note.proxy_methods", lang, text=join(parts, stop))

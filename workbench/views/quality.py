@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from workbench.evaluation.quality import quality_rows
 from workbench.governance.inspection import checks_of
 from workbench.governance.packs import Check, load_packs
+from workbench.indicators.values import table as table_of
 from workbench.views.cartography import (
     border_words,
     city_name,
@@ -28,7 +30,7 @@ from workbench.views.cells import role_label, table
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html, element
 from workbench.views.numbers import find, num_of
-from workbench.views.openness import CLOSED, review_line
+from workbench.views.openness import review_line, sensitivity_of
 from workbench.views.text import exempt, mark, paragraph, plain, t
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class QualityView:
     """What was found."""
     year: int
     """Year of the checkup."""
-    values: pd.DataFrame | None = None
+    values: pd.DataFrame = field(default_factory=lambda: table_of([]))
     """Value table; its ``quality.*`` rows make numbers traceable."""
     findings: Any = None
     """Not used; a view of a checkup has them."""
@@ -97,9 +99,7 @@ class QualityView:
 
     def number(self, name: str, zone: str, value: int, lang: str) -> Html:
         """A count as the value table has it; as it is where there is no table."""
-        row = None
-        if self.values is not None:
-            row = find(self, name, level="report", zone=zone, year=self.year)
+        row = find(self, name, level="report", zone=zone, year=self.year) if len(self.values) else None
         return num_of(row, lang=lang) if row is not None else exempt(f"{value:,}")
 
     def title(self, role: str, year: object, lang: str) -> str:
@@ -122,15 +122,16 @@ class QualityView:
         return plain("quality_check.at", lang, name=name, x=f"{x:.0f}", y=f"{y:.0f}")
 
 
+def view_of(report: QualityReport, year: int, checkup: Any = None) -> QualityView:
+    """A quality check as the views need it, with the value table of a run where there is one."""
+    return QualityView(report, year) if checkup is None else QualityView(report, year, checkup.values)
+
+
 def counts(report: QualityReport) -> dict[str, int]:
     """Numbers of the summary: layers, checks, good, bad, blocked, errors, warnings."""
-    state = report.layers["state"]
-    return {
-        "layers": len(report.layers), "checks": len(report.gates),
-        "good": int(state.isin(["passed", "warned"]).sum()), "bad": int(state.isin(["failed", "blocked"]).sum()),
-        "blocked": int((state == "blocked").sum()), "errors": int((report.findings["severity"] == "error").sum()),
-        "warnings": int((report.findings["severity"] == "warning").sum()),
-    }  # fmt: skip
+    names = ("layers", "checks", "good", "bad", "blocked", "errors", "warnings")
+    rows = {str(row["indicator"]).removeprefix("quality."): row for row in quality_rows(report, 0)}
+    return {name: int(rows[name]["value"]) for name in names}
 
 
 def lead(view: QualityView, lang: str) -> Html:
@@ -150,7 +151,7 @@ def _blocked(view: QualityView, lang: str) -> Html:
 def why_blocked(view: QualityView, role: str, year: object, lang: str) -> str:
     """Checks that closed the gate of a layer; empty when it is open."""
     gates = view.report.gates
-    same = gates["year"].isna() if pd.isna(year) else gates["year"].eq(year)  # type: ignore[call-overload]
+    same = gates["year"].isna() if pd.isna(year) else gates["year"].eq(int(year))  # type: ignore[call-overload]
     rows = gates[(gates["role"] == role) & same & (gates["state"] == "blocked")]
     return ("；" if lang == "zh" else "; ").join(rows[f"reason_{lang}"])
 
@@ -262,21 +263,30 @@ def limit_words(check: Check, lang: str) -> str:
     return plain("quality_limit.share", lang, share=f"{100 * check.gate_share:g}")
 
 
+def pack_columns(lang: str) -> tuple[str, ...]:
+    """Columns of the appendix; how sure a check is, the packs say in English."""
+    shown = ("check", "severity", "clause", "limit")
+    return shown if lang == "zh" else (*shown, "confidence")
+
+
+def pack_cells(check: Check, lang: str) -> list[str]:
+    """Cells of a check in the appendix."""
+    cells = {
+        "check": getattr(check, f"title_{lang}"), "severity": plain(f"quality_severity.{check.severity}", lang),
+        "clause": check.clause, "limit": limit_words(check, lang), "confidence": check.confidence,
+    }  # fmt: skip
+    return [cells[name] for name in pack_columns(lang)]
+
+
 def pack_table(view: QualityView, lang: str) -> Html:
-    """Appendix: every check with clause, limit and how sure it is."""
-    columns = ("check", "clause", "limit", "confidence")
-    headers: list[tuple[object, str]] = [(t(f"quality_column.{name}", lang), "") for name in columns]
+    """Appendix: every check with its clause and when it closes the gate."""
+    headers: list[tuple[object, str]] = [
+        (t(f"quality_column.{name}", lang), "") for name in pack_columns(lang)
+    ]
     rows: list[list[object]] = []
     for pack in load_packs().values():
         rows.append([getattr(pack, f"title_{lang}")])
-        for check in pack.checks:
-            cells = (
-                getattr(check, f"title_{lang}"),
-                check.clause,
-                limit_words(check, lang),
-                check.confidence,
-            )
-            rows.append([mark(cell) for cell in cells])
+        rows += [[mark(cell) for cell in pack_cells(check, lang)] for check in pack.checks]
     return table(headers, rows, caption=t("quality_check.caption_packs", lang), lang=lang)
 
 
@@ -302,7 +312,7 @@ def findings_map(view: QualityView, lang: str) -> Figure | None:
             "color": colours[check], "marker": "o", "linestyle": "", "markersize": 6.5, "markeredgecolor": "white",
         }  # fmt: skip
         axes.plot(points[:, 0], points[:, 1], zorder=22, **look)
-        entries.append((line_key(**look), f"{getattr(view.checks[check], f'title_{lang}')}（{len(part)}）"))
+        entries.append((line_key(**look), f"{getattr(view.checks[check], f'title_{lang}')} {len(part)}"))
     notes = sources_note(view, [("districts", None)], lang)
     whole = int((found["feature"] == "*").sum())
     if whole:
@@ -314,7 +324,7 @@ def findings_map(view: QualityView, lang: str) -> Figure | None:
         _inset(figure.add_axes(box), view, row, colours[row["check"]], lang)
     return render(
         figure, alt=plain("quality_check.map_alt", lang, city=place),
-        caption=t("quality_check.map_title", lang, city=place), colours=256, sensitivity=CLOSED,
+        caption=t("quality_check.map_title", lang, city=place), colours=256, sensitivity=sensitivity_of(view, dict.fromkeys(drawn["role"])),
         review=review_line(view, lang),
     )  # fmt: skip
 
@@ -333,7 +343,9 @@ def _inset(axes: Axes, view: QualityView, row: pd.Series, colour: str, lang: str
     half = max(x1 - x0, y1 - y0, 20.0) * 0.8
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     box = axes.get_position()
-    size = axes.figure.get_size_inches()
+    whole = axes.get_figure(root=True)
+    assert whole is not None
+    size = whole.get_size_inches()
     ratio = (box.width * size[0]) / (box.height * size[1])
     year = None if pd.isna(row["year"]) else int(row["year"])
     layer = view.data.vector(row["role"], year)
@@ -343,7 +355,6 @@ def _inset(axes: Axes, view: QualityView, row: pd.Series, colour: str, lang: str
     part = view.report.findings.loc[[row.name]]
     part.plot(ax=axes, facecolor=colour, edgecolor=colour, alpha=0.75, linewidth=1.2, aspect=None, zorder=5)
     axes.set(xlim=(x - half * ratio, x + half * ratio), ylim=(y - half, y + half), xticks=[], yticks=[])
-    axes.set_title(
-        f"{getattr(view.checks[row['check']], f'title_{lang}')} {row['feature']}"[:26], fontsize=8.2, pad=3
-    )
+    axes.set(xlabel="", ylabel="")  # geopandas names the axes of a projected CRS
+    axes.set_title(getattr(view.checks[row["check"]], f"title_{lang}"), fontsize=8.6, pad=3)
     axes.set_facecolor("#ffffff")

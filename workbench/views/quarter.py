@@ -77,13 +77,13 @@ def quarter_patches(checkup: CheckupView, lang: str, quarter: int, *, limit: int
     headers: list[tuple[object, str]] = [
         (t(f"column.{name}", lang), "row" if name == "case" else "") for name in names
     ]
-    headers += [(t("column.area", lang), "number"), (t("quarter.date", lang), "short")]
+    headers += [(t("column.area_mu", lang), "number"), (t("quarter.date", lang), "short")]
     ordered = found.sort_values(["area_m2", "finding_id"], ascending=[False, True])
     lines: list[list[object]] = [
         [
             exempt(row["finding_id"]), line_label(str(row["line"]), lang), districts.get(str(row["district"]), ""),
             change_text(row, lang), word("permit", row.get("permit_state"), lang),
-            value_cell(find(checkup, "case.area_m2", level="case", zone=str(row["finding_id"])), lang, unit=True),
+            value_cell(find(checkup, "case.mu", level="case", zone=str(row["finding_id"])), lang),
             exempt(date_text(row["date_after"])),
         ]
         for row in records(ordered.head(limit))

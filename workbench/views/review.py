@@ -155,18 +155,18 @@ def review_map(review: Review, lang: str, *, width: float = 6.3, height: float =
     if drawn:
         _land(axes, reviewer.layers["land_use"], box)
     entries: list[tuple[Any, str]] = []
-    for role, line in reviewer.lines.items():
-        if role in style.LINE_COLOURS and _line(axes, role, line.now, box):
+    names = {
+        row["role"]: row["name_zh" if lang == "zh" else "name_en"]
+        for row in review.sources.to_dict("records")
+    }
+    met = {item.layer for item in review.of("conflicts", "needs")}
+    for role in sorted(
+        reviewer.lines, key=lambda one: one not in met
+    ):  # lines that matter stand first in the legend
+        if role in style.LINE_COLOURS and _line(axes, role, reviewer.lines[role].now, box):
             colour = style.LINE_COLOURS[role]
-            name = next(
-                (
-                    r["name_zh" if lang == "zh" else "name_en"]
-                    for r in review.sources.to_dict("records")
-                    if r["role"] == role
-                ),
-                role,
-            )
-            entries.append((patch_key(facecolor=_light(colour), edgecolor=colour, linewidth=1.1), name))
+            key = patch_key(facecolor=_light(colour), edgecolor=colour, linewidth=1.1)
+            entries.append((key, names.get(role, role)))
             drawn.append(role)
     conflicts = [item.geometry for item in review.of("conflicts") if item.geometry is not None]
     site = line_key(color="#111111", linewidth=1.8)

@@ -11,12 +11,13 @@ import pandas as pd
 from workbench.rules.library import load_rules
 from workbench.views.annex import data_table, quality_table
 from workbench.views.cells import (
+    Compared,
     change_cell,
     change_text,
     indicator_name,
-    judgement,
     level_chip,
     line_label,
+    rounding_note,
     scope_label,
     table,
     tier_label,
@@ -25,7 +26,8 @@ from workbench.views.cells import (
     value_cell,
     word,
 )
-from workbench.views.html import Html, element, escape, join
+from workbench.views.findings import finding_table, target_cell
+from workbench.views.html import Html, element, join
 from workbench.views.missing import missing_table
 from workbench.views.numbers import date_text, find, num_of, records
 from workbench.views.proxies import proxy_note
@@ -41,7 +43,6 @@ from workbench.views.rows import (
     report_rows,
     target_row,
     wanted_way,
-    warnings_of,
     worst_levels,
     zone_word,
 )
@@ -55,8 +56,6 @@ MOST_COLUMNS = 20
 """So many zones have a column each in the table of zones; where there are more, each has a row."""
 MOST_NAMED = 12
 """Indicators named below a table; more of them are only said to exist."""
-ABOUT_DATA = ("freshness", "consistency")
-"""Kinds of rule that judge the data, not the city."""
 
 
 def scorecard(checkup: CheckupView, lang: str) -> Html:
@@ -79,7 +78,7 @@ def scorecard(checkup: CheckupView, lang: str) -> Html:
         rows.append([dimension_label(dimension, lang), *(_count_cell(cell, lang) for cell in cells)])
         css.append("total" if dimension == "all" else "")
     return table(
-        headers, rows, caption=t("caption.scorecard", lang), lang=lang, css="scorecard", row_css=css,
+        headers, rows, caption=t("caption.scorecard", lang), lang=lang, css="scorecard by-column", row_css=css,
         note=t("note.scorecard", lang),
     )  # fmt: skip
 
@@ -88,19 +87,6 @@ def _count_cell(row: Mapping[str, Any] | None, lang: str) -> Html:
     """Number of a scorecard; a zero steps back."""
     shown = value_cell(row, lang)
     return element("span", shown, css="zero") if row is not None and row["value"] == 0 else shown
-
-
-def target_cell(checkup: CheckupView, indicator: str, lang: str) -> Html:
-    """Next planned value of an indicator with its sign and year; empty without one."""
-    row = target_row(checkup, indicator)
-    if row is None:
-        return Html("")
-    op = {">=": "≥", "<=": "≤", "==": "=", "=": "="}.get(
-        next((target.op for target in checkup.city.targets if target.indicator == indicator), ""), ""
-    )
-    year = t("common.year", lang, year=exempt(int(row["year"])))
-    bracket = Html(f"（{year}）") if lang == "zh" else Html(f" ({year})")
-    return Html(f"{escape(op)}{num_of(row, lang=lang)}{bracket}")
 
 
 def indicator_table(
@@ -159,6 +145,7 @@ def indicator_table(
     headers += [(t(f"column.{name}", lang), "short") for name in ("level", "tier", "date")]
     lines: list[list[object]] = []
     css: list[str] = []
+    compared: list[Compared] = []
     for row in rows:
         definition = definition_of(checkup, row["indicator"])
         cells: list[object] = [indicator_name(row["indicator"], definition, lang)]
@@ -170,6 +157,7 @@ def indicator_table(
         if before:
             last = before.get((row["indicator"], row["zone"]))
             cells += _comparison(checkup, row, last, changes.get(row["indicator"]), lang)
+            compared.append((row, (last, changes.get(row["indicator"]))))
         if targeted:
             cells.append(target_cell(checkup, row["indicator"], lang))
         absent = pd.isna(row["value"])
@@ -187,6 +175,8 @@ def indicator_table(
         if dimension is None
         else t("caption.indicators_of", lang, dimension=dimension_label(dimension, lang))
     )
+    if rounded := rounding_note(compared, lang):
+        note = rounded if note is None else Html(note + Html("<br>") + rounded)
     return table(headers, lines, caption=caption, lang=lang, css="indicators", row_css=css, note=note)
 
 
@@ -225,8 +215,6 @@ def _comparison(
 @cache
 def _steady() -> float:
     """Relative change that the rule on last year counts as none."""
-    from workbench.rules.library import load_rules
-
     rules = (rule for rule in load_rules().values() if rule.kind == "trend" and "steady" in rule.parameters)
     return max((float(rule.parameters["steady"]) for rule in rules), default=0.0)
 
@@ -376,121 +364,6 @@ def cases_cut(checkup: CheckupView, limit: int) -> bool:
     """Whether some line has more patches than a list of so many rows shows."""
     cases = cases_of(checkup)
     return bool(len(cases)) and bool(cases["line"].value_counts().max() > limit)
-
-
-def finding_table(
-    checkup: CheckupView,
-    lang: str,
-    *,
-    least: int = 1,
-    zone_level: str | None = None,
-    limit: int | None = None,
-) -> Html:
-    """Warnings on indicators, worst first: level, indicator, place, value, what it was held against, judgement, basis.
-
-    Districts that only stand apart from the others are not listed: :func:`workbench.views.peers.peer_table`. Warnings about the data (old, not consistent) come last, one row a rule. Without any warning a sentence says so.
-
-    Parameters
-    ----------
-    checkup : Checkup
-        Findings and values.
-    lang : {"zh", "en"}
-        Language.
-    least : int
-        Lowest level listed, 0 to 4.
-    zone_level : str, optional
-        Findings of one zone level only.
-    limit : int, optional
-        At most so many rows.
-    """
-    found = warnings_of(checkup, least=least, zone_level=zone_level)
-    if len(found):  # districts that stand apart have a table of their own
-        found = found[(found["kind"] != "peer_band") | (found["zone_level"] != "district")].head(
-            limit or 10**9
-        )
-    if found.empty:
-        rated = find(checkup, "report.rated", level="report", zone="all")
-        blind = rated is not None and rated["value"] == 0
-        return paragraph("findings.not_judged" if blind else f"findings.none_{max(1, least)}", lang)
-    about_data = found["kind"].isin(ABOUT_DATA)
-    headers: list[tuple[object, str]] = [
-        (t("column.level", lang), "short"),
-        (t("column.finding", lang), "row"),
-    ]
-    headers += [(t("column.place", lang), "short"), (t("column.value", lang), "number")]
-    headers += [
-        (t("column.against", lang), "number"),
-        (t("column.judgement", lang), ""),
-        (t("column.clause", lang), ""),
-    ]
-    by_id = {row["value_id"]: row for row in records(checkup.values)}
-    rows: list[list[object]] = []
-    on_values = found[~about_data]
-    keys = [name for name in ("indicator", "zone", "kind", "threshold") if name in on_values]
-    again = on_values["kind"].eq("path") & on_values.duplicated(keys)
-    for row in records(on_values[~again]):  # two rules on one path: the worst says it
-        indicator = str(row["indicator"] or "")
-        definition = definition_of(checkup, indicator)
-        named = indicator_name(indicator, definition, lang) if indicator else _rule_title(row, lang)
-        rows.append(
-            [
-                level_chip(row["level"], lang),
-                named,
-                _place(checkup, row, lang),
-                value_cell(by_id.get(row.get("value_id")), lang, unit=True),
-                _against(checkup, row, lang),
-                judgement(row, titles_of(definition, lang, indicator), lang),
-                _clause(row, lang),
-            ]
-        )
-    if about_data.any():
-        rows.append([t("findings.about_data", lang)])
-        rows += [
-            _data_row(checkup, part, lang)
-            for _, part in found[about_data].groupby(["rule", "level"], sort=False)
-        ]
-    return table(headers, rows, caption=t("caption.findings", lang), lang=lang, css="findings")
-
-
-def _rule_title(row: Mapping[str, Any], lang: str) -> Html:
-    """Name of the rule, for findings on permits and projects that judge no indicator."""
-    rule = load_rules().get(str(row.get("rule")))
-    return mark("" if rule is None else rule.title_en if lang == "en" else rule.title_zh)
-
-
-def _clause(row: Mapping[str, Any], lang: str) -> Html:
-    return mark(word("clause", row.get("clause"), lang))
-
-
-def _data_row(checkup: CheckupView, found: pd.DataFrame, lang: str) -> list[object]:
-    """One row for all indicators that a rule about the data warns of."""
-    first = records(found.head(1))[0]
-    titles = [titles_of(definition_of(checkup, name), lang, name) for name in found["indicator"] if name]
-    names = ("、" if lang == "zh" else ", ").join(titles)
-    named = word("data_rule", first.get("rule"), lang)
-    rule = _rule_title(first, lang) if named == first.get("rule") else mark(named)
-    return [level_chip(first["level"], lang), rule, "", "", "", names, _clause(first, lang)]
-
-
-def _against(checkup: CheckupView, row: Mapping[str, Any], lang: str) -> Html:
-    """Number a finding's value was held against: the target, the value expected on the path, last year's."""
-    indicator, kind = str(row["indicator"]), str(row["kind"])
-    name, found = "", None
-    if kind == "path":
-        zone = str(row["finding_id"]).rpartition("-")[2]
-        name, found = "expected", find(checkup, f"report.expected.{indicator}", level="report", zone=zone)
-    elif kind == "trend":
-        name, found = "last_year", find(checkup, indicator, level="city", year=checkup.year - 1)
-    if found is None:
-        return target_cell(checkup, indicator, lang)
-    return Html(f"{t(f'against.{name}', lang)}{num_of(found, lang=lang)}")
-
-
-def _place(checkup: CheckupView, row: Mapping[str, Any], lang: str) -> str:
-    if str(row.get("zone_level") or "city") == "city":
-        return plain("common.city", lang)
-    name = "" if pd.isna(row.get("zone_name")) else str(row["zone_name"])
-    return district_names(checkup, lang).get(str(row.get("zone")), name)
 
 
 __all__ = [

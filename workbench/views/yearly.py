@@ -9,10 +9,12 @@ import pandas as pd
 
 from workbench.views import style
 from workbench.views.cells import (
+    Compared,
     change_text,
     indicator_name,
     level_chip,
     line_label,
+    rounding_note,
     table,
     titles_of,
     value_cell,
@@ -116,6 +118,7 @@ def parts_table(checkup: CheckupView, lang: str, *, revised: bool = True) -> Htm
     headers += [(t(f"parts.{words.get(name, name)}", lang), "number") for name in columns]
     headers += [(t("parts.now", lang), "number")]
     lines: list[list[object]] = []
+    compared: list[Compared] = []
     dimension = ""
     for one in chosen:
         definition = definition_of(checkup, one)
@@ -125,17 +128,16 @@ def parts_table(checkup: CheckupView, lang: str, *, revised: bool = True) -> Htm
             lines.append([dimension_label(here, lang)])
         now = find(checkup, one, level="city", year=checkup.year)
         cells = [_cell(parts[one][name], lang, sign=name != "before_published") for name in columns]
+        mine = parts[one]
+        compared.append((now, (mine["before_published"], mine["total_change"])))
+        if revised:
+            compared.append((mine["total_change"], [mine[name] for name in PARTS]))
         unit = unit_label(str(parts[one]["total_change"]["unit"]), lang)
         lines.append([indicator_name(one, definition, lang), unit, *cells, value_cell(now, lang)])
     caption = t("parts.caption_revised" if revised else "parts.caption_real", lang)
-    return table(
-        headers,
-        lines,
-        caption=caption,
-        lang=lang,
-        css="parts",
-        note=t("parts.note", lang) if revised else None,
-    )
+    notes = [t("parts.note", lang) if revised else None, rounding_note(compared, lang)]
+    note = Html("<br>".join(one for one in notes if one)) or None
+    return table(headers, lines, caption=caption, lang=lang, css="parts", note=note)
 
 
 def _cell(row: Mapping[str, Any], lang: str, *, sign: bool) -> Html:

@@ -85,7 +85,9 @@ def gdal_encoding(encoding: str) -> Iterator[None]:
             pyogrio.set_gdal_config_options({"DXF_ENCODING": before})
 
 
-def read(path: Path, layer: str | None, encoding: str | None, where: str) -> tuple[gpd.GeoDataFrame, list[Finding]]:
+def read(
+    path: Path, layer: str | None, encoding: str | None, where: str
+) -> tuple[gpd.GeoDataFrame, list[Finding]]:
     """Entities of a drawing, all or those on one of its layers, blocks resolved and arcs as short lines.
 
     Raises
@@ -102,7 +104,10 @@ def read(path: Path, layer: str | None, encoding: str | None, where: str) -> tup
         names = sorted(frame["Layer"].dropna().unique())
         if layer not in names:
             raise ProfileError(
-                "the drawing has no such layer", where=where, found=layer, expected=f"one of {', '.join(names)}"
+                "the drawing has no such layer",
+                where=where,
+                found=layer,
+                expected=f"one of {', '.join(names)}",
             )
         frame = frame[frame["Layer"] == layer].reset_index(drop=True)
     return frame, findings

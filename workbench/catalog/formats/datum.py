@@ -95,13 +95,27 @@ def load(path: Path) -> DatumParameters:
         raise ProfileError(f"not valid TOML: {error}", where=path.name) from error
     method = content.get("method")
     if method not in ("seven", "four"):
-        raise ProfileError("unknown method", where=f"{path.name}: method", found=method, expected="seven or four")
+        raise ProfileError(
+            "unknown method", where=f"{path.name}: method", found=method, expected="seven or four"
+        )
     names = SEVEN if method == "seven" else FOUR
-    known = {"method", "from", "to", "source", "check", *names, *(["convention"] if method == "seven" else [])}
+    known = {
+        "method",
+        "from",
+        "to",
+        "source",
+        "check",
+        *names,
+        *(["convention"] if method == "seven" else []),
+    }
     if unknown := sorted(set(content) - known):
-        raise ProfileError("unknown key", where=f"{path.name}: {unknown[0]}", expected=", ".join(sorted(known)))
+        raise ProfileError(
+            "unknown key", where=f"{path.name}: {unknown[0]}", expected=", ".join(sorted(known))
+        )
     if missing := sorted((known - {"check"}) - set(content)):
-        raise ProfileError("key missing", where=f"{path.name}: {missing[0]}", expected=", ".join(sorted(known)))
+        raise ProfileError(
+            "key missing", where=f"{path.name}: {missing[0]}", expected=", ".join(sorted(known))
+        )
     values = {name: _number(content[name], f"{path.name}: {name}") for name in names}
     convention = str(content.get("convention", CONVENTIONS[0]))
     if convention not in CONVENTIONS:
@@ -125,8 +139,12 @@ def _crs(value: Any, where: str, method: str) -> pyproj.CRS:
     except pyproj.exceptions.CRSError as error:
         raise ProfileError("not a CRS", where=where, found=value, expected="an EPSG code") from error
     if crs.is_geographic != (method == "seven"):
-        expected = "a geographic CRS, e.g. EPSG:4610" if method == "seven" else "a projected CRS, e.g. EPSG:2382"
-        raise ProfileError("the wrong kind of CRS for this method", where=where, found=crs.name, expected=expected)
+        expected = (
+            "a geographic CRS, e.g. EPSG:4610" if method == "seven" else "a projected CRS, e.g. EPSG:2382"
+        )
+        raise ProfileError(
+            "the wrong kind of CRS for this method", where=where, found=crs.name, expected=expected
+        )
     return crs
 
 
@@ -138,7 +156,9 @@ def _try(parameters: DatumParameters, points: Any, where: str) -> None:
             tolerance = float(point.get("tolerance_m", 0.1))
         except (KeyError, TypeError, ValueError) as error:
             raise ProfileError(
-                "a check point cannot be read", where=f"{where}: check {number}", expected="from = [x, y], to = [x, y]"
+                "a check point cannot be read",
+                where=f"{where}: check {number}",
+                expected="from = [x, y], to = [x, y]",
             ) from error
         east, north = parameters.convert(parameters.start, [x], [y])
         if parameters.method == "four":

@@ -45,7 +45,10 @@ def of_shapefile(path: Path, layer: str | None, where: str) -> tuple[str | None,
         return None, []
     for encoding, zh in CANDIDATES.items():
         if _fits(texts, encoding):
-            message = f"文件没有 .cpg，文字按 {zh} 读取", f"the file has no .cpg; its text was read as {encoding}"
+            message = (
+                f"文件没有 .cpg，文字按 {zh} 读取",
+                f"the file has no .cpg; its text was read as {encoding}",
+            )
             return encoding, [Finding("encoding_detected", "info", 1, np.nan, "", *message)]
     raise ProfileError(
         "the encoding of the text is unknown",

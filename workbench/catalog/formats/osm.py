@@ -60,7 +60,11 @@ def read(path: Path, preset: str | None, layer: str | None, where: str) -> gpd.G
     names = TABLES[preset] if preset in TABLES and layer is None else (str(layer),)
     told_by = TOLD_BY.get(preset or "", ())
     parts = [_table(path, name, told_by) for name in names]
-    frame = parts[0] if len(parts) == 1 else gpd.GeoDataFrame(pd.concat(parts, ignore_index=True), crs=parts[0].crs)
+    frame = (
+        parts[0]
+        if len(parts) == 1
+        else gpd.GeoDataFrame(pd.concat(parts, ignore_index=True), crs=parts[0].crs)
+    )
     if preset == "osm_facilities":
         areas = frame.geometry.geom_type != "Point"
         inside = frame.geometry[areas].make_valid().representative_point()
@@ -70,7 +74,9 @@ def read(path: Path, preset: str | None, layer: str | None, where: str) -> gpd.G
 
 def _table(path: Path, name: str, told_by: tuple[str, ...]) -> gpd.GeoDataFrame:
     """One table, only features with one of the tags; broken rings of the map come as missing shapes."""
-    where = " OR ".join(f'"{tag}" IS NOT NULL' for tag in told_by if not (name == "lines" and tag != "highway"))
+    where = " OR ".join(
+        f'"{tag}" IS NOT NULL' for tag in told_by if not (name == "lines" and tag != "highway")
+    )
     frame = pyogrio.read_dataframe(
         path, layer=name, where=where or None, on_invalid="ignore", CONFIG_FILE=str(CONFIG)
     )

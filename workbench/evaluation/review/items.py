@@ -22,6 +22,8 @@ VERDICTS = {
 }
 """Verdict -> name in Chinese and English, and colour; from the mildest to the gravest."""
 RANK = {name: rank for rank, name in enumerate(VERDICTS)}
+REFUSED = ("未能审查", "could not be reviewed")
+"""Verdict on a proposal whose shape cannot be judged, or lies off the city."""
 OVERALL = {
     "complies": ("符合", "complies"),
     "not_checked": ("未发现冲突，部分内容未核查", "no conflict found, part not checked"),
@@ -138,6 +140,9 @@ class Review:
 
     def conclusion(self, lang: str) -> str:
         """One sentence: the verdict in words and how many items have which."""
+        if {item.rule for item in self.judged} <= {"rv_geometry", "rv_location"}:
+            why = self.judged[0].message(lang).rstrip("。.") if self.judged else ""
+            return f"{REFUSED[1]}: {why}" if lang == "en" else f"{REFUSED[0]}：{why}"
         head = OVERALL[self.verdict][lang == "en"]
         counts = [
             f"{VERDICTS[name][1]} {self.count(name)}"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyproj
 import shapely
 
 from workbench.core.codes import match
@@ -22,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 class AreaBook:
     """Shapes whose ellipsoidal areas are worked out all at once: one call instead of one a layer."""
 
-    def __init__(self, crs: pyproj.CRS) -> None:
+    def __init__(self, crs: str) -> None:
         self._crs = crs
         self._shapes: list[Geoms] = []
         self._count = 0
@@ -72,7 +71,7 @@ class Measure:
         Valid, in the city's CRS.
     lines, layers : mappings of role
         Indexed layers; roles that are missing give nothing.
-    crs : pyproj.CRS
+    crs : str
         The city's.
     """
 
@@ -81,7 +80,7 @@ class Measure:
         shapes: Geoms,
         lines: Mapping[str, LineLayer],
         layers: Mapping[str, Layer],
-        crs: pyproj.CRS,
+        crs: str,
     ) -> None:
         self.shapes = shapes
         self.lines, self.layers = lines, layers
@@ -92,6 +91,9 @@ class Measure:
         self._areas: dict[str, slice] = {}
         self._land: dict[str, Geoms] = {}
         self._inside: dict[str, Geoms] = {}
+        none = np.full(len(shapes), None, dtype=object)
+        no_area = self.book.add(none)
+        self._nothing = Conflict(none, none, no_area, no_area, np.zeros(len(shapes)), NOTHING)
         self._dlbm = layers["land_use"].column("dlbm") if "land_use" in layers else np.empty(0, dtype=object)
 
     def __len__(self) -> int:
@@ -164,6 +166,8 @@ class Measure:
         found = NOTHING if anywhere else self.pieces(role)
         if of_kind is not None and len(found.shape):
             found = found.of(of_kind[found.feature])
+        if not anywhere and not outside and not len(found.shape):
+            return self._nothing
         if anywhere:
             whole = self.land(group).copy() if group else self.shapes.copy()
             if group:

@@ -250,7 +250,7 @@ class Reviewer:
         if not proposals:
             return []
         shapes = np.array([one.geometry for one in proposals], dtype=object)
-        measure = Measure(shapes, self.lines, self.layers, self.crs)
+        measure = Measure(shapes, self.lines, self.layers, str(self.city.crs))
         judge = LineJudge(
             self.settings, self.checks, measure, self.missing, self.layers.get("permits"), self.on_date
         )

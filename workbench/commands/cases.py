@@ -1,0 +1,180 @@
+"""Commands on the case register: take findings in, list cases, send them to the field, take verdicts back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench.commands.options import city_option, data_root_option, make_table, show
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
+
+    from workbench.core.city import City
+
+
+@click.group()
+def cases() -> None:
+    """Keep the register of cases: take in findings, list, send to the field, take verdicts back."""
+
+
+@cases.command("update")
+@city_option
+@click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
+@click.option("--on", "on_date", help="Day of the run, e.g. 2026-03-01; today when not given.")
+@data_root_option
+def cases_update(city: str, year: int | None, on_date: str | None) -> None:
+    """Take the findings of a checkup into the register; prints how many cases are new, still there, gone.
+
+    The register has an entry for each line a place lies on; how many places on the ground that is stands behind it.
+    """
+    from workbench.evaluation.checkup import checkup
+    from workbench.reporting.progress import one_step
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+
+    profile = find_city(city)
+    with one_step("checkup") as say:
+        result = checkup(profile, year, say=say)
+        say("writing the register")
+        counts = Register.open(profile).update(result.findings, on_date or _today(), year=result.year)
+    told = ", ".join(f"{name} {number}" for name, number in counts.items())
+    click.echo(f"{told}; {_entries(result.findings)}")
+
+
+def _entries(findings: gpd.GeoDataFrame) -> str:
+    """How many entries by line the findings give, and how many places on the ground, as the report counts them."""
+    from workbench.evaluation.derived import places
+
+    entries = findings[findings["space_code"].fillna("") != ""]
+    number = len(set(places(entries).tolist())) if len(entries) else 0
+    return f"{len(entries)} entries by line ({number} places)"
+
+
+@cases.command("list")
+@city_option
+@click.option("--on", "on_date", help="Day to look at, e.g. 2026-03-01; today when not given.")
+@click.option("--status", type=click.Choice(["发现", "核查", "整改", "销号"]), help="Only these.")
+@click.option("--line", help="Role of a line, e.g. permanent_farmland.")
+@click.option("--rates", type=int, metavar="YEAR", help="Counts and closing rates of a year instead.")
+@click.option("--quarter", type=click.IntRange(1, 4), help="With --rates: of this quarter of the year only.")
+@data_root_option
+def cases_list(
+    city: str,
+    on_date: str | None,
+    status: str | None,
+    line: str | None,
+    rates: int | None,
+    quarter: int | None,
+) -> None:
+    """List the cases of the register with their status and age, or with --rates how they were dealt with."""
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+
+    if quarter is not None and rates is None:
+        raise click.UsageError("--quarter needs --rates YEAR")
+    register = Register.open(find_city(city))
+    if rates is not None:
+        found = _shown_rates(register.rates(rates, quarter or 0))
+    else:
+        rows = register.table(on_date or _today())
+        rows = rows[(rows["status"] == status) | (status is None)]
+        rows = rows[(rows["line"] == line) | (line is None)].round(1)
+        rows["line"] = [_line_name(one) for one in rows["line"]]
+        columns = [
+            "space_code",
+            "finding_id",
+            "line",
+            "level",
+            "area_m2",
+            "permit_state",
+            "status",
+            "verdict",
+        ]
+        found = rows[[*columns, "age_days"]]
+    table = make_table(*map(str, found.columns))
+    for row in found.itertuples(index=False):
+        table.add_row(*["" if value != value else str(value) for value in row])
+    show(table)
+
+
+def _shown_rates(rates: pd.DataFrame) -> pd.DataFrame:
+    """Rates as a person reads them: names of lines, percent, whole days."""
+    shown = rates.assign(line=[_line_name(one) for one in rates["line"]])
+    shown["closing_rate"] = [
+        "" if share != share else f"{100 * share:.1f}%" for share in rates["closing_rate"]
+    ]
+    shown["median_age_days"] = ["" if days != days else f"{days:.0f}" for days in rates["median_age_days"]]
+    return shown
+
+
+def _line_name(role: str) -> str:
+    """Name of a line in both languages, and its role, which ``--line`` takes."""
+    from workbench.indicators.reasons import role_words
+
+    if role == "all":
+        return "全部 / all lines"
+    zh, en = role_words(role)[:2]
+    return f"{zh} / {en} ({role})"
+
+
+@cases.command("export")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@city_option
+@data_root_option
+def cases_export(path: Path, city: str) -> None:
+    """Write the cases to PATH (.xlsx or .gpkg) for the field; prints the path."""
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+
+    profile = find_city(city)
+    click.echo(Register.open(profile).export(path, districts=_districts(profile)))
+
+
+def _districts(profile: City) -> dict[str, str]:
+    """Names of the city's districts by code, in Chinese as in the layer; none for a city without districts."""
+    from workbench.catalog.data import CityData
+    from workbench.core.errors import LayerMissing
+
+    if "district" not in profile.levels:
+        return {}
+    try:
+        frame = CityData(profile).zones("district")
+    except LayerMissing:
+        return {}
+    return dict(zip(frame["code"].astype(str), frame["name"].astype(str), strict=True))
+
+
+@cases.command("take")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@city_option
+@click.option("--on", "on_date", help="Day on which the list came back; today when not given.")
+@data_root_option
+def cases_take(path: Path, city: str, on_date: str | None) -> None:
+    """Take verdicts from a list that came back, and say of each problem what to do.
+
+    Prints how many cases were taken, refused, and left as they were. Exit code 1 when a row could not be taken.
+    """
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+    from workbench.rules.verdicts import take_list
+
+    back = take_list(Register.open(find_city(city)), path, on_date=on_date or _today())
+    table = make_table("level", "row", "space_code", "what")
+    for row in back.findings.to_dict("records"):
+        words: list[Any] = [row["level"], row["row"], row["space_code"]]
+        table.add_row(*map(str, words), f"{row['message_zh']}\n{row['message_en']}")
+    if len(back.findings):
+        show(table)
+    click.echo(f"taken: {back.taken}, refused: {back.refused}, nothing new: {back.unchanged}")
+    sys.exit(1 if back.refused else 0)
+
+
+def _today() -> str:
+    from datetime import date
+
+    return date.today().isoformat()
