@@ -2,6 +2,10 @@
 CITY ?= demo
 YEAR ?=
 LANG_ ?= zh
+BOOK ?= annual_checkup
+EDITION ?= internal
+FORMAT ?= html,docx,pdf
+QUARTER ?=
 PORT ?= 8866
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -17,6 +21,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 
 help: ## Show this map
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@echo; echo "Books for BOOK=: $(basename $(notdir $(wildcard reports/books/*.toml)))"
 
 $(STAMP): requirements.lock pyproject.toml $(wildcard kernels/*/kernel.json)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and was not found; name one with PYTHON=/path/to/python"; exit 2; }
@@ -33,8 +38,8 @@ install: $(STAMP) ## Create .venv with the locked dependencies, the package, and
 demo: $(STAMP) ## Generate the demo city and its catalogue (skipped when it is there)
 	$(BIN)/workbench demo
 
-report: $(STAMP) ## Annual checkup: make report [CITY=demo] [YEAR=latest] [LANG_=zh]
-	@$(BIN)/workbench report annual_checkup --city $(CITY) $(if $(YEAR),--year $(YEAR)) --lang $(LANG_)
+report: $(STAMP) ## A report, the annual checkup: make report [CITY=demo] [YEAR=latest] [LANG_=zh|en] [BOOK=…] [EDITION=internal|public] [FORMAT=html,docx,pdf] [QUARTER=1..4]
+	@$(BIN)/workbench report $(BOOK) --city $(CITY) $(if $(YEAR),--year $(YEAR)) --lang $(LANG_) --edition $(EDITION) --format $(FORMAT) $(if $(QUARTER),--quarter $(QUARTER))
 
 test: $(STAMP) ## The whole test suite
 	$(BIN)/python -m pytest -q -n 2

@@ -19,6 +19,7 @@ from workbench import __version__
 from workbench.commands.accounts import fill_in, ledger
 from workbench.commands.cases import cases
 from workbench.commands.catalog import catalog, demo
+from workbench.commands.ingest import ingest
 from workbench.commands.libraries import libraries
 from workbench.commands.life_circle import life_circle
 from workbench.commands.options import SOURCES_HINT, city_option, data_root_option
@@ -81,6 +82,7 @@ for _command in (
     conditions,
     demo,
     fill_in,
+    ingest,
     ledger,
     libraries,
     life_circle,

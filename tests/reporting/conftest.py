@@ -48,7 +48,7 @@ class Desk:
         self.out = root / "reports"
 
     def book(
-        self, *chapters: tuple[str, str], name: str = "book", extra: dict[str, str] | None = None
+        self, *chapters: tuple[str, str], name: str = "annual_checkup", extra: dict[str, str] | None = None
     ) -> str:
         """A book whose chapters are ``(id, code)``; ``extra`` adds TOML lines to a chapter."""
         lines = [

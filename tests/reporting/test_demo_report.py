@@ -6,9 +6,13 @@ import re
 import pandas as pd
 import pytest
 
+from workbench.catalog.data import CityData
+from workbench.core.city import load_city
+from workbench.indicators.changes import city_library
 from workbench.reporting.formats import write_formats
 from workbench.reporting.run import run_report
 
+from .leaks import leaks
 from .numerals import Page, faults
 from .print_numerals import pages_that_differ, pdf_page, word_page
 
@@ -75,3 +79,13 @@ def test_the_public_edition_prints_nothing_closed(report):
     listed = pd.read_parquet(folder / "public" / "numbers.parquet")["value_id"].dropna()
     assert set(values.loc[listed, "sensitivity"]) == {"公开"}
     assert record["refused"]
+
+
+def test_the_public_edition_tells_nothing_of_what_is_closed(report):
+    folder = report.path.parent
+    write_formats(folder, edition="public")
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    city = load_city(run["city"])
+    assert city.layers["permits"].sensitivity != "公开"
+    titles = {name: one.title(run["lang"]) for name, one in city_library(city).items()}
+    assert leaks(folder, CityData(city).vector("permits"), titles, run["lang"]) == []

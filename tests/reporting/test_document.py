@@ -10,7 +10,7 @@ from workbench.reporting.page import chapters, fragment
 from workbench.reporting.tree import Cell, Figure, Heading, PageBreak, Paragraph, Row, Run, Table
 
 from .numerals import Page
-from .sample_page import VALUES, page
+from .sample_page import VALUES, page, picture
 
 
 def words(block):
@@ -140,3 +140,22 @@ def test_rows_of_unequal_length_are_filled():
     table = Table((row, Row((Cell(()),)), Row(())))
     assert [len(line) for line in table.placed] == [3, 2, 1]
     assert table.columns == 3
+
+
+def test_each_sheet_has_a_page_and_the_first_takes_the_heading_along():
+    markup = """<html lang="zh-CN"><header class="cover"></header><main><section class="chapter">
+    <h2><span class="label">C</span>案件</h2><p>总况</p><h3><span class="label">C.1</span>卡片</h3>
+    <div class="sheet"><h4>甲</h4></div><div class="sheet"><h4>乙</h4></div></section></main></html>"""
+    shown = [
+        (block.landscape, block.chapter) if isinstance(block, PageBreak) else words(block)
+        for block in read_page(markup).blocks
+    ]
+    assert shown == [(True, True), "案件", "总况", (False, False), "卡片", "甲", (False, False), "乙"]
+
+
+def test_a_figure_is_as_closed_as_what_is_around_it():
+    markup = f"""<html lang="zh-CN"><header class="cover"></header><main><section class="chapter"><h2>章</h2>
+    <div data-sensitivity="内部"><figure data-sensitivity="公开"><img src="data:image/png;base64,{picture()}" alt="变化"><figcaption>图斑甲</figcaption></figure></div>
+    </section></main></html>"""
+    figure = read_page(markup).blocks[-1]
+    assert figure.sensitivity == "内部" and figure.caption.runs[0].sensitivity == "内部"

@@ -14,9 +14,9 @@ from workbench.reporting.edition import (
     select_rows,
     sentences,
 )
-from workbench.reporting.tree import Cell, Figure, Paragraph, Row, Run, Table
+from workbench.reporting.tree import Cell, Figure, PageBreak, Paragraph, Row, Run, Table
 
-from .sample_page import VALUES, page
+from .sample_page import VALUES, page, picture
 from .test_document import runs_of, words
 
 NUMBER = "粤S(2025)001号"
@@ -145,6 +145,42 @@ def test_a_merged_cell_whose_first_row_goes():
     left = select_rows(Table(rows), [1, 2])
     assert [[c.rowspan for c in row.cells] for row in left] == [[2, 1], [1]]
     assert words(Paragraph(left[0].cells[0].runs)) == "a"
+
+
+BARE_PICTURE = f'<img src="data:image/png;base64,{picture()}" alt="变化前后">'
+HINTS = f"""<!DOCTYPE html><html lang="zh-CN"><body><header class="cover"><h1>报告</h1></header><main>
+<section class="chapter"><h2><span class="x label">1</span>控制线</h2>
+<h3><span class="x label">1.1</span>其他控制线</h3>
+<table class="wb-table"><caption>城市蓝线疑似图斑清单</caption><tbody><tr><td>蓝</td><td><span data-v="vclosed001">3</span></td></tr></tbody></table>
+<p class="wb-note">清单说明，须经核查。</p>
+<table class="wb-table"><caption>洪涝疑似图斑清单</caption><tbody><tr><td>洪</td><td><span data-v="vclosed001">4</span></td></tr></tbody></table>
+<p class="wb-note">清单说明，须经核查。</p>
+<h3><span class="x label">1.2</span>卡片</h3>
+<div class="sheet" data-sensitivity="内部"><h4>STBHHX-001 严重</h4>
+<figure data-sensitivity="公开">{BARE_PICTURE}<figcaption>案件 STBHHX-001</figcaption></figure></div>
+<div class="sheet" data-sensitivity="内部"><h4>STBHHX-002 严重</h4><p>面积</p></div>
+<h3><span class="x label">1.3</span>分维度</h3>
+<table class="wb-table scorecard by-column"><caption>指标情况</caption><thead><tr><th>维度</th><th>已计算</th><th>严重</th></tr></thead>
+<tbody><tr><th>安全</th><td><span data-v="vopen00002">2</span></td><td><span data-v="vclosed001">1</span></td></tr></tbody></table>
+</section></main></body></html>"""
+
+
+def test_what_is_left_out_leaves_no_trace_of_what_there_was():
+    document = read_page(HINTS)
+    made, refused = public(document, VALUES, NUMBER)
+    text = "\n".join(map(words, made.blocks))
+    for told in ("蓝线", "洪涝", "清单说明", "STBHHX", "案件", "严重"):
+        assert told not in text
+    notes = [words(b) for b in made.blocks if isinstance(b, Paragraph)]
+    assert [note.count("内容已略去") for note in notes] == [1, 1, 0]  # once a section, and the columns
+    table = next(b for b in made.blocks if isinstance(b, Table))
+    assert [[words(Paragraph(c.runs)) for c in row.cells] for row in table.rows] == [
+        ["维度", "已计算"],
+        ["安全", "2"],
+    ]
+    assert ("columns", 1) in kinds(refused) and ("figure_values", 1) in kinds(refused)
+    assert sum(isinstance(b, PageBreak) for b in made.blocks) == 1
+    assert "STBHHX-002" in "\n".join(map(words, internal(document).blocks))
 
 
 TELLING = """<!DOCTYPE html><html lang="zh-CN"><body><header class="cover"><h1>报告</h1></header><main>

@@ -54,3 +54,9 @@ def test_contents_fit_one_page_where_they_can():
     for entries in (3, 34, 40):
         assert 15.0 <= contents_line(entries) <= 21.0
         assert contents_line(entries) * entries < high - 60
+
+
+def test_the_number_of_a_patch_is_cut_once():
+    row = Row((cell("YJJBNT-990102-2025-001"), *(cell("很长的说明" * 6) for _ in range(8))))
+    size, widths = column_widths(Table((row,)), 447.0)
+    assert line_count("YJJBNT-990102-2025-001", widths[0] - 7.2, size) == 2

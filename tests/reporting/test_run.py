@@ -69,7 +69,9 @@ def test_failing_chapters_leave_traces_and_spare_the_others(desk):
 
 def test_chapter_of_a_topic_without_data_is_left_out_with_the_reason(desk):
     book = desk.book(
-        ("good", GOOD), ("circles", FAILS), extra={"circles": 'topic = "life_circle"', "good": 'topic = "quality"'}
+        ("good", GOOD),
+        ("circles", FAILS),
+        extra={"circles": 'topic = "life_circle"', "good": 'topic = "quality"'},
     )
     result = make(desk, book)
     assert (result.status, result.failed) == ("ok", [])
@@ -110,8 +112,20 @@ def test_latest_is_the_profiles_language_and_the_internal_edition(desk):
     english = make(desk, book, lang="en").path.parent
     public = make(desk, book, edition="public").path.parent.parent
     links = {path.name: os.readlink(path) for path in own.parent.glob("latest*")}
-    assert links == {"latest": own.name, "latest-en": english.name, "latest-public": public.name}
+    assert links == {"latest": own.name, "latest-en": english.name, "latest-public": f"{public.name}/public"}
     assert find_run("vaaaaaaaaaa", desk.out) == public
+    open_ = own.parent / "latest-public"
+    told = json.loads((open_ / "run.json").read_text(encoding="utf-8"))
+    assert told["edition"] == "public" and set(told["files"]) >= {
+        "report.html",
+        "values.parquet",
+        "tables/values.xlsx",
+    }
+    assert {p.relative_to(open_).as_posix() for p in open_.rglob("*") if p.is_file()} == {
+        *told["files"],
+        "run.json",
+    }
+    assert not {"chapters", "values", "parameters", "print"} & set(told)
 
 
 def test_the_values_step_says_what_it_is_doing(desk, monkeypatch, capfd):

@@ -55,7 +55,8 @@ class _Job:
 def _method() -> str:
     """Hash of the code and tables that standardise: when they change, layers are built anew."""
     files = [
-        PACKAGE / "catalog" / f"{n}.py" for n in ("ingest", "presets", "quality", "rasters", "roles", "build")
+        PACKAGE / "catalog" / f"{n}.py"
+        for n in ("ingest", "reading", "presets", "quality", "rasters", "roles", "build")
     ]
     files += sorted((PACKAGE / "catalog" / "formats").glob("*.[pi][yn]*"))
     files += [PACKAGE / "core" / "gcj02.py", PACKAGE / "catalog" / "standard_layers.py"]

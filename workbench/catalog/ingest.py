@@ -5,25 +5,23 @@ Nothing is guessed: a file that does not say what is needed is refused with the 
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import pyproj
 import shapely
 
 from workbench.catalog import quality
-from workbench.catalog.formats import cad, coordinates, encoding, geodatabase, osm, sheets, zones
+from workbench.catalog.formats import sheets, zones
 from workbench.catalog.formats.datum import DatumParameters
 from workbench.catalog.formats.survey import survey_codes
-from workbench.catalog.presets import PRESETS, gtfs_stops
+from workbench.catalog.presets import PRESETS
 from workbench.catalog.quality import Finding
+from workbench.catalog.reading import read_table_file
+from workbench.catalog.reading import read_vector_file as read_vector_file
 from workbench.catalog.roles import EMPTY, ROLES
 from workbench.core import gcj02
 from workbench.core.city import City, LayerSpec
@@ -50,136 +48,6 @@ class Ingested:
         return "empty_layer" if self.frame.empty else None
 
 
-def read_vector_file(
-    path: Path, spec: LayerSpec, where: str, *, role: str | None = None
-) -> tuple[gpd.GeoDataFrame, list[Finding]]:
-    """Rows of a vector file as it is, with findings on its text encoding.
-
-    Reads GeoParquet, GeoPackage, FileGDB (also zipped), GeoJSON, Shapefile (also zipped), DXF, OpenStreetMap
-    extracts, tables of coordinates in workbooks, and GTFS stops. The role says whether closed lines of a drawing and
-    rows of coordinates are areas or not.
-    """
-    form = ROLES.get(role or "")
-    family = None if form is None else form.family
-    if spec.preset == "gtfs_stops":
-        return gtfs_stops(path), []
-    if path.suffix == ".parquet":
-        return gpd.read_parquet(path), []
-    if path.suffix.lower() in sheets.WORKBOOKS:
-        table, findings = sheets.read(path, spec.layer, where)
-        shapes, more = coordinates.shapes(table, where, points=family == "point")
-        return shapes, [*findings, *more]
-    with readable(path, spec, where):
-        if osm.is_osm(path):
-            return osm.read(path, spec.preset, spec.layer, where), []
-        if path.suffix.lower() == ".dxf":
-            drawn, findings = cad.read(path, spec.layer, spec.encoding, where)
-            more = []
-            if family == "polygon":
-                drawn, more = cad.closed_lines_to_areas(drawn)
-            return drawn, [*findings, *more]
-        opened, layer, text, findings = opened_layer(path, spec, where)
-        frame = pyogrio.read_dataframe(opened, layer=layer, encoding=text)
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise ProfileError(
-            "the file has no geometry", where=where, found=path.name, expected="a vector layer"
-        )
-    return frame, findings
-
-
-def opened_layer(
-    path: Path, spec: LayerSpec, where: str
-) -> tuple[Path | str, str | None, str | None, list[Finding]]:
-    """What to open, which layer and in which encoding, after the file has been looked at from outside.
-
-    Raises
-    ------
-    ProfileError
-        When a file geodatabase is damaged, the layer is not clear, or the encoding is unknown or wrongly stated.
-    """
-    if path.suffix.lower() == ".gdb" and path.is_dir() and (harm := geodatabase.damage(path)):
-        raise ProfileError(
-            "the file geodatabase is damaged",
-            where=where,
-            found="; ".join(harm[:3]),
-            hint="ask for the whole folder again",
-        )
-    opened = _opened(path)
-    layer = _layer(path, opened, spec, where)
-    text, findings = spec.encoding, []
-    if text is None and path.suffix.lower() in {".shp", ".zip"}:
-        text, findings = encoding.of_shapefile(path, layer, where)
-    return opened, layer, text, findings
-
-
-@contextmanager
-def readable(path: Path, spec: LayerSpec, where: str) -> Iterator[None]:
-    """Say in words of the workbench what a reader could not read."""
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise ProfileError(
-            "the text is not in the encoding the file states",
-            where=where,
-            found=path.name,
-            hint='give the real one, e.g. encoding = "gb18030"',
-        ) from error
-    except (pyogrio.errors.FeatureError, shapely.errors.GEOSException) as error:
-        raise ProfileError(
-            "the file is damaged: a row cannot be read",
-            where=where,
-            found=path.name,
-            hint="ask for the file again",
-        ) from error
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        layers = ""
-        if path.exists() and path.suffix.lower() in {".gpkg", ".gdb"}:
-            layers = ", ".join(_layers_of(path))
-        reason = str(error).split("; It might help")[0].replace(str(path.parent) + "/", "")
-        raise ProfileError(
-            f"the file cannot be read: {reason}", where=where, found=spec.layer, expected=layers or None
-        ) from error
-
-
-def _layers_of(path: Path) -> list[str]:
-    """Names of the layers of a file; none when it cannot be opened."""
-    try:
-        return sorted(str(name) for name in pyogrio.list_layers(path)[:, 0])
-    except pyogrio.errors.DataSourceError:
-        return []
-
-
-def _opened(path: Path) -> Path | str:
-    """What to open: the file, the file geodatabase of a zip, or the one folder of a zip in which its Shapefiles lie."""
-    if path.suffix.lower() != ".zip":
-        return path
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise pyogrio.errors.DataSourceError(f"'{path.name}' is no whole zip archive") from error
-    bases = {name[: name.lower().index(".gdb/") + 4] for name in names if ".gdb/" in name.lower()}
-    if len(bases) == 1:
-        return f"/vsizip/{path}/{bases.pop()}"
-    folders = {Path(n).parent.as_posix() for n in names if n.lower().endswith(".shp")}
-    return f"/vsizip/{path}/{folders.pop()}" if len(folders) == 1 and folders != {"."} else path
-
-
-def _layer(path: Path, opened: Path | str, spec: LayerSpec, where: str) -> str | None:
-    """Layer to read: the profile's, or the only one with shapes; where there are several, one must be named."""
-    if spec.layer is not None:
-        return spec.layer
-    names = [str(name) for name, kind in pyogrio.list_layers(opened) if kind is not None]
-    if len(names) > 1:
-        raise ProfileError(
-            "the file has several layers",
-            where=f"{where}.layer",
-            found=path.name,
-            expected=f"one of {', '.join(sorted(names))}",
-        )
-    return names[0] if names else None
-
-
 def source_crs(
     frame_crs: object, spec_crs: str | None, where: str, parameters: DatumParameters | None = None
 ) -> tuple[pyproj.CRS, list[Finding]]:
@@ -204,7 +72,7 @@ def source_crs(
                 where=where,
                 found=None if found is None else found.name,
                 expected="an EPSG code",
-                hint='ask the holder and state it in the profile, e.g. crs = "EPSG:4547"',
+                hint='ask the holder and state it in the profile, e.g. crs = "EPSG:4547", or with --crs',
             )
         zh, en = f"坐标系由配置给出：{spec_crs}", f"the profile states the CRS the file lacks: {spec_crs}"
         findings.append(Finding("crs_from_profile", "info", 1, np.nan, "", zh, en))
@@ -227,7 +95,7 @@ def source_crs(
             where=where,
             found=found.name,
             expected="CGCS2000 or WGS 84",
-            hint="have the bureau convert the file with its own parameters",
+            hint="have the bureau convert the file, or ingest it with the bureau's own --datum-parameters",
         )
     return found, findings
 
@@ -422,16 +290,46 @@ def ingest_vector(city: City, role: str, path: Path, year: int | None = None) ->
     degrees = None
     if spec.check_against is not None or spec.datum is not None:
         degrees = frame.to_crs("EPSG:4326")
-    if spec.datum == "gcj02":
-        assert degrees is not None
-        moved = gcj02.geometries_to_wgs84(degrees.geometry.to_numpy())
-        frame = degrees.set_geometry(gpd.GeoSeries(moved, index=degrees.index, crs="EPSG:4326"))
-    findings += _accuracy(frame.crs, pyproj.CRS(city.crs), tuple(frame.total_bounds))
-    frame = frame.to_crs(city.crs)
-    if not np.isfinite(shapely.bounds(frame.geometry.to_numpy())).all():
-        raise CRSError("coordinates cannot be converted to the city's CRS", where=where, found=crs.name)
+    frame, moved = to_city(frame, spec, city.crs, where)
+    findings += moved
     findings += _row_checks(city, role, frame)
     return Ingested(frame, findings, degrees)
+
+
+def to_city(
+    frame: gpd.GeoDataFrame,
+    spec: LayerSpec,
+    target: str,
+    where: str,
+    parameters: DatumParameters | None = None,
+) -> tuple[gpd.GeoDataFrame, list[Finding]]:
+    """Rows in the city's CRS, by a bureau's parameters where they are for the file's datum.
+
+    Raises
+    ------
+    CRSError
+        When coordinates do not come out finite.
+    """
+    crs = frame.crs
+    if parameters is not None and parameters.fits(crs):
+        moved = shapely.transform(
+            frame.geometry.to_numpy(), lambda xy: np.column_stack(parameters.convert(crs, xy[:, 0], xy[:, 1]))
+        )
+        frame = frame.set_geometry(gpd.GeoSeries(moved, index=frame.index, crs=parameters.target))
+        zh = f"坐标按提供的{'七' if parameters.method == 'seven' else '四'}参数转换（{parameters.source}）"
+        en = f"coordinates were converted with the {parameters.method} parameters given ({parameters.source})"
+        findings = [Finding("datum_parameters", "info", 1, np.nan, "", zh, en)]
+    else:
+        if spec.datum == "gcj02":
+            degrees = frame.to_crs("EPSG:4326")
+            moved = gcj02.geometries_to_wgs84(degrees.geometry.to_numpy())
+            frame = degrees.set_geometry(gpd.GeoSeries(moved, index=degrees.index, crs="EPSG:4326"))
+        findings = _accuracy(frame.crs, pyproj.CRS(target), tuple(frame.total_bounds))
+    if frame.crs != target:
+        frame = frame.to_crs(target)
+    if not np.isfinite(shapely.bounds(frame.geometry.to_numpy())).all():
+        raise CRSError("coordinates cannot be converted to the city's CRS", where=where, found=crs.name)
+    return frame, findings
 
 
 def standardise(
@@ -487,26 +385,18 @@ def _row_checks(city: City, role: str, frame: gpd.GeoDataFrame) -> list[Finding]
 
 def ingest_table(city: City, role: str, path: Path, year: int | None = None) -> Ingested:
     """Read a table (Parquet, CSV, Excel) and bring it into the standard form of its role."""
-    findings: list[Finding] = []
-    spec, where = _spec_of(city, role, year), f"{city.path.name}: layers.{role}"
-    if path.suffix == ".parquet":
-        frame = pd.read_parquet(path)
-    elif path.suffix.lower() in sheets.WORKBOOKS:
-        frame, findings = sheets.read(path, spec.layer, where)
-    elif path.suffix.lower() in {".csv", ".txt"}:
-        try:
-            frame = pd.read_csv(path, encoding=spec.encoding or "utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ProfileError(
-                "the text is not UTF-8", where=where, found=path.name, hint='state encoding = "gb18030"'
-            ) from error
-    else:
-        raise ProfileError(
-            "no reader for this table", where=where, found=path.name, expected=".parquet, .csv, .xlsx"
-        )
+    return standard_table(path, _spec_of(city, role, year), role, f"{city.path.name}: layers.{role}")
+
+
+def standard_table(path: Path, spec: LayerSpec, role: str, where: str) -> Ingested:
+    """Read a table and bring it into the standard form of its role; years that are columns become rows of statistics."""
+    frame, findings = read_table_file(path, spec, where)
+    if role == "statistics":
+        frame, melted = sheets.years_to_rows(frame, {*spec.fields.values()})
+        findings = [*findings, *melted]
     frame = _where(_recode(_rename(frame, spec, where), spec, where), spec, where)
     frame, type_findings = _fill_and_type(frame, role, where)
-    findings += type_findings
+    findings = [*findings, *type_findings]
     if role == "statistics":
         frame["edition"] = frame["edition"].replace("", "original")
         frame["zone"] = frame["zone"].replace("", "city")

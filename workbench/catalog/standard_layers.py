@@ -95,7 +95,7 @@ def _by_code(name: str) -> tuple[pd.Series, Certainty, str] | None:
     inside = table[table["layer"].isin(parts)]
     if inside.empty:
         return None
-    return inside.loc[inside["layer"].str.len().idxmax()], "likely", "code in the name"
+    return inside.iloc[int(inside["layer"].str.len().argmax())], "likely", "code in the name"
 
 
 def _by_name(name: str) -> tuple[pd.Series, Certainty, str] | None:
@@ -107,7 +107,7 @@ def _by_name(name: str) -> tuple[pd.Series, Certainty, str] | None:
     inside = table[[len(zh) >= 2 and zh in name for zh in table["name_zh"]]]
     if inside.empty:
         return None
-    return inside.loc[inside["name_zh"].str.len().idxmax()], "likely", "part of the name"
+    return inside.iloc[int(inside["name_zh"].str.len().argmax())], "likely", "part of the name"
 
 
 def _by_fields(fields: Iterable[str], family: str | None) -> Guess:

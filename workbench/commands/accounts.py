@@ -29,12 +29,14 @@ def fill_in_make(city: str, year: int | None, out: Path | None) -> None:
     """Write a workbook for each department; prints their paths."""
     from workbench.core.paths import reports_dir
     from workbench.evaluation.fill_in import make
+    from workbench.reporting.progress import one_step
     from workbench.reporting.run import find_city
 
     profile = find_city(city)
     wanted = year or profile.latest_year
     target = out or reports_dir() / profile.name / str(wanted) / "fill_in"
-    written = make(profile, wanted, target)
+    with one_step("fill-in sheets") as say:
+        written = make(profile, wanted, target, say=say)
     for path in written:
         click.echo(path)
     if not written:
@@ -69,7 +71,8 @@ def fill_in_read(
     for row in found.findings.to_dict("records"):
         table.add_row(row["level"], row["file"], row[f"message_{profile.language}"])
     show(table)
-    click.echo(f"{len(found.table)} figures accepted, {len(found.errors)} errors")
+    warned = int((found.findings["level"] == "warning").sum())
+    click.echo(f"{len(found.table)} figures accepted, {len(found.errors)} errors, {warned} warnings")
     if not only_check and found.departments:
         click.echo(keep(profile, wanted, found))
     sys.exit(1 if len(found.errors) else 0)

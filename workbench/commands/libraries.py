@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from workbench.commands.options import SOURCES_HINT, data_root_option, make_table, show
 from workbench.core.errors import ParameterError
+
+if TYPE_CHECKING:
+    from workbench.indicators.indicator import Indicator
 
 
 @click.group()
@@ -38,7 +42,10 @@ def libraries_indicators(
     city: str | None,
     lang: str,
 ) -> None:
-    """List indicators, all or by a filter; with IDS everything about these."""
+    """List indicators, all or by a filter; with IDS everything about these, and their worked examples are run.
+
+    Exit code 1 when a worked example does not give what it states.
+    """
     from workbench import libraries as shown
     from workbench.indicators.changes import city_library
     from workbench.indicators.library import load_library
@@ -52,8 +59,9 @@ def libraries_indicators(
     )
     if ids:
         _show_rows(found[found["id"].isin(ids)].set_index("id").T.reset_index(names=""))
+        wrong = [one for one in ids if not _run_examples(library[one])]
         click.echo(SOURCES_HINT)
-        return
+        sys.exit(1 if wrong else 0)
     if confidence is None:
         found["confidence"] = found["confidence"].map(shown.sureness)
     _show_rows(found[["id", "dimension", "title", "unit", "basis", "methods", "holder", "confidence"]])
@@ -100,6 +108,26 @@ def libraries_operators() -> None:
     found = operators_table()
     found["operator"] = found["module"] + "." + found["operator"]
     _show_rows(found[["operator", "summary"]])
+
+
+def _run_examples(indicator: Indicator) -> bool:
+    """Run the worked example of each method and say what came of it; whether all gave what they state."""
+    from workbench.core.errors import WorkbenchError
+    from workbench.indicators.examples import check_example
+
+    passed = True
+    for number in range(len(indicator.methods)):
+        name = f"worked example {indicator.id} method {number + 1} of {len(indicator.methods)}"
+        try:
+            found, expected, agrees = check_example(indicator, number)
+        except WorkbenchError as error:
+            passed = False
+            click.echo(f"{name}: wrong, it cannot be run: {error}")
+            continue
+        passed &= agrees
+        said = "passed" if agrees else "WRONG"
+        click.echo(f"{name}: {said}; found {found:.12g}, expected {expected:.12g} {indicator.unit}")
+    return passed
 
 
 def _show_rows(frame: Any) -> None:

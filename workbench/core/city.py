@@ -224,6 +224,7 @@ class _Header(_Strict):
     indicator_changes: str | None = None
     life_circle_settings: str | None = None
     review_settings: str | None = None
+    structure_settings: str | None = None
     suitability_settings: str | None = None
     rule_packs: tuple[str, ...] = ()
     report_book: str = "annual_checkup"

@@ -8,7 +8,7 @@ beside the city's built data, where ``CityData.table("statistics")`` finds them 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +27,12 @@ from workbench.evaluation.fill_in_checks import (
     read_cell,
     row_of,
     silent_rows,
+    stateless_rows,
 )
 from workbench.evaluation.filled import provenance as provenance
 from workbench.indicators import lacking
 from workbench.indicators.changes import city_library
+from workbench.indicators.compute import Run, open_run
 from workbench.indicators.indicator import Indicator, Method
 from workbench.indicators.limits import limits
 from workbench.indicators.reasons import item_words
@@ -154,7 +156,18 @@ def _lacking(method: Method, data: Any, year: int, held: set[str]) -> list[str] 
     return [item for item in lacking.items_of(method) if item not in held]
 
 
-def _item(name: str, serves: Sequence[Indicator], last: pd.DataFrame) -> Item:
+def _zones_of(run: Run, serves: Sequence[Indicator], codes: Sequence[str]) -> tuple[str, ...] | None:
+    """Districts in which a figure has a meaning for one of the indicators it serves; None when it has in all."""
+    found: set[str] = set()
+    for one in serves:
+        if not one.levels or "district" in one.levels:
+            found |= set(codes) - run.zones("district", one.scope)[1]
+    return None if found >= set(codes) else tuple(code for code in codes if code in found)
+
+
+def _item(
+    name: str, serves: Sequence[Indicator], last: pd.DataFrame, zones: tuple[str, ...] | None = None
+) -> Item:
     own = next((one for one in serves if one.id == name), None)
     title = own.title_zh if own is not None else item_words(name)[0]
     rows = last[last["item"] == name]
@@ -168,6 +181,7 @@ def _item(name: str, serves: Sequence[Indicator], last: pd.DataFrame) -> Item:
     return Item(
         item=name, title=title, unit=unit, meaning=meaning, serves="、".join(others), low=low,
         high=high, whole=whole, last=tuple((str(z), float(v)) for z, v in zip(rows["zone"], rows["value"], strict=True)),
+        zones=zones,
     )  # fmt: skip
 
 
@@ -188,20 +202,16 @@ def forms(
     last = _last_year(data, year - 1)
     by_department: dict[str, list[Item]] = {}
     others: dict[str, set[str]] = {}
+    zones = _districts(city, data)
+    run = open_run(city, year, store=data)
     for name, serves in asked.items():
         own = next((one for one in serves if one.id == name), None)
         holder = lacking.reported_by(city, data, own)[0] if own else lacking.item_need(city, data, name)[2]
         main, helpers = department_of(holder)
-        by_department.setdefault(main, []).append(_item(name, serves, last))
+        by_department.setdefault(main, []).append(
+            _item(name, serves, last, _zones_of(run, serves, [code for code, _ in zones]))
+        )
         others.setdefault(main, set()).update(helpers)
-    zones: tuple[tuple[str, str], ...] = ()
-    if "district" in city.levels:
-        frame = data.zones("district")
-        zones = tuple(zip(frame["code"].astype(str), frame["name"].astype(str), strict=True))
-        if len({code for code, _ in zones}) < len(zones):
-            raise DataQualityError(
-                "a code stands for several districts", where=city.name, found=sorted(frame["code"])
-            )
     return [
         Form(
             city.name, city.name_zh, year, name, tuple(sorted(others[name] - set(by_department))),
@@ -209,6 +219,19 @@ def forms(
         )
         for name in sorted(by_department)
     ]  # fmt: skip
+
+
+def _districts(city: City, data: Any) -> tuple[tuple[str, str], ...]:
+    """Code and name of each district; none for a city without them."""
+    if "district" not in city.levels:
+        return ()
+    frame = data.zones("district")
+    zones = tuple(zip(frame["code"].astype(str), frame["name"].astype(str), strict=True))
+    if len({code for code, _ in zones}) < len(zones):
+        raise DataQualityError(
+            "a code stands for several districts", where=city.name, found=sorted(frame["code"])
+        )
+    return zones
 
 
 def _last_year(data: Any, year: int) -> pd.DataFrame:
@@ -219,7 +242,14 @@ def _last_year(data: Any, year: int) -> pd.DataFrame:
     return table.dropna(subset="value")
 
 
-def make(city: City, year: int, folder: Path | str, *, data: Any | None = None) -> list[Path]:
+def make(
+    city: City,
+    year: int,
+    folder: Path | str,
+    *,
+    data: Any | None = None,
+    say: Callable[[str], None] | None = None,
+) -> list[Path]:
     """Write a workbook for each department with the figures the city's indicators wait for.
 
     Parameters
@@ -233,6 +263,8 @@ def make(city: City, year: int, folder: Path | str, *, data: Any | None = None) 
     data : CityData, optional
         What there is; the city's catalogue when not given, and the values of its checkup (kept from the last run, else
         computed), so that what came to no value is asked for too.
+    say : callable, optional
+        Told in words what is being done.
 
     Returns
     -------
@@ -243,11 +275,13 @@ def make(city: City, year: int, folder: Path | str, *, data: Any | None = None) 
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     wanted = city.check_year(year)
-    values = checkup(city, wanted).values if data is None else None
-    return [
-        write(form, target / f"填报表_{city.name_zh}_{year}_{form.department}.xlsx")
-        for form in forms(city, wanted, store, values=values)
-    ]
+    values = checkup(city, wanted, say=say).values if data is None else None
+    written = []
+    for form in forms(city, wanted, store, values=values):
+        if say is not None:
+            say(f"sheet of {form.department}")
+        written.append(write(form, target / f"填报表_{city.name_zh}_{year}_{form.department}.xlsx"))
+    return written
 
 
 def _store(city: City, data: Any | None) -> Any:
@@ -349,6 +383,7 @@ def _read_book(city: City, year: int, path: Path, note_above: float) -> _Book:
                 }
             )  # fmt: skip
     problems += silent_rows(book, slots, path.name)
+    problems += stateless_rows(book, slots, {str(row["cell"]) for row in rows}, path.name)
     return _Book(rows, problems, str(head["department"]), tuple(slots))
 
 

@@ -55,6 +55,8 @@ class Item:
     """Whether only whole numbers can be."""
     last: tuple[tuple[str, float], ...] = ()
     """Last year's value by zone, ``city`` for the whole."""
+    zones: tuple[str, ...] | None = None
+    """Codes of the districts where the figure has a meaning; None for all."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def write(form: Form, path: Path) -> Path:
     cover.title = COVER
     _cover(cover, form)
     slots = _city_sheet(book.create_sheet(CITY_SHEET), form)
-    if form.zones:
+    if form.zones and any(item.zones is None or item.zones for item in form.items):
         slots += _zone_sheet(book.create_sheet(ZONE_SHEET), form)
     _name_cells(book, slots)
     _write_plan(book.create_sheet(PLAN), form, slots)
@@ -172,7 +174,16 @@ def _cover(sheet: Any, form: Form) -> None:
         ("4. “状态”从下拉框选择：已填、无此数据、待报。没有的数据请选“无此数据”，不要填0。", "text"),
         ("5. 百分比填0至100之间的数（例如百分之八十五填85）；个数填整数。", "text"),
         ("6. 与上年相比变化超过30%的，请在备注中说明原因，否则不予采用，待说明后再次读取。", "text"),
-        *([("7. “分区”表为选填；分区之和与全市数不一致时将给出提示。", "text")] if zones else []),
+        *(
+            [
+                (
+                    "7. “分区”表为选填，“—”处无须填写（指标的评估范围不含该区，或只有全市口径）；分区之和与全市数不一致时将给出提示。",
+                    "text",
+                )
+            ]
+            if zones
+            else []
+        ),
         (f"{8 if zones else 7}. 一个单位一份文件。填好后原样返回，不要另存为其他格式。", "text"),
         ("", "text"),
         ("用途：所填数据只用于规划实施体检评估，每个数值在报告中注明填报单位、文件和单元格。", "small"),
@@ -220,21 +231,25 @@ def _zone_sheet(sheet: Any, form: Form) -> list[Slot]:
     heads += [("数据年份", 10), ("状态", 11), ("备注（变化较大的请说明）", 30), ("代码", 20)]
     _heading(sheet, form, heads, "分区数据，选填")
     look, slots = _styles(), []
-    for at, item in enumerate(form.items):
+    items = [item for item in form.items if item.zones is None or item.zones]
+    for at, item in enumerate(items):
         row = FIRST_ROW + at
         _common_cells(sheet, row, at + 1, item, len(heads))
         for number, (code, _) in enumerate(form.zones):
             column = 6 + 2 * number
             last = dict(item.last).get(code)
             _last_cell(sheet, row, column - 1, last)
+            if item.zones is not None and code not in item.zones:
+                _last_cell(sheet, row, column, None)
+                continue
             _entry(sheet.cell(row, column), look, right=True)
             slots.append(_slot(sheet.title, item, code, row, column, after + 1, after + 2, after + 3, last))
         for column in (after + 1, after + 2, after + 3):
             _entry(sheet.cell(row, column), look, right=False)
         sheet.cell(row, after + 1, form.year).alignment = look["centre"]
     columns = {6 + 2 * number: None for number in range(len(form.zones))}
-    _rules(sheet, form.items, columns, year_column=after + 1, state_column=after + 2, year=form.year)
-    _finish(sheet, len(form.items), len(heads), "C")
+    _rules(sheet, items, columns, year_column=after + 1, state_column=after + 2, year=form.year)
+    _finish(sheet, len(items), len(heads), "C")
     return slots
 
 

@@ -48,6 +48,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "已填数值，但状态为“无此数据”或“待报”",
         "there is a value, but the state says there is none",
     ),
+    "state_missing": (
+        "数值已采用，但“状态”未填；请在状态栏选“已填”",
+        "the figure was taken, but its state is empty; choose 已填",
+    ),
     "change_without_note": (
         "与上年相比变化过大而没有备注；请核对单位，或在备注中说明原因",
         "a large change on last year without a note; check the unit or explain it",
@@ -215,6 +219,31 @@ def silent_rows(book: Any, slots: Sequence[Slot], file: str) -> list[Problem]:
             name = "no_data" if state == STATES[1] else "still_to_come"
             found.append(Problem("info", file, slot.sheet, slot.cell, slot.item, slot.zone, name))
     return found
+
+
+def stateless_rows(book: Any, slots: Sequence[Slot], accepted: set[str], file: str) -> list[Problem]:
+    """Warnings for figures that were accepted though the state of their row is empty, one a row.
+
+    ``accepted`` holds the addresses of the accepted cells, ``sheet!cell``.
+    """
+    found: dict[tuple[str, str], Problem] = {}
+    for slot in slots:
+        if f"{slot.sheet}!{slot.cell}" in accepted and not _text(book[slot.sheet][slot.state_cell].value):
+            found.setdefault(
+                (slot.sheet, slot.state_cell),
+                Problem(
+                    "warning",
+                    file,
+                    slot.sheet,
+                    slot.state_cell,
+                    slot.item,
+                    slot.zone,
+                    "state_missing",
+                    "",
+                    STATES[0],
+                ),
+            )
+    return list(found.values())
 
 
 def check_twice(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Problem]]:

@@ -190,6 +190,10 @@ def _cases_of_register(checkup: Checkup, head: str, subject: str, zone: str) -> 
         steps = register.history[register.history["to_status"] == reached[subject]]
         steps = steps[steps["on_date"].dt.year == int(year)]
         cases = cases[cases["space_code"].isin(set(steps["space_code"]))]
+    elif year:
+        day = pd.Timestamp(int(year) - (subject == "open_start"), 12, 31)
+        then = register.table(day)
+        cases = cases[cases["space_code"].isin(then.loc[then["status"] != STATUSES[-1], "space_code"])]
     return tuple(cases["space_code"].astype(str))
 
 

@@ -157,6 +157,8 @@ class Indicator:
     """Definition file."""
     changed: str = ""
     """Hash of what a city's own edition changed; empty for the library's definition."""
+    levels: tuple[str, ...] = ()
+    """Zone levels at which a department can state it, e.g. only ``city`` for a share of county units; all when empty."""
 
     def title(self, lang: str = "zh") -> str:
         """Name in ``zh`` or ``en``."""

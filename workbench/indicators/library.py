@@ -166,8 +166,11 @@ def parse_indicator(id_: str, entry: Mapping[str, Any], file: str, *, changed: s
     where = f"{file} [{id_}]"
     if missing := sorted((set(_TEXT) | {"decimals", "methods"}) - set(entry)):
         raise _fail(where, "keys are missing", expected=missing)
-    if unknown := sorted(set(entry) - set(_TEXT) - {"decimals", "methods"}):
+    if unknown := sorted(set(entry) - set(_TEXT) - {"decimals", "methods", "levels"}):
         raise _fail(where, "unknown keys", found=unknown)
+    levels = entry.get("levels", [])
+    if not isinstance(levels, list) or not all(isinstance(one, str) and one for one in levels):
+        raise _fail(where, "'levels' must be a list of zone levels", found=levels, expected='["city"]')
     for key in _TEXT:
         if not isinstance(entry[key], str):
             raise _fail(where, f"'{key}' must be text", found=entry[key])
@@ -185,7 +188,9 @@ def parse_indicator(id_: str, entry: Mapping[str, Any], file: str, *, changed: s
         raise _fail(where, "an indicator has at least one method")
     texts = {key: entry[key] for key in _TEXT}
     bound = tuple(_method(f"{where} method {number + 1}", method) for number, method in enumerate(methods))
-    return Indicator(id=id_, decimals=entry["decimals"], methods=bound, file=file, changed=changed, **texts)
+    return Indicator(
+        id=id_, decimals=entry["decimals"], methods=bound, file=file, changed=changed, levels=tuple(levels), **texts
+    )  # fmt: skip
 
 
 def read_tables(folder: Path) -> dict[str, tuple[dict[str, Any], str]]:

@@ -380,3 +380,53 @@ def primacy(sizes: npt.ArrayLike) -> dict[str, float]:
         "four": over(4),
         "eleven": over(11, 2.0),
     }
+
+
+def settlements(
+    points: gpd.GeoSeries, people: npt.ArrayLike, *, cell_m: float, least_per_km2: float
+) -> npt.NDArray[np.int64]:
+    """Settlements of a population grid: groups of cells dense enough that touch at a side or a corner.
+
+    Parameters
+    ----------
+    points : GeoSeries of points
+        Centres of the cells, in metres.
+    people : array of float
+        People of each cell.
+    cell_m : float
+        Side of a cell.
+    least_per_km2 : float
+        Density from which a cell belongs to a settlement.
+
+    Returns
+    -------
+    ndarray of int
+        Number of the settlement of each cell, from 0 in the order of their people (the largest first); -1 for none.
+
+    Examples
+    --------
+    >>> at = gpd.GeoSeries.from_xy([0, 100, 500, 900], [0, 100, 0, 0], crs="EPSG:4547")
+    >>> settlements(at, [10, 10, 30, 1], cell_m=100, least_per_km2=500).tolist()
+    [1, 1, 0, -1]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    metric_crs(points.crs, where="points")
+    amount = np.asarray(people, dtype=np.float64)
+    if not cell_m > 0:
+        raise ParameterError("the side of a cell must be above zero", found=cell_m)
+    dense = np.flatnonzero(amount / (cell_m / 1000) ** 2 >= least_per_km2)
+    found = np.full(len(amount), -1, dtype=np.int64)
+    if not len(dense):
+        return found
+    tree = cKDTree(shapely.get_coordinates(points.to_numpy()[dense]))
+    pairs = tree.query_pairs(1.5 * cell_m, output_type="ndarray")
+    matrix = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(dense),) * 2)
+    count, group = connected_components(matrix, directed=False)
+    order = np.argsort(-np.bincount(group, amount[dense], minlength=count), kind="stable")
+    rank = np.empty(count, dtype=np.int64)
+    rank[order] = np.arange(count)
+    found[dense] = rank[group]
+    return found

@@ -273,7 +273,17 @@ def _block(node: Node, *, kind: str, depth: int, style: Run) -> list[Block]:
         kind = "lead" if "lead" in classes else "note" if "wb-note" in classes else kind
     if node.tag == "pre":
         kind = "code"
-    return blocks_of(node, kind=kind, depth=depth, around=style)
+    begin: list[Block] = [PageBreak(chapter=False)] if "sheet" in node.classes else []
+    return begin + blocks_of(node, kind=kind, depth=depth, around=style)
+
+
+def _headed(blocks: list[Block]) -> list[Block]:
+    """Blocks in which the first sheet of a section takes the section's heading along."""
+    for at in range(1, len(blocks)):
+        before = blocks[at - 1]
+        if isinstance(blocks[at], PageBreak) and isinstance(before, Heading) and before.level == 2:
+            blocks[at - 1], blocks[at] = blocks[at], before
+    return blocks
 
 
 def _heading(node: Node, around: Run) -> Heading:
@@ -444,7 +454,7 @@ def read_page(markup: str) -> Document:
     lang = "en" if heads is not None and heads.attrs.get("lang", "").startswith("en") else "zh"
     found: list[Block] = []
     for chapter in page.find_all(tag="section", css="chapter"):
-        inner = blocks_of(chapter)
+        inner = _headed(blocks_of(chapter))
         first = next((b for b in inner if isinstance(b, Heading)), None)
         found += [PageBreak(landscape=first is not None and first.number.isalpha()), *inner]
     title = cover.find(tag="h1")

@@ -186,6 +186,8 @@ class _Redactor:
                 told = False
             if gone and isinstance(block, Paragraph) and block.kind == "note":
                 continue
+            if isinstance(block, PageBreak) and not block.chapter:
+                continue  # the sheets of cases are left out, or too short to have pages
             made_of = self._block(block)
             gone = isinstance(block, Table) and not any(isinstance(part, Table) for part in made_of)
             blocks += [part for part in made_of if not (told and part == left_out)]

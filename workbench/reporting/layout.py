@@ -34,6 +34,8 @@ PIECES = re.compile(
     r"(?:[\u2e80-\uffff][ \u00a0]?)?\d{4}-\d\d-\d\d(?:\u00a0–)?|[^ \n\-\u2e80-\uffff]+-?|-|[\u2e80-\uffff]|[ \n]+"
 )
 """What is not broken: a date, a word up to its hyphen, one Chinese letter."""
+CODES = re.compile(r"[A-Z0-9]+(?:-[A-Z0-9]+){2,}(?:\n[A-Z0-9]+(?:-[A-Z0-9]+){2,})*")
+"""Numbers of patches: cut once, not at every hyphen."""
 PAGES = {False: (595.3, 841.9), True: (841.9, 595.3)}
 """Width and height of the paper in points, by whether it lies on its side."""
 MARGINS = {False: (74.0, 72.0), True: (62.0, 62.0)}
@@ -170,9 +172,18 @@ def _need(cell: Cell, size: float, limit: float) -> tuple[float, float]:
     text = written(cell.runs)
     whole = max((ems(part) for part in text.split("\n")), default=0.0)
     piece = max((ems(part) for part in PIECES.findall(text)), default=0.0)
+    if CODES.fullmatch(text):
+        piece = max(map(_half, text.split("\n")))
     limit = max(limit, 6.5) if cell.align == "right" and not cell.head else limit
     low = whole if whole <= limit else max(piece, limit)
     return low * size + 2 * PADDING + 1.5, whole * size + 2 * PADDING + 1.5
+
+
+def _half(code: str) -> float:
+    """Width in which a code of several parts takes no more than two lines."""
+    parts = re.findall(r"[^-]+-?", code)
+    cuts = range(1, len(parts))
+    return min((max(ems("".join(parts[:at])), ems("".join(parts[at:]))) for at in cuts), default=ems(code))
 
 
 def picture_size(picture: Picture, width: float, height: float) -> tuple[float, float]:

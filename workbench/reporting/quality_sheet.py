@@ -53,6 +53,7 @@ def quality_sheet(view: QualityView, path: Path | str, lang: str = "zh") -> Path
             continue
         mark = f"{NUMBERS[lang][number]}、" if lang == "zh" else f"{NUMBERS[lang][number]}. "
         if chapter == "packs":
+            mark = "附录　" if lang == "zh" else "Appendix: "
             blocks.append(PageBreak())
         blocks += [
             Heading(2, "", (Run(f"{mark}{plain(f'quality_check.{chapter}', lang)}", exempt=True),)),

@@ -183,6 +183,8 @@ class PageBreak:
     """A new page, lying on its side when ``landscape``."""
 
     landscape: bool = False
+    chapter: bool = True
+    """Whether a chapter begins; else a sheet of its own inside one."""
 
 
 Block = Heading | Paragraph | Table | Figure | PageBreak
@@ -205,7 +207,7 @@ class Document:
     foot: str
     """Last line of the cover."""
     blocks: tuple[Block, ...]
-    """In reading order; a page break begins every chapter."""
+    """In reading order; a page break begins every chapter and every sheet (of one case) inside one."""
     mark: str = ""
     """Mark of the edition on cover and header, e.g. 内部资料; empty for none."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -172,6 +173,16 @@ def paragraph_xml(style: str, content: str, properties: str = "") -> str:
     return f'<w:p><w:pPr><w:pStyle w:val="{style}"/>{properties}</w:pPr>{content}</w:p>'
 
 
+def _lines(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs cut at their line breaks: a broken line of justified text would be stretched to the full width."""
+    lines: list[list[Run]] = [[]]
+    for run in runs:
+        for at, part in enumerate(run.text.split("\n")):
+            lines += [[]] if at else []
+            lines[-1] += [replace(run, text=part)] if part else []
+    return [line for line in lines if line]
+
+
 class _Writer:
     """Turns blocks into markup; counts bookmarks and pictures."""
 
@@ -310,7 +321,8 @@ class _Writer:
             properties = f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{BULLETS}"/></w:numPr>'
         elif block.depth > 1:
             properties = f'<w:ind w:left="{480 * block.depth}"/>'
-        return paragraph_xml(STYLES[block.kind], self.runs(block.runs), properties)
+        lines = _lines(block.runs) if block.kind in ("text", "note") else [block.runs]
+        return "".join(paragraph_xml(STYLES[block.kind], self.runs(line), properties) for line in lines)
 
     def _caption(self, caption: Caption, *, keep: bool) -> str:
         """Caption numbered by fields: chapter by its heading, number by a sequence that begins again in each."""

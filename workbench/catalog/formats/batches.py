@@ -80,9 +80,8 @@ def types_of(wkb: pa.Array) -> npt.NDArray[np.uint32]:
 
 def _tally(feed: Feed, codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
     """Count the kinds of a batch; which shapes have arcs."""
-    old_z = (codes & 0x80000000) != 0
-    codes = codes & 0x0FFFFFFF
-    kind, dimension = codes % 1000, codes // 1000 + old_z
+    plain = (codes & 0x0FFFFFFF).astype(np.int64)
+    kind, dimension = plain % 1000, plain // 1000 + ((codes & 0x80000000) != 0)
     pairs, numbers = np.unique(kind * 10 + dimension, return_counts=True)
     for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True):
         if pair:
@@ -141,7 +140,8 @@ def _gdal_frames(
 
 def _attributes(batch: pa.RecordBatch, geometry: str) -> pd.DataFrame:
     """Fields of a batch; those without any value keep their kind."""
-    return batch.drop_columns([geometry]).to_pandas(date_as_object=False)
+    table: pd.DataFrame = batch.drop_columns([geometry]).to_pandas(date_as_object=False)
+    return table
 
 
 def _decoded(feed: Feed, wkb: pa.Array, curved: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import ezdxf
 import geopandas as gpd
 import numpy as np
 import pyogrio
 import shapely
 from ezdxf.filemanagement import dxf_file_info
+from ezdxf.lldxf import const
 
 from workbench.catalog.quality import Finding
 from workbench.core.errors import ProfileError
@@ -30,7 +30,7 @@ def encoding_of(path: Path, where: str) -> tuple[str, list[Finding]]:
     """
     try:
         stated = dxf_file_info(str(path)).encoding
-    except (ezdxf.DXFError, OSError, ValueError) as error:
+    except (const.DXFError, OSError, ValueError) as error:
         raise ProfileError("the file is no DXF drawing", where=where, found=path.name) from error
     lines = _wide_lines(path)
     single = stated.startswith("cp125")

@@ -62,7 +62,7 @@ def shapes(
     bad = ~(np.isfinite(east) & np.isfinite(north))
     corner = column_of(frame, CORNER)
     if points or (corner is None and column_of(frame, GROUP) is None):
-        made = shapely.points(east, north)
+        made = np.asarray(shapely.points(east, north), dtype=object)
         made[bad] = None
         return gpd.GeoDataFrame(frame.drop(columns=used), geometry=made), findings
     group = column_of(frame, GROUP)
@@ -73,7 +73,11 @@ def shapes(
     owner = frame[group].ffill()
     rows, outlines, broken = [], [], []
     for name, places in owner.groupby(owner, sort=False).indices.items():
-        rings = np.zeros(len(places)) if ring is None else frame[ring].ffill().to_numpy()[places]
+        rings = (
+            np.zeros(len(places), dtype=object)
+            if ring is None
+            else frame[ring].ffill().to_numpy(dtype=object)[places]
+        )
         shape = None if bad[places].any() else _parcel(east[places], north[places], rings)
         if shape is None:
             broken.append(str(name))
@@ -135,7 +139,7 @@ def _parcel(east: Numbers, north: Numbers, rings: npt.NDArray[np.object_]) -> sh
         if len(here) < 3:
             return None
         parts.append(shapely.Polygon(here))
-    shape = parts[0]
+    shape: shapely.Geometry = parts[0]
     for part in parts[1:]:
         shape = shapely.symmetric_difference(shapely.make_valid(shape), shapely.make_valid(part))
     return shape

@@ -116,8 +116,8 @@ def _texts(table: IO[bytes]) -> Iterator[bytes]:
     while chunk := table.read(size):
         rows = np.frombuffer(chunk[: len(chunk) // length * length], dtype=np.uint8).reshape(-1, length)
         for first, last in columns:
-            part = rows[:, first:last]
-            wide = part[(part >= 0x80).any(axis=1)]
+            cells = rows[:, first:last]
+            wide = cells[(cells >= 0x80).any(axis=1)]
             if len(wide):
                 values = np.ascontiguousarray(wide).view(f"S{wide.shape[1]}").ravel()
                 yield from (value.rstrip(b" ") for value in np.unique(values).tolist())

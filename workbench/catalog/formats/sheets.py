@@ -202,3 +202,28 @@ def column_of(frame: pd.DataFrame, wanted: Sequence[str]) -> str | None:
         bare.setdefault(str(name).upper(), str(name))
         bare.setdefault(bare_name(str(name)).upper(), str(name))
     return next((bare[name.upper()] for name in wanted if name.upper() in bare), None)
+
+
+def years_to_rows(frame: pd.DataFrame, named: set[str]) -> tuple[pd.DataFrame, list[Finding]]:
+    """Table with a row a year where the years are columns (2023年, 2024年); columns ``year`` and ``value``.
+
+    Parameters
+    ----------
+    named : set of str
+        Columns the reader names: with one of the years among them nothing is turned.
+    """
+    years = {
+        name: m[1]
+        for name in frame.columns
+        if (m := re.fullmatch(r"((?:19|20)\d\d)年?", bare_name(str(name))))
+    }
+    if len(years) < 2 or named & {str(name) for name in years} or {"year", "value"} & set(frame.columns):
+        return frame, []
+    kept = [name for name in frame.columns if name not in years]
+    long = frame.melt(id_vars=kept, value_vars=list(years), var_name="year", value_name="value")
+    long["year"] = long["year"].map(years).astype(int)
+    n = len(years)
+    message = f"{n} 个年份列已转为行", f"{n} columns of years became rows"
+    return long.dropna(subset=["value"]).reset_index(drop=True), [
+        Finding("years_to_rows", "info", n, np.nan, "", *message)
+    ]
