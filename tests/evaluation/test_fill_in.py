@@ -9,8 +9,8 @@ from openpyxl import load_workbook
 from tests.evaluation.books import write_city
 from workbench.catalog import fill_ins
 from workbench.catalog.data import CityData
-from workbench.evaluation.fill_in import keep, limits, make, needed, provenance, read
-from workbench.evaluation.fill_in_book import COVER, PLAN, STATES, cell_name
+from workbench.evaluation.fill_in import forms, keep, limits, make, needed, provenance, read
+from workbench.evaluation.fill_in_book import COVER, PLAN, STATES, cell_name, write
 from workbench.evaluation.filled import filled_indicators
 from workbench.indicators.compute import compute
 from workbench.indicators.library import load_library
@@ -199,7 +199,7 @@ def test_a_large_change_needs_a_note(place, water):
     city, _ = place
     asks = read(city, 2025, [water(put(40.0))])
     assert only(asks)["problem"] == "change_without_note" and asks.table.empty
-    told = read(city, 2025, [water(put(40.0, note="新标准重新评定"))])
+    told = read(city, 2025, [water(put(40.0, state="已填", note="新标准重新评定"))])
     assert (only(told)["level"], only(told)["problem"]) == ("info", "change_with_note")
     assert told.table["note"].tolist() == ["新标准重新评定"]
     assert read(city, 2025, [water(put(40.0))], note_above=0.6).errors.empty
@@ -218,6 +218,45 @@ def test_a_large_change_needs_a_note(place, water):
 def test_year_and_state(place, water, change, problem):
     found = read(place[0], 2025, [water(change)])
     assert only(found)["problem"] == problem and only(found)["level"] == "error" and found.table.empty
+
+
+def test_a_figure_whose_state_is_empty_is_taken_with_a_warning(place, water):
+    city, _ = place
+    found = read(city, 2025, [water(put(91.5))])
+    told = only(found)
+    assert (told["level"], told["problem"]) == ("warning", "state_missing") and told["cell"].startswith("H")
+    assert "数值已采用，但“状态”未填" in told["message_zh"]
+    assert found.table.set_index("item").loc[REPORTED, "value"] == 91.5 and found.errors.empty
+
+
+def test_districts_are_asked_only_where_a_figure_has_a_meaning(place, sheets):
+    city, _ = place
+    library = load_library()
+    assert library["TJ-E03"].levels == ("city",) and library["TJ-D16"].scope == "中心城区"
+    form = next(one for one in forms(city, 2025, CityData(city)) if one.department == "交通运输局")
+    zones = {item.item: item.zones for item in form.items}
+    assert zones["TJ-E03"] == () and zones["TJ-D16"] is None, "the town has not delimited its centre"
+    book = load_workbook(sheets["交通运输局"])
+    names = set(book.defined_names)
+    assert "v_TJ_E03_city" in names and not {"v_TJ_E03_A", "v_TJ_E03_B"} & names
+    assert "v_TJ_D16_A" in names
+
+
+def test_a_district_outside_the_scope_is_not_asked(place, monkeypatch, tmp_path):
+    from shapely import box
+
+    city, _ = place
+    data = CityData(city)
+    west = data.zones("district").set_index("code").geometry["A"]
+    scoped = city.model_copy(update={"scopes": {**city.scopes, "中心城区": "centre"}})
+    monkeypatch.setattr(CityData, "scope", lambda self, name: box(*west.bounds))
+    form = next(one for one in forms(scoped, 2025, CityData(scoped)) if one.department == "交通运输局")
+    assert {item.item: item.zones for item in form.items}["TJ-D16"] == ("A",)
+    book = load_workbook(write(form, tmp_path / "t.xlsx"))
+    assert "v_TJ_D16_A" in book.defined_names and "v_TJ_D16_B" not in book.defined_names
+    sheet, address = place_of(book, "TJ-D16", "A")
+    east = sheet[address].offset(0, 2)
+    assert east.value == "—" and east.protection.locked
 
 
 def test_no_such_data_is_said_and_is_no_zero(place, water):

@@ -9,6 +9,8 @@ import pytest
 from shapely.geometry import box
 
 from workbench.evaluation.derived import _distinct
+from workbench.evaluation.lineage import family_of
+from workbench.evaluation.parents import again, parents
 from workbench.evaluation.summary import sentences, target_deviations, verdict
 from workbench.reporting.tracing import trace_value
 
@@ -124,6 +126,27 @@ def test_values_of_a_report_are_traced_and_made_again(result, home_of_result, tm
         found = trace_value(row["value_id"], run)
         assert found.agrees and found.recomputed == pytest.approx(row["value"])
         assert row["value_id"] in found.text and "recomputed" in found.text
+    text = trace_value(result.get("report.cases_open", "report", "permanent_farmland")["value_id"], run).text
+    (case,) = result.findings.loc[result.findings["area_m2"].notna(), "finding_id"]
+    assert f"findings      1: {case}" in text and "clause: 《中华人民共和国土地管理法》" in text
+    assert "workbench/evaluation/derived.py:" in text and "from the values and findings of the run" in text
+    deviation = trace_value(result.get("report.deviation.TJ-A11", "report", "2035")["value_id"], run).text
+    assert result.get("TJ-A11")["value_id"] in deviation and "TJ-A11 target" in deviation
+
+
+def test_every_derived_row_is_made_again_from_its_parents(result):
+    rows = result.values[result.values["tier"].isin(["derived", "target"])]
+    counted = {"report.cases", "report.cases_open", "report.findings_4", "report.findings_0", "report.peers"}
+    for row in rows.to_dict("records"):
+        number = again(result, row)
+        if number is None:
+            head = row["indicator"].split(".")[1]
+            assert family_of(head) in ("accounts", "transmission", "parts"), row["indicator"]
+        else:
+            assert number == pytest.approx(row["value"], nan_ok=True), (row["indicator"], row["zone"])
+        made = parents(result, row) if row["tier"] == "derived" else None
+        if row["indicator"] in counted and row["value"] == row["value"] and made is not None:
+            assert len(made.findings) == row["value"], (row["indicator"], row["zone"])
 
 
 def test_a_sentence_knows_what_decided_its_words(result):

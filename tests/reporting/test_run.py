@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import geopandas as gpd
 import openpyxl
 import pytest
 
-from workbench.core.errors import ProfileError, RunError
+from workbench.core.errors import ParameterError, ProfileError, RunError
 from workbench.reporting import progress
 from workbench.reporting.run import run_report
 from workbench.reporting.tracing import find_run
@@ -128,18 +129,52 @@ def test_latest_is_the_profiles_language_and_the_internal_edition(desk):
     assert not {"chapters", "values", "parameters", "print"} & set(told)
 
 
+def test_every_book_and_quarter_has_a_pointer_of_its_own(desk):
+    annual = make(desk, desk.book(("one", GOOD))).path.parent
+    whole = desk.book(("one", GOOD), name="five_years")
+    quarterly = desk.book(("one", GOOD), name="quarterly")
+    path = Path(quarterly)
+    path.write_text("quarterly = true\n" + path.read_text("utf-8"), "utf-8")
+    other = make(desk, whole).path.parent
+    third = make(desk, quarterly, quarter=3).path.parent
+    english = make(desk, quarterly, quarter=3, lang="en").path.parent
+    links = {path.name: os.readlink(path) for path in annual.parent.glob("latest*")}
+    assert links == {
+        "latest": annual.name,
+        "latest-five_years": other.name,
+        "latest-quarterly-q3": third.name,
+        "latest-quarterly-q3-en": english.name,
+    }
+    assert third.name.endswith("-q3") and json.loads((third / "run.json").read_text())["quarter"] == 3
+    page = (third / "report.html").read_text("utf-8")
+    assert '<p class="cover-year"><span class="x">2025年第三季度</span></p>' in page
+    assert "（2025年第三季度）</title>" in page and "2025年度" not in page
+    assert "2025, third quarter" in (english / "report.html").read_text("utf-8")
+    with pytest.raises(ParameterError, match="of a whole year"):
+        make(desk, whole, quarter=3)
+    with pytest.raises(ParameterError, match="no such quarter"):
+        make(desk, quarterly, quarter=5)
+    assert find_run("vaaaaaaaaaa", desk.out) == english
+
+
 def test_the_values_step_says_what_it_is_doing(desk, monkeypatch, capfd):
     monkeypatch.setenv("STUB_VALUES", "steps")
     monkeypatch.setattr(progress, "NOTE_S", 0.0)
     make(desk, desk.book(("one", GOOD)), quiet=False)
-    lines = capfd.readouterr().err.splitlines()
+    stamped = capfd.readouterr().err.splitlines()
+    assert stamped and all(re.match(r"\d\d:\d\d:\d\d \w", line) for line in stamped)
+    lines = [line[9:] for line in stamped]
+    assert [line for line in lines if line.startswith("assemble")] == [
+        "assemble: running", "assemble: writing tables/values.xlsx, maps/cases.gpkg", "assemble: writing report.html",
+        "assemble: writing report.docx", "assemble: writing report.pdf", "assemble: ok",
+    ]  # fmt: skip
     told = [line for line in lines if line.startswith("values: indicators")]
     assert told and told == sorted(told) and told[-1] == "values: indicators of 2025: 2/3"
     assert lines.index("values: running") < lines.index(told[0])
     monkeypatch.setattr(progress, "NOTE_S", 60.0)
     make(desk, desk.book(("one", GOOD)), quiet=False)
     again = capfd.readouterr().err.splitlines()
-    assert sum(line.startswith("values: indicators") for line in again) <= 1
+    assert sum(" values: indicators" in line for line in again) <= 1
 
 
 @pytest.mark.parametrize(

@@ -143,16 +143,26 @@ def open_layer(path: Path, spec: LayerSpec, role: str, where: str) -> tuple[batc
             if path.suffix == ".parquet":
                 return batches.open_file(path, path, None, None, where), []
             opened, layer, text, findings = opened_layer(path, spec, where)
-            return batches.open_file(path, opened, layer, text, where), findings
+            return batches.open_file(path, opened, layer, text, where, _wanted(spec, role)), findings
     frame, findings = read_vector_file(path, spec, where, role=role)
     crs = None if frame.crs is None else pyproj.CRS.from_user_input(frame.crs)
-    feed = batches.Feed(path, crs, len(frame), iter([frame]))
+    fields = [str(name) for name in frame.columns if name != frame.geometry.name]
+    feed = batches.Feed(path, crs, len(frame), iter([frame]), fields)
     shapes = frame.geometry.to_numpy()
     feed.kinds.update(str(kind) for kind in frame.geometry.geom_type.dropna())
     feed.raised = int((shapely.has_z(shapes) | shapely.has_m(shapes)).sum())
     if osm.is_osm(path):
         feed.broken = int(shapely.is_missing(shapes).sum())
     return feed, findings
+
+
+def _wanted(spec: LayerSpec, role: str) -> frozenset[str] | None:
+    """Fields of a file that come into the standard form; None when all may."""
+    form = ROLES.get(role)
+    if form is None or not spec.fields or spec.preset or spec.where:
+        return None
+    own = {*form.required, *form.optional, *([form.key] if form.key else [])}
+    return frozenset({*own, *spec.fields.values(), *spec.values, *spec.scale})
 
 
 def write_layer(
@@ -226,6 +236,8 @@ def write_layer(
     done.rows, done.kinds = sink.rows, feed.kinds
     _check_place(done.read, outside, left_out, tuple(extent_of_file), crs, place, where)
     parts += _of_shapes(feed) + _of_place(outside, left_out, done.read)
+    if spec.preset is not None:
+        parts += _of_preset(done, parts, left_out)
     if sink.rows == 0:
         zh, en = "图层没有可用的记录", "the layer has no usable row"
         parts.append(Finding("empty_layer", "error", 0, np.nan, "", zh, en))
@@ -290,9 +302,22 @@ def _of_shapes(feed: batches.Feed) -> list[Finding]:
         )
         found.append(Finding("heights", "info", n, np.nan, "", zh, en))
     if n := feed.broken:
-        zh, en = f"{n} 个图形无法读取，未使用", f"{n} shapes could not be read and were left out"
+        zh, en = f"{n} 个图形无法读取，按没有图形处理", f"{n} shapes could not be read and count as missing"
         found.append(Finding("unreadable_shape", "warning", n, np.nan, "", zh, en))
     return found
+
+
+def _of_preset(done: Written, parts: list[Finding], left_out: int) -> list[Finding]:
+    """Rows of the file that are of no kind the role knows."""
+    told = sum(one.count for one in parts if one.check in {"missing_geometry", "geometry_type"})
+    n = done.read - done.rows - left_out - told
+    if n <= 0:
+        return []
+    zh, en = (
+        f"{n} 条记录不属于该图层的任何标准类别，未使用",
+        f"{n} rows are of no kind this role knows and were left out",
+    )
+    return [Finding("other_kinds", "info", n, np.nan, "", zh, en)]
 
 
 def _of_place(outside: int, left_out: int, read: int) -> list[Finding]:

@@ -173,15 +173,13 @@ def _spec(order: Order, table: bool, where: str) -> tuple[LayerSpec, dict[str, s
 
 
 def _fields(path: Path, spec: LayerSpec, role: str, where: str) -> list[str]:
-    """Fields of the file, from its first rows."""
+    """Fields of the file."""
     if osm.is_osm(path):
         return []
     if spec.kind == "table":
         frame, _ = read_table_file(path, spec, where)
         return [str(name) for name in frame.columns]
-    feed, _ = open_layer(path, spec, role, where)
-    first = next(iter(feed.frames), None)
-    return [] if first is None else [str(name) for name in first.columns if name != first.geometry.name]
+    return open_layer(path, spec, role, where)[0].fields
 
 
 def _write(
@@ -290,7 +288,7 @@ def profile_section(city: City, order: Order, path: str, written: Written) -> st
     ]
     if years:
         lines.append(f"years = {years}")
-    date = order.date or (f"{order.year}-12-31" if order.year is not None and not table else "")
+    date = order.date
     if "{year}" in path and order.year is not None:
         date = date.replace(str(order.year), "{year}")
     lines += [f"date = {_quoted(date)}"] if date else ["# date = the day the data describe"]

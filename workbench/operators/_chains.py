@@ -15,6 +15,8 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
+from workbench.operators._heap import rise, sink
+
 Floats = npt.NDArray[np.float64]
 Int32s = npt.NDArray[np.int32]
 SURE = 1e-6
@@ -192,20 +194,8 @@ def balls(indptr: Any, indices: Any, lengths: Any, max_m: float, sources: Any) -
             ball[filled], far[filled] = u, d
             filled += 1
             size -= 1
-            if size > 0:  # the last leaf sinks from the root
-                node, value = heap[size], key[size]
-                hole = 0
-                child = 1
-                while child < size:
-                    if child + 1 < size and key[child + 1] < key[child]:
-                        child += 1
-                    if key[child] >= value:
-                        break
-                    heap[hole], key[hole] = heap[child], key[child]
-                    place[heap[hole]] = hole
-                    hole = child
-                    child = 2 * hole + 1
-                heap[hole], key[hole], place[node] = node, value, hole
+            if size > 0:
+                sink(heap, key, place, size)
             for e in range(indptr[u], indptr[u + 1]):
                 new = d + lengths[e]
                 if new > max_m:
@@ -218,14 +208,7 @@ def balls(indptr: Any, indices: Any, lengths: Any, max_m: float, sources: Any) -
                     else:
                         hole = place[v]
                     dist[v] = new
-                    while hole > 0:
-                        parent = (hole - 1) >> 1
-                        if key[parent] <= new:
-                            break
-                        heap[hole], key[hole] = heap[parent], key[parent]
-                        place[heap[hole]] = hole
-                        hole = parent
-                    heap[hole], key[hole], place[v] = v, new, hole
+                    rise(heap, key, place, hole, v, new)
         begin[row + 1] = filled
         for k in range(begin[row], filled):
             dist[ball[k]] = np.inf
@@ -271,8 +254,7 @@ def reach_block(
     row_of = np.full(n, -1, np.int32)
     for row in range(len(needed)):
         row_of[needed[row]] = row
-    local = np.full(n, -1, np.int32)
-    near = np.empty(n, np.int32)
+    local, near = np.full(n, -1, np.int32), np.empty(n, np.int32)
     to_a, to_b = np.empty(n, np.float64), np.empty(n, np.float64)
     metres = np.empty(n, np.float64)
     most = len(whole)

@@ -7,6 +7,76 @@ from typing import Any
 import numba
 import numpy as np
 
+from workbench.operators._heap import rise, sink
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def places_near(
+    indptr: Any, indices: Any, lengths: Any, ends: Any, costs: Any, edge: Any, along: Any, gap: Any, node_start: Any,
+    node_place: Any, node_cost: Any, edge_start: Any, edge_place: Any, edge_along: Any, edge_gap: Any, max_m: float,
+    s: int, dist: Any, spot: Any, heap: Any, key: Any, seen: Any, best: Any, touched: Any,
+) -> int:  # fmt: skip
+    """Write the places within reach of source ``s`` into ``touched`` and their ways into ``best``; how many there are."""
+    found = 0
+    e = edge[s]
+    for k in range(edge_start[e], edge_start[e + 1]):
+        way = gap[s] + abs(edge_along[k] - along[s]) + edge_gap[k]
+        if way <= max_m:
+            place = edge_place[k]
+            if best[place] == np.inf:
+                touched[found] = place
+                found += 1
+            best[place] = min(best[place], way)
+    size = 0
+    count = 0
+    for side in range(2):
+        new = costs[s, side]
+        v = ends[s, side]
+        if new > max_m or new >= dist[v]:
+            continue
+        if dist[v] == np.inf:
+            seen[count] = v
+            count += 1
+            hole = size
+            size += 1
+        else:
+            hole = spot[v]
+        dist[v] = new
+        rise(heap, key, spot, hole, v, new)
+    while size > 0:
+        u, d = heap[0], key[0]
+        for k in range(node_start[u], node_start[u + 1]):
+            way = d + node_cost[k]
+            if way > max_m:
+                break  # places of a node are sorted by their way from it
+            place = node_place[k]
+            if way < best[place]:
+                if best[place] == np.inf:
+                    touched[found] = place
+                    found += 1
+                best[place] = way
+        size -= 1
+        if size > 0:
+            sink(heap, key, spot, size)
+        for k in range(indptr[u], indptr[u + 1]):
+            v = indices[k]
+            new = d + lengths[k]
+            if new > max_m:
+                break
+            if new < dist[v]:
+                if dist[v] == np.inf:
+                    seen[count] = v
+                    count += 1
+                    hole = size
+                    size += 1
+                else:
+                    hole = spot[v]
+                dist[v] = new
+                rise(heap, key, spot, hole, v, new)
+    for k in range(count):
+        dist[seen[k]] = np.inf
+    return found
+
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def pair_rows(
@@ -50,90 +120,10 @@ def pair_rows(
     filled = 0
     for row in range(len(sources)):
         s = sources[row]
-        found = 0
-        e = edge[s]
-        for k in range(edge_start[e], edge_start[e + 1]):
-            way = gap[s] + abs(edge_along[k] - along[s]) + edge_gap[k]
-            if way <= max_m:
-                place = edge_place[k]
-                if best[place] == np.inf:
-                    touched[found] = place
-                    found += 1
-                best[place] = min(best[place], way)
-        size = 0
-        count = 0
-        for side in range(2):
-            new = costs[s, side]
-            v = ends[s, side]
-            if new > max_m or new >= dist[v]:
-                continue
-            if dist[v] == np.inf:
-                seen[count] = v
-                count += 1
-                hole = size
-                size += 1
-            else:
-                hole = spot[v]
-            dist[v] = new
-            while hole > 0:
-                parent = (hole - 1) >> 1
-                if key[parent] <= new:
-                    break
-                heap[hole], key[hole] = heap[parent], key[parent]
-                spot[heap[hole]] = hole
-                hole = parent
-            heap[hole], key[hole], spot[v] = v, new, hole
-        while size > 0:
-            u, d = heap[0], key[0]
-            for k in range(node_start[u], node_start[u + 1]):
-                way = d + node_cost[k]
-                if way > max_m:
-                    break  # places of a node are sorted by their way from it
-                place = node_place[k]
-                if way < best[place]:
-                    if best[place] == np.inf:
-                        touched[found] = place
-                        found += 1
-                    best[place] = way
-            size -= 1
-            if size > 0:  # the last leaf sinks from the root
-                node, value = heap[size], key[size]
-                hole = 0
-                child = 1
-                while child < size:
-                    if child + 1 < size and key[child + 1] < key[child]:
-                        child += 1
-                    if key[child] >= value:
-                        break
-                    heap[hole], key[hole] = heap[child], key[child]
-                    spot[heap[hole]] = hole
-                    hole = child
-                    child = 2 * hole + 1
-                heap[hole], key[hole], spot[node] = node, value, hole
-            for k in range(indptr[u], indptr[u + 1]):
-                v = indices[k]
-                new = d + lengths[k]
-                if new > max_m:
-                    break
-                if new < dist[v]:
-                    if dist[v] == np.inf:
-                        seen[count] = v
-                        count += 1
-                        hole = size
-                        size += 1
-                    else:
-                        hole = spot[v]
-                    dist[v] = new
-                    while hole > 0:
-                        parent = (hole - 1) >> 1
-                        if key[parent] <= new:
-                            break
-                        heap[hole], key[hole] = heap[parent], key[parent]
-                        spot[heap[hole]] = hole
-                        hole = parent
-                    heap[hole], key[hole], spot[v] = v, new, hole
-        for k in range(count):
-            dist[seen[k]] = np.inf
+        found = places_near(
+            indptr, indices, lengths, ends, costs, edge, along, gap, node_start, node_place, node_cost, edge_start,
+            edge_place, edge_along, edge_gap, max_m, s, dist, spot, heap, key, seen, best, touched,
+        )  # fmt: skip
         if filled + found > capacity:
             capacity = max(2 * capacity, filled + found)
             more_places = np.empty(capacity, np.int32)

@@ -58,13 +58,20 @@ def find_run(value_id: str, root: Path | None = None) -> Path:
     for run in sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True):
         ids = pd.read_parquet(run / "values.parquet", columns=["value_id"])["value_id"]
         if (ids == value_id).any():
-            return run.resolve()
+            folder = run.resolve()  # of a public edition a folder inside of its run
+            return folder.parent if (folder.parent / "run.json").is_file() else folder
         known += ids.tolist()
     hint = suggestion(value_id, known) if known else "make a report first"
     raise ParameterError(
         f"no latest run has a value '{value_id}'",
         hint=hint if hint.startswith(("did", "make")) else "give --run",
     )
+
+
+def _whole(latest: Path) -> Path:
+    """Folder of the run a pointer leads to; that of a public edition leads to a folder inside its run."""
+    run = latest.resolve()
+    return run.parent if run.name == "public" else run
 
 
 def trace_value(value_id: str, run: Path, *, afresh: bool = False) -> Traced:
@@ -238,8 +245,8 @@ def latest_run(city: str, year: int) -> Path:
     ParameterError
         There is none.
     """
-    runs = (reports_dir() / city / str(year)).glob(f"latest*/{LINEAGE}")
-    found = sorted((path.parent.resolve() for path in runs), key=lambda path: path.stat().st_mtime)
+    runs = {_whole(path) for path in (reports_dir() / city / str(year)).glob("latest*")}
+    found = sorted((path for path in runs if (path / LINEAGE).is_file()), key=lambda path: path.stat().st_mtime)
     if not found:
         raise ParameterError(
             "no run of this city and year", where=str(reports_dir()), found=f"{city} {year}",

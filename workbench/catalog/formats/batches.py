@@ -47,6 +47,8 @@ class Feed:
     """Rows it states; -1 when it does not."""
     frames: Iterator[gpd.GeoDataFrame]
     """Its rows, batch by batch, without CRS."""
+    fields: list[str] = field(default_factory=list)
+    """Its fields, shapes left out."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Kinds of shapes met so far, with Z and M."""
     curved: int = 0
@@ -93,23 +95,45 @@ def _tally(feed: Feed, codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
     return np.asarray(curved)
 
 
-def open_file(path: Path, opened: Path | str, layer: str | None, encoding: str | None, where: str) -> Feed:
-    """Open a file that GDAL reads, or GeoParquet; nothing is read before the first batch is asked for."""
+def open_file(
+    path: Path,
+    opened: Path | str,
+    layer: str | None,
+    encoding: str | None,
+    where: str,
+    columns: frozenset[str] | None = None,
+) -> Feed:
+    """Open a file that GDAL reads, or GeoParquet; nothing is read before the first batch is asked for.
+
+    With ``columns`` only those fields are read, as far as the file has them.
+    """
     if path.suffix == ".parquet":
         return _open_parquet(path, where)
     info = pyogrio.read_info(opened, layer=layer, encoding=encoding)
     crs = None if info["crs"] is None else pyproj.CRS.from_user_input(info["crs"])
-    feed = Feed(path, crs, int(info["features"]), iter(()))
-    feed.frames = _gdal_frames(feed, opened, layer, encoding, where)
+    feed = Feed(path, crs, int(info["features"]), iter(()), [str(name) for name in info["fields"]])
+    wanted = None if columns is None else [name for name in info["fields"] if name in columns]
+    feed.frames = _gdal_frames(feed, opened, layer, encoding, where, wanted)
     return feed
 
 
 def _gdal_frames(
-    feed: Feed, opened: Path | str, layer: str | None, encoding: str | None, where: str
+    feed: Feed,
+    opened: Path | str,
+    layer: str | None,
+    encoding: str | None,
+    where: str,
+    columns: list[str] | None,
 ) -> Iterator[gpd.GeoDataFrame]:
     read = 0
     with pyogrio.open_arrow(
-        opened, layer=layer, encoding=encoding, batch_size=ROWS, use_pyarrow=True, return_fids=True
+        opened,
+        layer=layer,
+        encoding=encoding,
+        columns=columns,
+        batch_size=ROWS,
+        use_pyarrow=True,
+        return_fids=True,
     ) as (meta, reader):
         fid = meta["fid_column"] or "OGC_FID"
         name = meta["geometry_name"] or "wkb_geometry"
@@ -162,7 +186,8 @@ def _open_parquet(path: Path, where: str) -> Feed:
     except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
         raise ProfileError("the file is no GeoParquet", where=where, found=path.name) from error
     crs = None if stated is None else pyproj.CRS.from_user_input(stated)
-    feed = Feed(path, crs, file.metadata.num_rows, iter(()))
+    fields = [name for name in file.schema_arrow.names if name != column]
+    feed = Feed(path, crs, file.metadata.num_rows, iter(()), fields)
 
     def frames() -> Iterator[gpd.GeoDataFrame]:
         for batch in file.iter_batches(batch_size=ROWS):

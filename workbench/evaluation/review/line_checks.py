@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -92,13 +93,23 @@ class LineCheck:
         return use.is_in(self.to) and bool(admitted)
 
 
+@cache
+def _members(listed: tuple[str, ...]) -> frozenset[str]:
+    return classes_of(listed)
+
+
+def _classes(listed: Sequence[str]) -> frozenset[str]:
+    """Survey classes of a list of classes and groups, looked up once."""
+    return _members(tuple(listed))
+
+
 def _speaks(rule: Rule, use: Use, activity: str) -> bool:
     applies = rule.applies
     if "activity" in applies and applies["activity"] != activity:
         return False
-    if "after" in applies and (not use.stated or use.dlbm not in classes_of(applies["after"])):
+    if "after" in applies and (not use.stated or use.dlbm not in _classes(applies["after"])):
         return False
-    return "after_not" not in applies or not use.stated or use.dlbm not in classes_of(applies["after_not"])
+    return "after_not" not in applies or not use.stated or use.dlbm not in _classes(applies["after_not"])
 
 
 def line_checks(settings: Settings, packs: Sequence[str], on: pd.Timestamp) -> list[LineCheck]:
@@ -405,7 +416,7 @@ def _share(area: float, whole: float) -> float:
 
 
 def _fits(rule: Rule, use: Use) -> bool:
-    plausible = classes_of(rule.applies.get("plausible", ()))
+    plausible = _classes(rule.applies.get("plausible", ()))
     return not plausible or not use.stated or use.dlbm in plausible
 
 
@@ -436,7 +447,7 @@ def _activity_words(check: LineCheck, rule: Rule, proposal: Proposal, fits: bool
     likely = [
         str(one.applies["activity"])
         for one in check.rules
-        if one.applies.get("plausible") and proposal.use.dlbm in classes_of(one.applies["plausible"])
+        if one.applies.get("plausible") and proposal.use.dlbm in _classes(one.applies["plausible"])
     ]
     if not likely:
         return [say("activity.no_fit")]

@@ -153,6 +153,8 @@ class OwnChecks:
             return True
         if shape is None:
             return False
+        if shape.geom_type == "Polygon":
+            return bool(2 * shape.area < self.settings.min_width_m * shape.length)
         solid = thick(np.array([shape], dtype=object), self.settings.min_width_m)[0]
         return solid is None or solid.area < self.settings.min_area_m2
 
@@ -386,10 +388,14 @@ class OwnChecks:
             words.append(say("permits.small", area=area_short(tolerated)))
         if ended:
             words.append(say("permits.ended", count=ended))
-        shape = shapely.union_all([one for _, one in others]) if others else None
-        area = others[0][0] if len(others) == 1 else self._area(shape) if others else 0.0
+        union: Any = shapely.union_all([one for _, one in others]) if others else None
+        area = math.fsum(one for one, _ in others)
+        if len(others) > 1 and union.area < (1 - 1e-9) * math.fsum(one.area for _, one in others):
+            area = (
+                union.area * whole / self.measure.shapes[k].area
+            )  # they overlap each other: scale of the site
         return self._item(check, role, verdict, *words, needs=("same_project",) if others else (), area_m2=area,
-                          share=area / whole, tolerated_m2=tolerated, geometry=shape,
+                          share=area / whole, tolerated_m2=tolerated, geometry=union,
                           features="; ".join(code for _, code, _, _ in sized[:SHOWN]))  # fmt: skip
 
     def _area(self, shape: Any) -> float:

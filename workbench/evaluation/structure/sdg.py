@@ -50,6 +50,8 @@ def sdg(case: Case) -> Part:
         recount |= counted
     if not rows and not values["value"].notna().any():
         raise LayerMissing("population", case.dated("population"), reason="no_layer", holder=case.data.holder("population"))
+    read = ("land_use", "population", "parks", "roads", "bus_stops", "rail_stations", "buildings")
+    part.roles = tuple(role for role in read if case.has(role))
     part.tables["sdg"] = frame_of(rows, COLUMNS)
     for row in rows:
         part.fact(f"{row['indicator']}.{row['component']}", float(row["value"]), unit=row["unit"], decimals=row["decimals"],
@@ -117,7 +119,6 @@ def _land_and_people(case: Case, part: Part) -> tuple[list[dict[str, Any]], dict
     if not (case.has("land_use", base) and case.has("land_use")):
         part.find("no_land", "没有两期用地调查，土地消耗率无法计算，只列人口增长率", "no survey of both dates: only the growth of people")
         return rows, {}
-    part.roles = ("land_use", "population")
     land = [_of_group(_built(case, scope, one), "urban_rural_construction") for one in (base, case.year)]
     consumed = (land[1] - land[0]) / land[0] / years
     quotient = consumed / growth if abs(growth) >= case.settings.parameters.least_growth else math.nan

@@ -22,6 +22,10 @@ from workbench.operators.transit import departures, ordinary_day, read_feed, ser
 Bools = npt.NDArray[np.bool_]
 MODES = {"bus": "bus_stops", "rail": "rail_stations"}
 """Mode -> layer of its stops."""
+TITLES = {"bus": ("公交站点", "bus stops"), "rail": ("轨道站点", "rail stations")}
+"""Names of the stops of each mode, zh and en."""
+SPAN = "span"
+"""Window of the hours in which trips start, for a timetable that is an excerpt; followed by the mode."""
 STATED = "stated"
 """Window of a headway that a layer states without saying for which hours."""
 COLUMNS = ("mode", "stop_id", "name", "window", "departures", "lines", "headway_min", "best_headway_min", "longest_gap_min",
@@ -61,9 +65,9 @@ def transit(case: Case) -> Part:
         part.find("no_population", "没有常住人口数据，以建筑占地面积代替人口（代理口径）",
                   "no residents: building footprint stands in for people (a proxy)")  # fmt: skip
     stops = {mode: _stops(case, part, mode, role) for mode, role in modes.items()}
-    for mode, role in MODES.items():
+    for mode in MODES:
         if mode not in modes:
-            part.find(f"no_{mode}", f"没有{role}数据，只计其他方式", f"no {role}: other modes alone are counted")
+            part.find(f"no_{mode}", f"没有{TITLES[mode][0]}数据，只计其他方式", f"no {TITLES[mode][1]}: other modes alone are counted")
     part.tables["stops"] = _table(case, stops)
     part.tables["transit"] = _walks(case, part, graph, homes, stops, basis)
     _summary(case, part, part.tables["stops"])
@@ -77,14 +81,14 @@ def _stops(case: Case, part: Part, mode: str, role: str) -> _Stops:
         try:
             return _of_feed(case, part, mode, role)
         except DataQualityError as error:
-            part.find(f"timetable_{mode}", f"{role}的时刻表无法使用：{error}", f"the timetable of {role} cannot be used: {error}")
+            part.find(f"timetable_{mode}", f"{TITLES[mode][0]}的时刻表无法使用：{error}", f"the timetable of {TITLES[mode][1]} cannot be used: {error}")
     layer = case.vector(role)
     key = "stop_id" if "stop_id" in layer else "station_id"
     ids = layer[key].astype(str)
     name = layer["name"].fillna("").astype(str) if "name" in layer else pd.Series("", index=layer.index)
     points = gpd.GeoDataFrame({"stop_id": ids, "name": name}, geometry=layer.geometry)
     if "headway_min" not in layer:
-        part.find(f"no_headway_{mode}", f"{role}没有发车间隔，只判定步行可达", f"{role} states no headway: only the walk is judged")
+        part.find(f"no_headway_{mode}", f"{TITLES[mode][0]}没有发车间隔，只判定步行可达", f"{TITLES[mode][1]} state no headway: only the walk is judged")
         return _Stops(points, frame_of([], ("stop_id", "window")), ())
     headway = layer["headway_min"].to_numpy(dtype=np.float64)
     known = np.isfinite(headway)
@@ -92,7 +96,7 @@ def _stops(case: Case, part: Part, mode: str, role: str) -> _Stops:
         {"stop_id": ids[known], "window": STATED, "departures": np.nan, "lines": np.nan, "headway_min": headway[known],
          "best_headway_min": headway[known], "longest_gap_min": np.nan}
     )  # fmt: skip
-    part.find(f"stated_{mode}", f"{role}只有单一发车间隔，没有时刻表，不能分时段", f"{role} states one headway and no timetable: no times of day")
+    part.find(f"stated_{mode}", f"{TITLES[mode][0]}只有单一发车间隔，没有时刻表，不能分时段", f"{TITLES[mode][1]} state one headway and no timetable: no times of day")
     return _Stops(points, table, (STATED,))
 
 
@@ -102,28 +106,45 @@ def _of_feed(case: Case, part: Part, mode: str, role: str) -> _Stops:
     stated = re.fullmatch(r"\d{4}-\d{2}-\d{2}", spec.date)
     near = dt.date.fromisoformat(spec.date) if stated else dt.date(case.year, 6, 15)
     day = ordinary_day(feed, weekday=case.settings.parameters.weekday, near=near)
-    if day.year != case.year:
-        part.find(f"day_{mode}", f"时刻表不含{case.year}年，取{day}", f"the timetable does not speak of {case.year}: {day} is taken")
+    part.find(
+        f"day_{mode}", f"{TITLES[mode][0]}时刻表取{day}" + ("" if day.year == case.year else f"（不含{case.year}年）"),
+        f"the timetable of {TITLES[mode][1]} is read for {day}" + ("" if day.year == case.year else f"; it does not speak of {case.year}"),
+    )  # fmt: skip
     found = departures(feed, day)
     part.fact(f"departures.{mode}", float(len(found)), unit="count", decimals=0, basis=f"departures on {day}")
     part.fact(f"trips.{mode}", float(found["trip_id"].nunique()), unit="count", decimals=0, basis=f"trips on {day}")
-    part.fact(f"day.{mode}", float(day.strftime("%Y%m%d")), unit="1", decimals=0, basis="day the timetable is read for, year month day")
     filled = 100 * float(found["interpolated"].mean()) if len(found) else 0.0
     if filled > 10:
         part.find(
-            f"interpolated_{mode}", f"{role}的{filled:.0f}%发车时刻由首末站内插得出",
-            f"{filled:.0f} % of the departures of {role} lie between timing points and were interpolated",
+            f"interpolated_{mode}", f"{TITLES[mode][0]}的{filled:.0f}%发车时刻在计时站之间，由内插得出",
+            f"{filled:.0f} % of the departures at {TITLES[mode][1]} lie between timing points and were interpolated",
         )  # fmt: skip
-    hours = np.bincount((found["seconds"] // 3600).astype(int), minlength=24)
-    silent = [one for one in case.settings.windows if not hours[int(one.begin) : int(np.ceil(one.end))].any()]
+    windows = {one.id: (one.begin, one.end) for one in case.settings.windows}
+    silent, span = _silent(found, windows)
     if silent:
+        names = [one for one in case.settings.windows if one.id in silent]
         part.find(
-            f"silent_{mode}", f"{role}的时刻表在{'、'.join(one.title_zh for one in silent)}没有任何车次，应为节选，不作为“无服务”",
-            f"the timetable of {role} has no trip at all in {', '.join(one.title_en for one in silent)}: an excerpt, not a lack of service",
-        )  # fmt: skip
-    spoken = tuple(one.id for one in case.settings.windows if one not in silent)
-    table = service(found, {one.id: (one.begin, one.end) for one in case.settings.windows})
-    return _Stops(feed.stops.to_crs(case.city.crs), table, spoken)
+            f"silent_{mode}",
+            f"{TITLES[mode][0]}的时刻表在{'、'.join(one.title_zh for one in names)}有整小时没有车次发出，应为节选，不作为“无服务”；"
+            f"另按有车次的{span[0]:g}–{span[1]:g}时统计",
+            f"in the timetable of {TITLES[mode][1]} no trip starts for a whole hour of {', '.join(one.title_en for one in names)}: an "
+            f"excerpt, not a lack of service; {span[0]:g} to {span[1]:g} h, when trips start, is given instead",
+        )
+        windows = {name: hours for name, hours in windows.items() if name not in silent} | {f"{SPAN}_{mode}": span}
+    return _Stops(feed.stops.to_crs(case.city.crs), service(found, windows), tuple(windows))
+
+
+def _silent(
+    found: pd.DataFrame, windows: dict[str, tuple[float, float]]
+) -> tuple[list[str], tuple[float, float]]:
+    """Windows with an hour in which no trip of the whole timetable starts, and the longest run of hours with one."""
+    starts = (found.groupby("trip_id")["seconds"].min() // 3600).astype(int)
+    alive = np.bincount(starts, minlength=24)[:24] > 0
+    silent = [name for name, (a, b) in windows.items() if not alive[int(a) : int(np.ceil(b))].all()]
+    edges = np.flatnonzero(np.diff(np.r_[False, alive, False].astype(int)))
+    runs = edges.reshape(-1, 2)
+    best = runs[np.argmax(runs[:, 1] - runs[:, 0])] if len(runs) else (0, 24)
+    return silent, (float(best[0]), float(best[1]))
 
 
 def _table(case: Case, stops: dict[str, _Stops]) -> gpd.GeoDataFrame:
@@ -160,8 +181,10 @@ def _walks(
             return np.zeros(len(people), dtype=bool)
         return np.asarray(snapped_distance(graph, snap(graph, points), at, max_m=limit[mode]) <= limit[mode])
 
-    windows = [w.id for w in case.settings.windows if any(w.id in one.windows for one in stops.values())]
-    windows += [STATED] if any(STATED in one.windows for one in stops.values()) else []
+    windows = list(dict.fromkeys([
+        *(w.id for w in case.settings.windows if any(w.id in one.windows for one in stops.values())),
+        *(name for one in stops.values() for name in one.windows),
+    ]))  # fmt: skip
     rows = []
     for window in windows:
         both: dict[str, list[Bools]] = {"served": [], "frequent": []}

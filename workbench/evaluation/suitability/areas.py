@@ -92,7 +92,7 @@ def zone_areas(
                         "area_m2": area,
                         "share": share,
                     }
-                )  # fmt: skip
+                )
             )
     return pd.concat(parts, ignore_index=True)
 
@@ -169,7 +169,7 @@ def conflicts(
                     "use_m2": use.to_numpy(),
                     "share": share,
                 }
-            )  # fmt: skip
+            )
         )
         patches.append(_patches(one, settings, ground, zones, on_grid))
     columns = ["conflict", "level", "zone", "zone_name", "zone_name_en", "area_m2", "use_m2", "share"]
@@ -207,7 +207,10 @@ def _patches(
     zone[point[::-1]] = lowest["code"].to_numpy()[of[::-1]]
     return pd.DataFrame(
         {
-            "conflict": one.id, "patch": np.arange(1, len(order) + 1),
-            "area_m2": area_m2(np.array(geometry, dtype=object), zones.crs), "zone": zone, "geometry": geometry,
+            "conflict": one.id,
+            "patch": np.arange(1, len(order) + 1),
+            "area_m2": area_m2(np.array(geometry, dtype=object), zones.crs),
+            "zone": zone,
+            "geometry": geometry,
         }
-    )  # fmt: skip
+    )

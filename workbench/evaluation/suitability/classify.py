@@ -114,7 +114,7 @@ def combined(evaluation: Evaluation, uses: Sequence[Use], given: Sequence[Array]
     if evaluation.combine == "mean":
         with np.errstate(divide="ignore", invalid="ignore"):
             total = total / weight
-    result = np.clip(total - lower, 0, 100).astype(np.float32)
+    result: Array = np.clip(total - lower, 0, 100).astype(np.float32)
     result[veto & ~np.isnan(result)] = 0 if evaluation.combine != "max" else 100
     result[lacking] = np.nan
     return result

@@ -55,7 +55,7 @@ class Ground:
 
     def wrap(self, values: Array, name: str, nodata: float | None = None) -> xr.DataArray:
         """Array on the grid as a DataArray."""
-        found = wrap_xr(values, self.box).rename(name)
+        found: xr.DataArray = wrap_xr(values, self.box).rename(name)
         if nodata is not None:
             found.attrs["_FillValue"] = nodata
         return found

@@ -102,7 +102,7 @@ class Suitability:
         values = self.cells[name].to_numpy()
         whole = np.full(self.box.shape, np.nan if values.dtype.kind == "f" else 0, dtype=values.dtype)
         whole.ravel()[self.cells["cell"].to_numpy()] = values
-        found = wrap_xr(whole, self.box).rename(name)
+        found: xr.DataArray = wrap_xr(whole, self.box).rename(name)
         found.attrs["_FillValue"] = np.nan if values.dtype.kind == "f" else 0
         return found
 
@@ -147,7 +147,8 @@ class Suitability:
             value = self.cells[f"drawn.{output}.{code}"].to_numpy() / made
         whole = np.full(self.box.shape, np.nan, dtype=np.float32)
         whole.ravel()[self.cells["cell"].to_numpy()] = value
-        return wrap_xr(whole, self.box).rename(f"chance_{output}")
+        found: xr.DataArray = wrap_xr(whole, self.box).rename(f"chance_{output}")
+        return found
 
     @property
     def outputs(self) -> list[str]:
@@ -218,9 +219,8 @@ def titles_of(settings: Settings, output: str, lang: str = "zh") -> list[str]:
     """Names of the classes of a result, class 1 first."""
     if output != "zoning":
         return [one.title(lang) for one in settings.evaluation(output).classes]
-    suffix = {"zh": "优先区", "en": " first"}[lang]
-    names = [settings.evaluation(name).title(lang) for name in settings.integration.order]
-    return [f"{name}{suffix}" for name in names] + ["其他" if lang == "zh" else "other"]
+    names = settings.integration.titles_en if lang == "en" else settings.integration.titles_zh
+    return [names[name] for name in (*settings.integration.order, "other")]
 
 
 def evaluate(

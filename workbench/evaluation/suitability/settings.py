@@ -217,6 +217,10 @@ class Integration(_Strict):
     """Evaluations, the first one first."""
     excludes: bool
     """Whether land of the first class of the first evaluation is the last class in the others."""
+    titles_zh: dict[str, str]
+    """Name in Chinese of the land each evaluation goes first on, and of ``other``."""
+    titles_en: dict[str, str]
+    """The same in English."""
     colours: dict[str, str]
     """Colour of each evaluation and of ``other``."""
     source: str
@@ -332,8 +336,9 @@ class Settings(_Strict):
             wrong += self._conflict(conflict, factors, evaluations)
         if unknown := sorted(set(self.integration.order) - set(evaluations)):
             wrong.append(f"integration.order: {unknown} are no evaluations")
-        if lacking := sorted({*self.integration.order, "other"} - set(self.integration.colours)):
-            wrong.append(f"integration.colours: no colour for {lacking}")
+        for part in ("colours", "titles_zh", "titles_en"):
+            if lacking := sorted({*self.integration.order, "other"} - set(getattr(self.integration, part))):
+                wrong.append(f"integration.{part}: nothing for {lacking}")
         if lacking := sorted(set(CAPACITY) - set(self.capacity)):
             wrong.append(f"capacity: {lacking} are missing")
         for name in evaluations:

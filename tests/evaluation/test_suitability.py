@@ -1,0 +1,593 @@
+"""Suitability of hand-made cells and of a city of 5 × 5 cells, against figures worked out beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from affine import Affine
+from shapely.geometry import LineString, Point, box
+
+from workbench.core.city import load_city
+from workbench.core.errors import DefinitionError, LayerMissing
+from workbench.evaluation.suitability import evaluate, load_settings, read_settings
+from workbench.evaluation.suitability import sensitivity as sensitivity_of
+from workbench.evaluation.suitability.capacity import warning
+from workbench.evaluation.suitability.classify import (
+    Plan,
+    Thresholds,
+    classify,
+    combined,
+    graded,
+    integrate,
+    points,
+)
+from workbench.evaluation.suitability.plan import missing_of, points_by_code
+from workbench.evaluation.suitability.sensitivity import (
+    draw_thresholds,
+    judge,
+    moves,
+    one_at_a_time,
+    together,
+)
+from workbench.evaluation.suitability.settings import PACKAGED, Integration, Step, Use
+
+X, Y, CELL = 500_000.0, 2_500_000.0, 100.0
+"""Upper left corner and cell of the drawn city."""
+SETTINGS = read_settings(PACKAGED)
+
+
+def use(evaluation, factor, **more):
+    return Use(evaluation=evaluation, factor=factor, source="test", confidence="own", **more)
+
+
+def steps(*pairs):
+    return tuple(Step(to=to, score=score) if to is not None else Step(score=score) for to, score in pairs)
+
+
+def plan_of(*uses, excludes=True):
+    tables = {
+        at: points_by_code(one, SETTINGS.factor(one.factor), SETTINGS)
+        for at, one in enumerate(uses)
+        if not one.steps
+    }
+    names = list(dict.fromkeys(one.evaluation for one in uses))
+    order = SETTINGS.integration.model_copy(update={"excludes": excludes, "order": tuple(names)})
+    return Plan(tuple(SETTINGS.evaluation(name) for name in names), uses, tables, order)
+
+
+SLOPE = steps((2, 100), (8, 80), (15, 60), (25, 40), (None, 0))
+
+
+# ------------------------------------------------------------------ points and classes
+
+
+def test_points_of_a_step_hold_up_to_its_end_and_nothing_known_gives_none():
+    plan = plan_of(use("building", "slope", steps=SLOPE))
+    values = np.array([0, 2, 2.01, 8, 15, 15.5, 25, 25.5, np.nan], dtype=np.float32)
+    found = points(plan, 0, values, Thresholds.of(plan))
+    assert found[:-1].tolist() == [100, 100, 80, 80, 60, 40, 40, 0] and np.isnan(found[-1])
+
+
+def test_a_mean_is_weighted_over_what_is_known_and_never_counts_a_missing_factor_as_full():
+    building = SETTINGS.evaluation("building")
+    uses = [
+        use("building", "slope", weight=3, steps=SLOPE),
+        use("building", "flood", weight=1, inside=40, outside=100),
+    ]
+    slope = np.array([80, 80, np.nan, np.nan, 0], dtype=np.float32)
+    flood = np.array([40, np.nan, 40, np.nan, 100], dtype=np.float32)
+    found = combined(building, uses, [slope, flood])
+    assert found[:3].tolist() == [70, 80, 40] and np.isnan(found[3])
+    assert found[4] == 0  # points of 0 decide alone
+    required = [uses[0].model_copy(update={"required": True}), uses[1]]
+    assert np.isnan(combined(building, required, [slope, flood])).tolist() == [
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_limits_forbid_and_steps_down_take_points_away():
+    uses = [
+        use("building", "slope", steps=SLOPE),
+        use("building", "red_line", effect="limit"),
+        use("building", "relief", effect="lower", steps=steps((100, 0), (200, 20), (None, 40))),
+    ]
+    plan = plan_of(*uses)
+    values = {
+        "slope": np.array([1, 1, 1, 1, 10], dtype=np.float32),
+        "red_line": np.array([0, 1, 0, 0, 0], dtype=np.uint8),
+        "relief": np.array([50, 50, 150, 300, 300], dtype=np.float32),
+    }
+    classes, scores = classify(plan, values, Thresholds.of(plan))
+    assert scores["building"].tolist() == [100, 0, 80, 60, 20]
+    assert classes["building"].tolist() == [1, 3, 1, 2, 3]  # 75 and 55 part the classes
+
+
+def test_the_worst_or_the_best_points_count_where_the_evaluation_says_so():
+    farming, ecology = SETTINGS.evaluation("farming"), SETTINGS.evaluation("ecology")
+    pair = [np.array([100, 50, np.nan], dtype=np.float32), np.array([75, 60, 10], dtype=np.float32)]
+    both = [use("farming", "slope", steps=SLOPE), use("farming", "rainfall", steps=SLOPE)]
+    assert combined(farming, both, pair).tolist() == [75, 50, 10]
+    assert combined(ecology, both, pair).tolist() == [100, 60, 10]
+    assert graded(np.array([75, 74.9, 35, 34.9, np.nan], np.float32), ecology.cuts).tolist() == [
+        1,
+        2,
+        2,
+        3,
+        0,
+    ]
+
+
+def test_extremely_important_land_is_left_to_ecology_and_farming_goes_before_building():
+    evaluations = tuple(SETTINGS.evaluations)
+    plan = Plan(evaluations, (), {}, SETTINGS.integration)
+    classes = {
+        "ecology": np.array([1, 1, 2, 3, 3, 3, 0], np.uint8),
+        "farming": np.array([1, 0, 1, 1, 2, 3, 0], np.uint8),
+        "building": np.array([1, 2, 1, 1, 1, 2, 0], np.uint8),
+    }
+    found = integrate(plan, classes)
+    assert found["farming"].tolist() == [3, 0, 1, 1, 2, 3, 0]
+    assert found["building"].tolist() == [3, 3, 1, 1, 1, 2, 0]
+    assert found["zoning"].tolist() == [1, 1, 2, 2, 3, 4, 0]
+    free = Plan(evaluations, (), {}, SETTINGS.integration.model_copy(update={"excludes": False}))
+    assert integrate(free, classes)["building"].tolist() == classes["building"].tolist()
+
+
+def test_land_use_takes_the_first_group_that_fits_and_unknown_land_gives_none():
+    table = points_by_code(
+        use("farming", "land_use", values={"wetland": 0, "forest": 50, "cropland": 100}, other=30),
+        SETTINGS.factor("land_use"), SETTINGS,
+    )  # fmt: skip
+    from workbench.core.codes import raster_code
+
+    given = [float(table[raster_code(code)]) for code in ("0303", "0301", "0101", "0701")]
+    assert given == [0, 50, 100, 30]  # a mangrove is wetland before it is forest
+    assert math.isnan(table[0])
+
+
+# ------------------------------------------------------------------ sensitivity
+
+
+def small():
+    """Building by slope and roads, ecology by slope; 4,000 cells drawn with a seed."""
+    plan = plan_of(
+        use("ecology", "slope", steps=steps((6, 0), (15, 20), (25, 45), (None, 80))),
+        use("farming", "slope", steps=steps((15, 75), (25, 50), (None, 0)), required=True),
+        use("farming", "land_use", values={"cropland": 100, "forest": 50}, other=30),
+        use("building", "slope", steps=SLOPE, weight=0.4, required=True),
+        use("building", "roads", steps=steps((500, 100), (3000, 60), (None, 20)), weight=0.6),
+        use("building", "flood", inside=40, outside=100, weight=0.3),
+    )
+    random = np.random.default_rng(5)
+    values = {
+        "slope": random.gamma(1.5, 6, 4000).astype(np.float32),
+        "roads": random.uniform(0, 6000, 4000).astype(np.float32),
+        "flood": (random.uniform(size=4000) < 0.2).astype(np.uint8),
+        "land_use": random.choice(np.array([0, 1, 12, 30], np.uint8), 4000),
+    }
+    values["slope"][:40] = np.nan
+    return plan, values
+
+
+def test_moving_one_threshold_changes_just_the_cells_between_its_places():
+    plan = plan_of(use("building", "slope", steps=steps((8, 80), (None, 40))))
+    values = {"slope": np.array([7, 7.3, 7.9, 8, 8.5, 8.8, 9, np.nan], dtype=np.float32)}
+    found, often = one_at_a_time(
+        plan, values, judge(plan, values), SETTINGS
+    )  # the threshold moves by 10 %: 7.2 and 8.8
+    own = found[(found["factor"] == "slope") & (found["output"] == "building")].set_index("direction")
+    assert own.loc[-1, ["base", "moved"]].tolist() == pytest.approx([8, 7.2])
+    assert own.loc[-1, "share"] == pytest.approx(100 * 3 / 7) and own.loc[1, "share"] == pytest.approx(
+        100 * 2 / 7
+    )
+    assert own.loc[-1, "first_class_points"] == pytest.approx(-100 * 3 / 7)
+    assert own.loc[1, "first_class_points"] == pytest.approx(100 * 2 / 7)
+    cut = found[(found["factor"] == "") & (found["output"] == "building")]
+    assert cut["share"].tolist() == [
+        0,
+        0,
+        0,
+        0,
+    ]  # 80 and 40 points are far from 75 and 55 by more than 5 … but 80 = 75 + 5
+    assert often["building"].tolist() == [0, 1, 1, 1, 1, 1, 0, 0]
+
+
+def test_one_at_a_time_gives_what_judging_every_cell_again_gives():
+    plan, values = small()
+    judged = judge(plan, values)
+    found, often = one_at_a_time(plan, values, judged, SETTINGS)
+    rows = found.set_index(["evaluation", "factor", "threshold", "direction", "output"])["share"]
+    total = {name: np.zeros(4000) for name in judged.classes}
+    for move in moves(plan, SETTINGS):
+        again = judge(plan, values, move.thresholds).classes
+        for name, classes in again.items():
+            changed = classes != judged.classes[name]
+            total[name] += changed
+            share = 100 * changed.sum() / (judged.classes[name] != 0).sum()
+            way = 1 if move.moved > move.base else -1
+            key = (move.evaluation, move.factor, move.index + 1, way, name)
+            assert rows.get(key, 0.0) == pytest.approx(share), key
+    for name, count in total.items():
+        np.testing.assert_array_equal(often[name], count)
+    assert (found["share"] > 0).sum() > 10
+
+
+def test_thresholds_never_pass_their_neighbours():
+    plan = plan_of(use("building", "slope", move=10, steps=SLOPE))
+    for move in moves(plan, SETTINGS):
+        for ends in move.thresholds.steps.values():
+            assert list(ends) == sorted(ends)
+        for cuts in move.thresholds.cuts.values():
+            assert list(cuts) == sorted(cuts, reverse=True)
+
+
+def test_chance_of_a_class_is_that_of_an_even_threshold():
+    plan = plan_of(use("building", "slope", steps=steps((8, 80), (None, 40))))
+    at = np.array([7.0, 7.6, 8.0, 8.4, 9.0], dtype=np.float32)
+    many = SETTINGS.model_copy(
+        update={"parameters": SETTINGS.parameters.model_copy(update={"draws": 250, "seed": 3})}
+    )
+    values = {"slope": at}
+    drawn = together(plan, values, judge(plan, values), many)
+    chance = drawn.counts["building"][0] / drawn.count  # the threshold is even between 7.2 and 8.8
+    expected = np.array([1.0, 0.75, 0.5, 0.25, 0.0])
+    assert np.abs(chance - expected).max() < 3 * math.sqrt(0.25 / 250)
+    assert chance[0] == 1 and chance[-1] == 0 and drawn.near == 3
+    again = together(plan, values, judge(plan, values), many)
+    np.testing.assert_array_equal(again.counts["building"], drawn.counts["building"])
+    other = many.model_copy(update={"parameters": many.parameters.model_copy(update={"seed": 4})})
+    assert (
+        together(plan, values, judge(plan, values), other).counts["building"] != drawn.counts["building"]
+    ).any()
+
+
+def test_joint_draws_give_what_judging_every_cell_gives(monkeypatch):
+    plan, values = small()
+    few = SETTINGS.model_copy(update={"parameters": SETTINGS.parameters.model_copy(update={"draws": 20})})
+    judged = judge(plan, values)
+    monkeypatch.setattr(sensitivity_of, "CHUNK", 700)
+    drawn = together(plan, values, judged, few)
+    assert 0 < drawn.near < 4000
+    expected = {name: np.zeros_like(one) for name, one in drawn.counts.items()}
+    for order, thresholds in enumerate(draw_thresholds(plan, few)):
+        again = judge(plan, values, thresholds).classes
+        for name, classes in again.items():
+            for code in range(1, len(expected[name]) + 1):
+                expected[name][code - 1] += classes == code
+                assert drawn.totals[name][order, code - 1] == (classes == code).sum()
+    for name, counts in expected.items():
+        np.testing.assert_array_equal(drawn.counts[name], counts)
+        assert (counts.sum(axis=0)[judged.classes[name] != 0] == 20).all()
+
+
+# ------------------------------------------------------------------ a city of 5 × 5 cells
+
+PROFILE = """
+[city]
+name = "squares"
+name_zh = "方格市"
+name_en = "Squares"
+crs = "EPSG:4547"
+base_year = 2024
+years = [2025]
+data = "source"
+{more}
+[levels.district]
+role = "districts"
+[layers.districts]
+path = "districts.parquet"
+kind = "vector"
+[layers.dem]
+path = "dem.tif"
+kind = "raster"
+source = "drawn"
+date = "2024-12-31"
+[layers.land_use]
+path = "land_use_{{year}}.parquet"
+kind = "vector"
+years = [2025]
+tier = "statutory"
+[layers.ecological_red_line]
+path = "red_line.parquet"
+kind = "vector"
+sensitivity = "内部"
+[layers.roads]
+path = "roads.parquet"
+kind = "vector"
+[layers.population]
+path = "population_{{year}}.parquet"
+kind = "vector"
+years = [2025]
+[layers.statistics]
+path = "statistics.parquet"
+kind = "table"
+"""
+LAND = [  # rows from north to south
+    ["0301", "0301", "0101", "0101", "0101"],
+    ["0301", "0101", "0101", "0101", "0701"],
+    ["0301", "0101", "0101", "0701", "0701"],
+    ["0301", "0101", "0101", "1101", "0101"],
+    ["0701", "0101", "0101", "1101", "0101"],
+]
+RED = [(row, 0) for row in range(5)]
+"""Cells of the red line: the western column; its last cell is built on."""
+RISE = [0.60, 0.60, 0.0, 0.0, 0.0]
+"""Metres a metre by which the land rises to the west, by column: 31° in the west, flat in the east."""
+
+
+def cell_box(row, column, rows=1, columns=1):
+    west, north = X + column * CELL, Y - row * CELL
+    return box(west, north - rows * CELL, west + columns * CELL, north)
+
+
+def write(folder, *, land=True, red=True, water_limit=None, hole=False):
+    folder.mkdir(parents=True)
+    heights = np.zeros((5, 5), dtype="float32")
+    for column in (1, 0):
+        heights[:, column] = heights[:, column + 1] + RISE[column] * CELL
+    if hole:
+        heights[4, 4] = -9999
+    profile = {"driver": "GTiff", "count": 1, "height": 5, "width": 5, "dtype": "float32", "crs": "EPSG:4547"}
+    with rasterio.open(
+        folder / "dem.tif", "w", **profile, transform=Affine(CELL, 0, X, 0, -CELL, Y), nodata=-9999
+    ) as file:
+        file.write(heights, 1)
+    gpd.GeoDataFrame(
+        {"code": ["01", "02"], "name": ["西区", "东区"], "name_en": ["West", "East"]},
+        geometry=[cell_box(0, 0, 5, 2), cell_box(0, 2, 5, 3)], crs="EPSG:4547",
+    ).to_parquet(folder / "districts.parquet")  # fmt: skip
+    if land:
+        at = [(row, column) for row in range(5) for column in range(5)]
+        gpd.GeoDataFrame(
+            {"parcel_id": [f"{r}{c}" for r, c in at], "dlbm": [LAND[r][c] for r, c in at]},
+            geometry=[cell_box(r, c) for r, c in at], crs="EPSG:4547",
+        ).to_parquet(folder / "land_use_2025.parquet")  # fmt: skip
+    if red:
+        shapes = [cell_box(0, 0, 5, 1), cell_box(0, 4, 5, 1)]
+        gpd.GeoDataFrame(
+            {"line_id": ["1", "2"], "name": ["", ""], "kind": ["", ""], "approved": pd.to_datetime(["2020-01-01", "2026-01-01"]),
+             "ended": pd.to_datetime([None, None])}, geometry=shapes, crs="EPSG:4547",
+        ).to_parquet(folder / "red_line.parquet")  # fmt: skip
+    gpd.GeoDataFrame(
+        {"road_id": ["1", "2"], "road_class": ["primary", "footway"], "walkable": [True, True], "drive_kmh": [60.0, 0.0]},
+        geometry=[LineString([(X + 450, Y), (X + 450, Y - 500)]), LineString([(X + 50, Y), (X + 50, Y - 500)])], crs="EPSG:4547",
+    ).to_parquet(folder / "roads.parquet")  # fmt: skip
+    gpd.GeoDataFrame(
+        {"cell_id": ["a", "b"], "population": [30.0, 90.0]},
+        geometry=[Point(X + 50, Y - 450), Point(X + 450, Y - 150)], crs="EPSG:4547",
+    ).to_parquet(folder / "population_2025.parquet")  # fmt: skip
+    rows = [("water_use_1e8_m3", 2025, "city", 0.95, "1e8 m3")]
+    if water_limit:
+        rows.append(("water_limit_1e8_m3", 2025, "city", water_limit, "1e8 m3"))
+    pd.DataFrame(rows, columns=["item", "year", "zone", "value", "unit"]).to_parquet(
+        folder / "statistics.parquet"
+    )
+
+
+def city_at(folder, *, more="", cut=(), **drawn):
+    write(folder / "source", **drawn)
+    text = PROFILE.format(more=more)
+    for role in cut:
+        start = text.index(f"[layers.{role}]")
+        end = text.find("[layers.", start + 1)
+        text = text[:start] + (text[end:] if end > 0 else "")
+    (folder / "squares.toml").write_text(text, encoding="utf-8")
+    return load_city(folder / "squares.toml", data_root=folder)
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("squares")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_HOME", str(folder / "home"))
+        yield evaluate(city_at(folder, water_limit=1.0), 2025)
+
+
+@pytest.fixture
+def home_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_classes_of_the_drawn_city_are_those_worked_out_by_hand(squares):
+    # Slope by columns: rise of 0.6 both sides of column 1, one side of column 0: 31°; column 2 has half of it: 16.7°; then flat.
+    slope = squares.raster("slope").to_numpy()
+    assert slope[2] == pytest.approx(np.degrees(np.arctan([0.6, 0.6, 0.3, 0, 0])), rel=1e-5)
+    # ecology: the red line of 2020 is extremely important (that of 2026 not yet), slope above 15° and rivers are important
+    important = [1, 2, 2, 3, 3]
+    expected = np.array([important] * 5)
+    expected[3:, 3] = 2
+    np.testing.assert_array_equal(squares.ecology.to_numpy(), expected)
+    # farming: above 25° unsuitable, 15-25° fair at most, water and built land unsuitable; the red line is excluded
+    farming = np.array([[3, 3, 2, 1, 1], [3, 3, 2, 1, 3], [3, 3, 2, 3, 3], [3, 3, 2, 3, 1], [3, 3, 2, 3, 1]])
+    np.testing.assert_array_equal(squares.farming.to_numpy(), farming)
+    # building: column 2 has (.35 · 40 + .15 · 60 + .15 · 100) / .65 = 58.5 points: fair, above 100 m relief lower by 20: not
+    relief = squares.raster("relief").to_numpy()
+    assert (relief[:, 2] == 60 + 60).all() or (relief[:, 2] == 120).all()
+    building = np.array([[3, 3, 3, 1, 1], [3, 3, 3, 1, 1], [3, 3, 3, 1, 1], [3, 3, 3, 3, 1], [3, 3, 3, 3, 1]])
+    np.testing.assert_array_equal(squares.building.to_numpy(), building)
+    zoning = np.array([[1, 4, 4, 2, 2], [1, 4, 4, 2, 3], [1, 4, 4, 3, 3], [1, 4, 4, 4, 2], [1, 4, 4, 4, 2]])
+    np.testing.assert_array_equal(squares.zoning.to_numpy(), zoning)
+
+
+def test_areas_by_zone_are_those_of_the_cells(squares):
+    rows = squares.areas.set_index(["output", "class", "zone"])
+    assert rows.loc[("ecology", 1, "squares"), "area_m2"] == pytest.approx(5 * CELL**2, rel=1e-6)
+    assert (
+        rows.loc[("ecology", 1, "01"), "share"] == pytest.approx(50)
+        and rows.loc[("ecology", 1, "02"), "share"] == 0
+    )
+    assert rows.loc[("zoning", 2, "02"), "area_m2"] == pytest.approx(5 * CELL**2, rel=1e-6)
+    assert rows.loc[("both", 1, "squares"), "area_m2"] == pytest.approx(5 * CELL**2, rel=1e-6)
+    for output in squares.outputs:
+        assert squares.areas[(squares.areas["output"] == output) & (squares.areas["level"] == "city")][
+            "share"
+        ].sum() == pytest.approx(100)
+
+
+def test_present_use_against_the_result(squares):
+    rows = squares.conflicts.set_index(["conflict", "zone"])
+    assert rows.loc[("steep_cropland", "squares"), "area_m2"] == pytest.approx(4 * CELL**2, rel=1e-6)
+    assert rows.loc[("steep_cropland", "squares"), "share"] == pytest.approx(100 * 4 / 14)
+    assert rows.loc[("settled_ecology", "squares"), "area_m2"] == pytest.approx(CELL**2, rel=1e-6)
+    assert rows.loc[("settled_ecology", "02"), "area_m2"] == 0
+    patches = squares.patches.set_index("conflict")
+    assert patches.loc["steep_cropland"].geometry.equals(cell_box(1, 1, 4, 1))
+    assert patches.loc["settled_ecology", "zone"] == "01"
+
+
+def test_what_is_missing_is_named_and_stood_in_for_with_its_reason(squares):
+    rows = squares.factors.set_index(["evaluation", "factor"])
+    assert (
+        rows.loc[("farming", "land_use"), "state"] == "proxy"
+        and rows.loc[("farming", "land_use"), "tier"] == "proxy"
+    )
+    assert "没有土壤图层" in rows.loc[("farming", "land_use"), "reason_zh"]
+    assert rows.loc[("building", "geohazard"), "state"] == "missing"
+    assert "自然资源局" in rows.loc[("building", "geohazard"), "reason_zh"]
+    assert missing_of(squares.factors, "farming") == ["rainfall"]  # the soil is stood in for
+    assert {"permanent_farmland", "geohazard", "fault", "flood", "centre"} <= set(
+        missing_of(squares.factors, "building")
+    )
+    count = squares.values.set_index("indicator").loc["suitability.missing.farming", "value"]
+    assert count == 1
+
+
+def test_carrying_capacity_by_hand(squares):
+    rows = squares.capacity.set_index(["constraint", "zone"])
+    fed = 5 * 1.0 * 0.9 * 0.7 * 6000 / (400 * 0.3)  # five hectares suit farming
+    farming = rows.loc[("farming", "squares")]
+    assert farming["people_capacity"] == pytest.approx(fed, rel=1e-6) and farming["people"] == 120
+    assert farming["ratio"] == pytest.approx(120 / fed) and farming["warning"] == 0
+    room = 8 * CELL**2 * 0.8  # eight hectares suit building
+    building = rows.loc[("building", "squares")]
+    assert building["capacity"] == pytest.approx(room, rel=1e-6) and building["load"] == pytest.approx(
+        4 * CELL**2
+    )
+    assert building["ratio"] == pytest.approx((4 * CELL**2 - room) / room) and building["warning"] == 0
+    west = rows.loc[("building", "01")]
+    assert west["warning"] == 2 and west["reason"] == "no_capacity"  # built on, and nothing suits building
+    water = rows.loc[("water", "squares")]
+    assert water["ratio"] == pytest.approx(0.95) and water["warning"] == 1
+    assert water["people_capacity"] == pytest.approx(120 / 0.95)
+    assert (
+        rows.loc[("water", "01"), "warning"] == -1
+        and "用水总量控制指标" in rows.loc[("water", "01"), "reason_zh"]
+    )
+    whole = rows.loc[("all", "squares")]
+    assert whole["warning"] == 1 and whole["people_capacity"] == pytest.approx(120 / 0.95)
+
+
+@pytest.mark.parametrize(
+    ("value", "level"), [(-0.31, 0), (-0.3, 0), (-0.29, 1), (0.0, 1), (0.01, 2), (math.nan, -1)]
+)
+def test_levels_of_pressure_on_land(value, level):
+    assert warning(value, -0.3, 0.0) == level
+
+
+def test_values_can_be_traced_and_say_who_may_read_them(squares):
+    values = squares.values
+    assert values["value_id"].is_unique and (values["sensitivity"] == "内部").all()
+    row = values[(values["indicator"] == "suitability.area.ecology.1") & (values["zone"] == "squares")].iloc[
+        0
+    ]
+    assert row["value"] == pytest.approx(0.05, rel=1e-6) and row["unit"] == "km2"
+    assert not values[values["value"].isna()]["reason_zh"].eq("").any()
+
+
+def test_chances_are_shares_of_draws(squares):
+    made = squares.grid["draws"]
+    assert made == 200
+    total = sum(squares.chance("building", code).to_numpy() for code in (1, 2, 3))
+    assert total == pytest.approx(np.ones((5, 5)))
+    assert squares.chance("ecology").to_numpy()[0, 0] == 1.0
+
+
+def test_it_is_kept_and_written(squares, tmp_path, monkeypatch):
+    again = dataclasses.replace(squares)
+    paths = again.save(tmp_path / "out")
+    assert {path.name for path in paths} >= {
+        "areas.parquet",
+        "zoning.tif",
+        "chance_building.tif",
+        "conflicts.gpkg",
+    }
+    with rasterio.open(tmp_path / "out" / "farming.tif") as file:
+        assert file.nodata == 0 and str(file.crs) == "EPSG:4547"
+        np.testing.assert_array_equal(file.read(1), squares.farming.to_numpy())
+
+
+def test_without_land_use_the_rest_is_judged_and_says_so(home_here):
+    result = evaluate(city_at(home_here, land=False, cut=("land_use",)), 2025)
+    assert "land_use" in missing_of(result.factors, "building") and len(result.conflicts) == 0
+    rows = result.capacity.set_index(["constraint", "zone"])
+    assert rows.loc[("building", "squares"), "reason"] == "no_land"
+    assert result.building.to_numpy()[0, 3] == 1
+    assert "land_use" not in result.cells
+
+
+def test_cells_without_height_are_not_judged_where_slope_is_required(home_here):
+    result = evaluate(city_at(home_here, hole=True), 2025)
+    assert result.farming.to_numpy()[4, 4] == 0 and result.building.to_numpy()[4, 4] == 0
+    assert result.ecology.to_numpy()[4, 4] == 3
+    assert "no_height" in set(result.findings["check"])
+    rows = result.areas.set_index(["output", "class", "zone"])["area_m2"]
+    assert sum(rows[("farming", code, "squares")] for code in (1, 2, 3)) == pytest.approx(
+        24 * CELL**2, rel=1e-6
+    )
+
+
+def test_without_a_terrain_model_it_is_refused(home_here):
+    with pytest.raises(LayerMissing) as told:
+        evaluate(city_at(home_here, cut=("dem",)), 2025)
+    assert told.value.role == "dem"
+
+
+def test_a_bureau_edits_the_settings_and_errors_name_file_and_key(home_here):
+    text = PACKAGED.read_text("utf-8").replace("draws = { value = 200", "draws = { value = 5")
+    (home_here / "own.toml").write_text(text.replace("least = 65.0", "least = 40.0"), encoding="utf-8")
+    city = city_at(home_here, more='suitability_settings = "own.toml"')
+    result = evaluate(city, 2025)
+    assert result.grid["draws"] == 5
+    assert result.farming.to_numpy()[0, 2] == 1  # 15-25° has 50 points: suitable from 40 on
+    bad = text.replace(
+        'evaluation = "ecology"\nfactor = "red_line"', 'evaluation = "ecology"\nfactor = "red_lines"'
+    )
+    (home_here / "own.toml").write_text(bad, encoding="utf-8")
+    with pytest.raises(DefinitionError, match="own.toml.*red_lines"):
+        load_settings(city)
+    (home_here / "own.toml").write_text(
+        text.replace("{ to = 2.0, score = 100.0 }", "{ to = 9.0, score = 100.0 }"), encoding="utf-8"
+    )
+    with pytest.raises(DefinitionError, match="steps must ascend"):
+        load_settings(city)
+
+
+def test_every_row_of_the_settings_has_source_and_confidence():
+    for row in (
+        *SETTINGS.uses,
+        *SETTINGS.evaluations,
+        *SETTINGS.conflicts,
+        *SETTINGS.capacity.values(),
+        SETTINGS.integration,
+    ):
+        assert row.source and row.confidence
+    assert all(one["source"] and one["confidence"] for one in SETTINGS.origin.values())
+    assert isinstance(SETTINGS.integration, Integration)
+    slope = next(u for u in SETTINGS.uses if (u.evaluation, u.factor) == ("building", "slope"))
+    assert slope.thresholds == (2, 8, 15, 25) and [s.score for s in slope.steps][:4] == [
+        100,
+        80,
+        60,
+        40,
+    ]  # P5
