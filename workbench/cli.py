@@ -28,6 +28,7 @@ from workbench.commands.options import show as _show
 from workbench.commands.quality import quality
 from workbench.commands.review import conditions, review
 from workbench.commands.stale import stale
+from workbench.commands.structure import structure
 from workbench.core.errors import DefinitionError, ParameterError, ProfileError, WorkbenchError
 
 MISUSE = (ParameterError, ProfileError, DefinitionError)
@@ -86,6 +87,7 @@ for _command in (
     ledger,
     libraries,
     life_circle,
+    structure,
     quality,
     review,
     stale,

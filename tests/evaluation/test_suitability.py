@@ -198,7 +198,7 @@ def test_moving_one_threshold_changes_just_the_cells_between_its_places():
         0,
         0,
         0,
-    ]  # 80 and 40 points are far from 75 and 55 by more than 5 … but 80 = 75 + 5
+    ]  # 80 and 40 points keep their class at 70, 80, 50 and 60
     assert often["building"].tolist() == [0, 1, 1, 1, 1, 1, 0, 0]
 
 
@@ -242,7 +242,7 @@ def test_chance_of_a_class_is_that_of_an_even_threshold():
     chance = drawn.counts["building"][0] / drawn.count  # the threshold is even between 7.2 and 8.8
     expected = np.array([1.0, 0.75, 0.5, 0.25, 0.0])
     assert np.abs(chance - expected).max() < 3 * math.sqrt(0.25 / 250)
-    assert chance[0] == 1 and chance[-1] == 0 and drawn.near == 3
+    assert chance[0] == 1 and chance[-1] == 0 and drawn.near == 4  # 80 points are 5 from 75, too
     again = together(plan, values, judge(plan, values), many)
     np.testing.assert_array_equal(again.counts["building"], drawn.counts["building"])
     other = many.model_copy(update={"parameters": many.parameters.model_copy(update={"seed": 4})})
@@ -564,7 +564,7 @@ def test_a_bureau_edits_the_settings_and_errors_name_file_and_key(home_here):
         'evaluation = "ecology"\nfactor = "red_line"', 'evaluation = "ecology"\nfactor = "red_lines"'
     )
     (home_here / "own.toml").write_text(bad, encoding="utf-8")
-    with pytest.raises(DefinitionError, match="own.toml.*red_lines"):
+    with pytest.raises(DefinitionError, match=r"own\.toml.*red_lines"):
         load_settings(city)
     (home_here / "own.toml").write_text(
         text.replace("{ to = 2.0, score = 100.0 }", "{ to = 9.0, score = 100.0 }"), encoding="utf-8"

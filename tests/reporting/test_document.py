@@ -144,13 +144,13 @@ def test_rows_of_unequal_length_are_filled():
 
 def test_each_sheet_has_a_page_and_the_first_takes_the_heading_along():
     markup = """<html lang="zh-CN"><header class="cover"></header><main><section class="chapter">
-    <h2><span class="label">C</span>案件</h2><p>总况</p><h3><span class="label">C.1</span>卡片</h3>
+    <h2><span class="x label">C</span>案件</h2><p>总况</p><h3><span class="x label">C.1</span>卡片</h3>
     <div class="sheet"><h4>甲</h4></div><div class="sheet"><h4>乙</h4></div></section></main></html>"""
     shown = [
         (block.landscape, block.chapter) if isinstance(block, PageBreak) else words(block)
         for block in read_page(markup).blocks
     ]
-    assert shown == [(True, True), "案件", "总况", (False, False), "卡片", "甲", (False, False), "乙"]
+    assert shown == [(True, True), "C案件", "总况", (False, False), "C.1卡片", "甲", (False, False), "乙"]
 
 
 def test_a_figure_is_as_closed_as_what_is_around_it():

@@ -72,7 +72,7 @@ def inspect(path: Path, spec: LayerSpec, role: str, where: str) -> RasterInfo:
                 expected=source.count,
             )
         nodata = source.nodata
-        if nodata is None and source.dtypes[0] == "uint8" and source.count == 1:
+        if nodata is None and source.dtypes[0] == "uint8" and source.count == 1 and role != "dem":
             nodata = 0.0
         box = GeoBox(source.shape, source.transform, ":".join(crs.to_authority(min_confidence=70)))
         return RasterInfo(box, source.dtypes[0], nodata, names)

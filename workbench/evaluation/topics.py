@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from workbench.catalog.roles import ROLES
 from workbench.core.errors import LayerMissing, ParameterError
+from workbench.core.lineage import input_name, pack
+from workbench.evaluation.states import States
 from workbench.indicators.lacking import role_gap
 from workbench.indicators.values import table
 
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-TOPICS = {
-    "quality": "workbench.evaluation.quality_rows:quality_rows",
-    "life_circle": "workbench.evaluation.life_circle:life_circle",
-    "suitability": "workbench.evaluation.suitability:evaluate",
-    "structure": "workbench.evaluation.structure:structure",
-}
-"""Topic to the function that answers it: called with city, year and ``data``, it gives something with ``values``."""
+
+@dataclass(frozen=True)
+class Answer:
+    """What a topic gave."""
+
+    rows: pd.DataFrame
+    """Rows of the value table."""
+    roles: tuple[str, ...]
+    """Layers they rest on."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,35 @@ class Answers:
 
     rows: pd.DataFrame
     """Rows for the value table."""
+    lineage: pd.DataFrame
+    """``value_id, made_of`` of the rows."""
     absent: dict[str, Absence]
     """Topics that cannot be answered, with the reason."""
 
 
-def check_topics(names: Sequence[str]) -> None:
+def _quality(city: City, year: int, data: CityData) -> Answer:
+    from workbench.evaluation.quality import quality_rows
+    from workbench.governance import check
+
+    return Answer(table(quality_rows(check(city), year)), tuple(city.layers))
+
+
+def _life_circle(city: City, year: int, data: CityData) -> Answer:
+    from workbench.evaluation.life_circle import life_circle
+    from workbench.evaluation.life_circle.result import roles_of
+
+    life = life_circle(city, year, data=data)
+    return Answer(life.values, tuple(roles_of(life.settings, life.basis)))
+
+
+TOPICS: dict[str, Callable[[City, int, CityData], Answer]] = {
+    "quality": _quality,
+    "life_circle": _life_circle,
+}
+"""Topic to what answers it; a layer it cannot do without is a :class:`LayerMissing`."""
+
+
+def check_topics(names: Iterable[str]) -> None:
     """Refuse a topic there is not.
 
     Raises
@@ -86,27 +113,40 @@ def answer(
         There is no such topic.
     """
     check_topics(names)
-    frames, absent = [], {}
+    states, frames, made = States(city, data, year), [], []
+    absent: dict[str, Absence] = {}
     for name in names:
         if say is not None:
             say(f"topic {name}")
         try:
-            frames.append(_result(name, city, year, data).values)
+            found = TOPICS[name](city, year, data)
         except LayerMissing as missing:
             absent[name] = absence(missing, city, data)
-    rows = pd.concat(frames, ignore_index=True) if frames else table([])
-    return Answers(rows, absent)
+            continue
+        frames.append(found.rows)
+        text = pack(states.of([*_editions(found.roles, city, data, year), "profile"]))
+        made.append(pd.DataFrame({"value_id": found.rows["value_id"].to_numpy(), "made_of": text}))
+    return Answers(
+        pd.concat(frames, ignore_index=True) if frames else table([]),
+        pd.concat(made, ignore_index=True) if made else pd.DataFrame(columns=["value_id", "made_of"]),
+        absent,
+    )
 
 
-def _result(name: str, city: City, year: int, data: CityData) -> Any:
-    module, function = TOPICS[name].split(":")
-    return getattr(import_module(module), function)(city, year, data=data)
+def _editions(roles: Iterable[str], city: City, data: CityData, year: int) -> list[str]:
+    """Editions of layers up to a year, with the layers that bound the city and its zones."""
+    zones = ["boundary", "scopes", *(level.role for level in city.levels.values())]
+    found: list[str] = []
+    for role in dict.fromkeys([*roles, *zones]):
+        if role in city.layers:
+            years = [one for one in data.years(role) if one <= year]
+            found += [input_name(role, one) for one in years] or [input_name(role, None)]
+    return found
 
 
 def absence(missing: LayerMissing, city: City, data: CityData) -> Absence:
     """Words for a layer that a topic cannot do without, with who holds it in this city."""
-    there = missing.role in city.layers or missing.role in ROLES
-    if not there:
+    if missing.role not in city.layers and missing.role not in ROLES:
         return Absence(str(missing), str(missing))
     zh, en, holder_zh, holder_en = role_gap(city, data, missing.role, missing.year).words()
     return Absence(f"缺少{zh}（通常由{holder_zh}掌握）", f"{en} is lacking (usually held by {holder_en})")

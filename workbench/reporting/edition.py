@@ -180,14 +180,14 @@ class _Redactor:
         told = False  # in this section
         gone = False  # the table just before is left out whole
         for block in self.document.blocks:
+            if isinstance(block, PageBreak) and not block.chapter:
+                continue  # what sheets there are, and how many, is not told
             if isinstance(block, Heading):
                 self.where = f"{block.number} {_text(block.runs)}".strip()
             if isinstance(block, PageBreak) or (isinstance(block, Heading) and block.level <= 2):
                 told = False
             if gone and isinstance(block, Paragraph) and block.kind == "note":
                 continue
-            if isinstance(block, PageBreak) and not block.chapter:
-                continue  # the sheets of cases are left out, or too short to have pages
             made_of = self._block(block)
             gone = isinstance(block, Table) and not any(isinstance(part, Table) for part in made_of)
             blocks += [part for part in made_of if not (told and part == left_out)]

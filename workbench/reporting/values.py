@@ -76,6 +76,7 @@ def compute(
     answers = answer(profile, result.year, topics, data=result.data, say=say)
     if len(answers.rows):
         result.values = pd.concat([result.values, answers.rows], ignore_index=True)
+        result.lineage = pd.concat([result.lineage, answers.lineage], ignore_index=True)
     if "run_id" in result.values:
         result.values["run_id"] = run_id
     result.save(folder)
