@@ -29,6 +29,7 @@ from workbench.commands.quality import quality
 from workbench.commands.review import conditions, review
 from workbench.commands.stale import stale
 from workbench.commands.structure import structure
+from workbench.commands.suitability import suitability
 from workbench.core.errors import DefinitionError, ParameterError, ProfileError, WorkbenchError
 
 MISUSE = (ParameterError, ProfileError, DefinitionError)
@@ -91,6 +92,7 @@ for _command in (
     quality,
     review,
     stale,
+    suitability,
 ):
     main.add_command(_command)
 

@@ -173,7 +173,7 @@ def demo() -> tuple[City, list[str], pd.DataFrame]:
 @pytest.mark.parametrize(("role", "year"), [("parks", None), ("buildings", 2025), ("green_line", None)])
 def test_a_blocked_layer_blocks_exactly_its_dependents(demo, role, year, monkeypatch):
     city, ids, before = demo
-    key = CityData(city, gated=False).content_key(role, year)
+    key = CityData(city, gated=False).source_hash(role, year)
     closed = {(role, year): gates.Closed(key, "图层整体偏移", "displaced")}
     monkeypatch.setattr(gates, "closed", lambda _: closed)
     data = CityData(city)
@@ -209,7 +209,7 @@ def test_a_blocked_layer_blocks_exactly_its_dependents(demo, role, year, monkeyp
 def test_rules_on_a_blocked_line_say_why_and_the_others_stand(demo, monkeypatch):
     city, _, values = demo
     before = evaluate(city, 2025, values, CityData(city))
-    key = CityData(city, gated=False).content_key("green_line")
+    key = CityData(city, gated=False).source_hash("green_line")
     monkeypatch.setattr(
         gates, "closed", lambda _: {("green_line", None): gates.Closed(key, "偏移", "displaced")}
     )

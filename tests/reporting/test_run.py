@@ -119,8 +119,7 @@ def test_latest_is_the_profiles_language_and_the_internal_edition(desk):
     told = json.loads((open_ / "run.json").read_text(encoding="utf-8"))
     assert told["edition"] == "public" and set(told["files"]) >= {
         "report.html",
-        "values.parquet",
-        "tables/values.xlsx",
+        "report.pdf",
     }
     assert {p.relative_to(open_).as_posix() for p in open_.rglob("*") if p.is_file()} == {
         *told["files"],

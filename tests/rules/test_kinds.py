@@ -122,3 +122,11 @@ def test_a_limit_that_still_holds_is_not_called_missed():
     kept = Outcome(3, "far_behind", words={"kept": 1.0})
     assert "未突破目标值" in messages.of_outcome(rule, kept, None, "zh")
     assert "落后于目标进度" in messages.of_outcome(rule, Outcome(3, "far_behind"), None, "zh")
+
+
+def test_nothing_that_stays_nothing_is_not_judged_where_more_is_better():
+    rule = RULES["trend_last_year"]
+    none = {"value": 0.0, "earlier": {2024: 0.0}, "year": 2025}
+    assert judge(rule, **none, op=">=").level == -1
+    assert judge(rule, **none, op="<=").level == 0
+    assert judge(rule, **(none | {"earlier": {2024: 1.0}}), op=">=").level == 1

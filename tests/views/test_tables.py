@@ -4,10 +4,11 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from workbench.views import tables
-from workbench.views.cells import change_text, level_chip, trend_arrow
+from workbench.views.cells import change_text, level_chip, rounding_note, trend_arrow
 from workbench.views.numbers import format_number
 
 ALL = [
@@ -128,3 +129,35 @@ def test_many_zones_have_a_row_each(checkup: Any, lang: str, monkeypatch: pytest
     turned.feed(page.replace("<br>", " "))
     assert page.count("<tr") == 1 + 4 and len(turned.numbers) == 2 * 4  # header and four districts
     assert sorted(turned.numbers) == sorted(usual.numbers) and turned.loose == []
+
+
+def test_permits_that_one_rule_warns_of_share_a_row(checkup: Any) -> None:
+    first = checkup.findings.iloc[:1]
+    late = {
+        "rule": "pm_temporary_unrestored", "kind": "cap", "level": 4, "indicator": "", "line": "permits",
+        "zone_level": "permit", "unit": "day", "threshold": 365.0, "message_zh": "疑似逾期占用。", "value_id": "",
+    }  # fmt: skip
+    more = [
+        first.assign(
+            **late, finding_id=f"p-{name}", zone=name, zone_name=name, value=days, margin=365.0 - days
+        )
+        for name, days in (("XK1", 400.0), ("XK2", 579.0))
+    ]
+    checkup.findings = pd.concat([checkup.findings, *more], ignore_index=True)
+    made = tables.finding_table(checkup, "zh", least=4)
+    assert made.count("临时用地到期未复垦") == 1 and "不超过" in made
+    assert re.sub(r"<[^>]*>", "", made).count("XK1、XK2") == 1
+    row = next(line for line in made.split("<tr") if "XK1" in line)
+    assert 'data-sensitivity="' in row  # permits are not for the public
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "told"),
+    [(81.9189, 0.996, True), (81.9149, 1.0, False), (81.9189, float("nan"), False)],  # 82.91, 81.92 and +1.00
+)
+def test_numbers_that_do_not_add_up_as_printed_are_explained(
+    before: float, change: float, told: bool
+) -> None:
+    now, last, more = ({"value": value, "decimals": 2} for value in (82.9149, before, change))
+    note = rounding_note([(now, (last, more)), (None, [last]), (now, [None])], "zh")
+    assert ("未取整" in (note or "")) is told

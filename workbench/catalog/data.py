@@ -110,21 +110,31 @@ class CityData:
         return entries[-1].reason or "no_year" if entries else "no_year"
 
     def content_key(self, role: str, year: int | None = None) -> str:
-        """Hash of the latest edition's source files and of what the profile says of them; ``""`` when there is none."""
+        """Hash of the latest edition's files, the profile's words on them and the code that read them; ``""`` for none."""
+        entry = self._latest(role, year)
+        return "" if entry is None else entry.key
+
+    def source_hash(self, role: str, year: int | None = None) -> str:
+        """Hash of the latest edition's source files alone; ``""`` when there is none."""
+        entry = self._latest(role, year)
+        return "" if entry is None else entry.sha256
+
+    def _latest(self, role: str, year: int | None) -> Entry | None:
         there = self.editions(role, year)
         spec = self._specs.get(role)
         wanted = year if spec is not None and self._dated(spec) else None
-        return self._entries[(role, wanted, there[-1])].key if there else ""
+        return self._entries[(role, wanted, there[-1])] if there else None
 
     def gate(self, role: str, year: int | None = None) -> tuple[str, str] | None:
         """Why a layer that is there must not be used, in Chinese and English; None when it may.
 
-        What was found in other data than the layer has now closes no gate.
+        What was found in other files than the layer has now closes no gate; a profile that reads the same files another
+        way opens none before the next check.
         """
         spec = self._specs.get(role)
         wanted = year if spec is not None and self._dated(spec) else None
         found = self._closed.get((role, wanted))
-        if found is None or found.key != self.content_key(role, wanted):
+        if found is None or found.key != self.source_hash(role, wanted):
             return None
         return found.zh, found.en
 

@@ -147,7 +147,7 @@ def check(
         for one in asked:
             outcome = found[one.id]
             findings.append(_frame(profile, one, place, outcome))
-            rows.append(_gate(one, place, outcome, data.content_key(*place)))
+            rows.append(_gate(one, place, outcome, data.source_hash(*place)))
     if progress is not None:
         progress(len(places), len(places), "")
     gates = pd.DataFrame(rows, columns=gate_file.COLUMNS)
@@ -329,7 +329,7 @@ def _keep(report: QualityReport, data: CityData, checks: list[str]) -> QualityRe
     looked = {_place(row) for row in report.gates.to_dict("records")}
     before = gate_file.read(name)
     still = [
-        _place(row) not in looked and row["check"] in checks and row["key"] == data.content_key(*_place(row))
+        _place(row) not in looked and row["check"] in checks and row["key"] == data.source_hash(*_place(row))
         for row in before.to_dict("records")
     ]
     findings, gates = report.findings, report.gates

@@ -90,7 +90,7 @@ def neighbours(zones: gpd.GeoDataFrame, *, gap_m: float = 1.0) -> Neighbours:
     return Neighbours(ordered[:, 0], ordered[:, 1], len(shapes), alone.astype(np.int64))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Moran:
     """Moran's I of values by zone."""
 

@@ -177,6 +177,7 @@ class _Redactor:
     def edition(self) -> tuple[Document, list[Refusal]]:
         blocks: list[Block] = []
         left_out = self._note("text")
+        of_table = self._note("rows"), self._note("columns")
         told = False  # in this section
         gone = False  # the table just before is left out whole
         for block in self.document.blocks:
@@ -189,6 +190,8 @@ class _Redactor:
             if gone and isinstance(block, Paragraph) and block.kind == "note":
                 continue
             made_of = self._block(block)
+            if blocks and blocks[-1] in of_table and isinstance(block, Paragraph) and block.kind == "note":
+                made_of = [part for part in made_of if part != left_out]  # the table's own note, told already
             gone = isinstance(block, Table) and not any(isinstance(part, Table) for part in made_of)
             blocks += [part for part in made_of if not (told and part == left_out)]
             told = told or left_out in made_of

@@ -54,12 +54,12 @@ def find_run(value_id: str, root: Path | None = None) -> Path:
     import pandas as pd
 
     known: list[str] = []
-    runs = [p.parent for p in (root or reports_dir()).glob("*/*/latest*/values.parquet")]
+    pointed = {_whole(path) for path in (root or reports_dir()).glob("*/*/latest*")}
+    runs = [run for run in pointed if (run / "values.parquet").is_file()]
     for run in sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True):
         ids = pd.read_parquet(run / "values.parquet", columns=["value_id"])["value_id"]
         if (ids == value_id).any():
-            folder = run.resolve()  # of a public edition a folder inside of its run
-            return folder.parent if (folder.parent / "run.json").is_file() else folder
+            return run
         known += ids.tolist()
     hint = suggestion(value_id, known) if known else "make a report first"
     raise ParameterError(
@@ -71,7 +71,7 @@ def find_run(value_id: str, root: Path | None = None) -> Path:
 def _whole(latest: Path) -> Path:
     """Folder of the run a pointer leads to; that of a public edition leads to a folder inside its run."""
     run = latest.resolve()
-    return run.parent if run.name == "public" else run
+    return run.parent if (run.parent / "run.json").is_file() else run
 
 
 def trace_value(value_id: str, run: Path, *, afresh: bool = False) -> Traced:
@@ -246,7 +246,9 @@ def latest_run(city: str, year: int) -> Path:
         There is none.
     """
     runs = {_whole(path) for path in (reports_dir() / city / str(year)).glob("latest*")}
-    found = sorted((path for path in runs if (path / LINEAGE).is_file()), key=lambda path: path.stat().st_mtime)
+    found = sorted(
+        (path for path in runs if (path / LINEAGE).is_file()), key=lambda path: path.stat().st_mtime
+    )
     if not found:
         raise ParameterError(
             "no run of this city and year", where=str(reports_dir()), found=f"{city} {year}",

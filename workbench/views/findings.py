@@ -130,8 +130,9 @@ def _papers_row(
     checkup: CheckupView, found: pd.DataFrame, by_id: Mapping[str, Mapping[str, Any]], lang: str
 ) -> list[object]:
     """One row for all permits or projects that a rule warns of at one level: their numbers, the worst of their values."""
-    worst = found.loc[found["margin"].astype(float).fillna(0).idxmin()]
-    row = records(pd.DataFrame([worst.drop("geometry", errors="ignore")]))[0]
+    row = records(found.assign(margin=found["margin"].astype(float).fillna(0)).sort_values("margin").head(1))[
+        0
+    ]
     names = [str(one) for one in found["zone"].drop_duplicates()]
     listed = ("、" if lang == "zh" else ", ").join(names[:MOST_PLACES])
     if len(names) > MOST_PLACES:

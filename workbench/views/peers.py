@@ -10,8 +10,9 @@ import pandas as pd
 from workbench.views.cells import indicator_name, table, value_cell
 from workbench.views.html import Html
 from workbench.views.numbers import find, num_of, records
+from workbench.views.openness import guarded
 from workbench.views.rows import DIMENSIONS, definition_of, district_names
-from workbench.views.text import dimension_label, mark, paragraph, plain, t, unit_label
+from workbench.views.text import dimension_label, mark, plain, t, unit_label
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView
@@ -69,9 +70,9 @@ def peer_lead(checkup: CheckupView, lang: str) -> Html | None:
         )
         for row in records(rows.sort_values(["value", "zone"], ascending=[False, True]))
     ]
-    return paragraph(
-        "peers.lead", lang, all=num_of(whole, lang=lang), districts=Html(_between(lang).join(listed))
-    )
+    districts = Html(_between(lang).join(listed))
+    told = t("peers.lead", lang, all=num_of(whole, lang=lang), districts=districts)
+    return guarded("p", told, str(whole["sensitivity"]))
 
 
 def peer_table(checkup: CheckupView, lang: str) -> Html | None:

@@ -135,7 +135,7 @@ def capacity(
         settled = math.nan if land is None else float(land.loc[zone["key"], "settled"])
         name = "city" if zone["level"] == "city" else str(zone["code"])
         made = [
-            _farming(settings, classes, key, common),
+            _farming(settings, classes, key, common, land is not None),
             _building(settings, classes, key, common, settled),
             _water(settings, use.get(name, math.nan), limit.get(name, math.nan), common),
         ]
@@ -164,7 +164,7 @@ def _area(classes: pd.Series, output: str, key: tuple[str, str], codes: list[int
 
 
 def _farming(
-    settings: Settings, classes: pd.Series, key: tuple[str, str], common: Mapping[str, Any]
+    settings: Settings, classes: pd.Series, key: tuple[str, str], common: Mapping[str, Any], land: bool
 ) -> dict[str, Any]:
     area, number = _area(classes, "farming", key, [1]), settings.number
     if math.isnan(area):
@@ -172,6 +172,16 @@ def _farming(
     grain = area / 1e4 * number("net_cropland") * number("sown_to_grain") * number("grain_kg_per_ha")
     fed = grain / (number("grain_kg_per_person") * number("self_supply"))
     people = common["people"]
+    if not land:
+        return _row(
+            "farming",
+            common,
+            "person",
+            capacity=fed,
+            people_capacity=fed,
+            load=people,
+            **_why("land_not_known"),
+        )
     if math.isnan(people):
         return _row("farming", common, "person", capacity=fed, people_capacity=fed, **_why("no_people"))
     if common["level"] != "city":

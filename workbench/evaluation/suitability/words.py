@@ -27,6 +27,10 @@ REASONS: dict[str, tuple[str, str]] = {
     "replaced": ("已有{by}，不再代替", "{by} is there: it need not stand in"),
     "no_people": ("没有人口数据", "no population"),
     "no_land": ("没有现状地类数据", "no present land use"),
+    "land_not_known": (
+        "没有现状地类，已建成的土地未能扣除，承载力只是上限，不预警",
+        "without present land use built land could not be taken out: an upper bound, no level",
+    ),
     "no_limit": ("统计表没有用水总量控制指标", "the statistics have no limit of water use"),
     "no_use": ("统计表没有用水量", "the statistics have no water use"),
     "city_only": (
