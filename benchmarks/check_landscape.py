@@ -98,7 +98,10 @@ def main() -> None:
             apart = abs(mine - other) / max(abs(other), 1e-12) if other else abs(mine)
             worst[label] = max(worst.get(label, 0.0), apart)
             compared += 1
-    record("check_landscape", {"worst_relative": worst, "compared": compared, "peer": version, "rasters": rasters})
+    record(
+        "check_landscape",
+        {"worst_relative": worst, "compared": compared, "peer": version, "rasters": rasters},
+    )
     bad = {label: apart for label, apart in worst.items() if apart > 1e-6}
     lines = [
         f"pylandstats {version} on the two dates of Lausanne at 100 m and 250 m: {compared:,} figures of classes and landscapes, "

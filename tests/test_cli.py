@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -137,10 +138,12 @@ def test_nothing_to_fill_in_is_said(tmp_path, monkeypatch):
     from workbench.evaluation import fill_in
 
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
-    monkeypatch.setattr(fill_in, "forms", lambda *_: [])
+    monkeypatch.setattr(fill_in, "forms", lambda *_, **__: [])
     monkeypatch.setattr(fill_in, "_store", lambda *_: None)
+    monkeypatch.setattr(fill_in, "checkup", lambda *_, **__: SimpleNamespace(values=None))
     result = call("fill-in", "make", "--city", "demo", "--year", "2025")
-    assert result.exit_code == 0 and result.output.startswith("nothing to fill in")
+    assert result.exit_code == 0 and result.stdout.startswith("nothing to fill in")
+    assert "fill-in sheets: running" in result.stderr
     assert not (tmp_path / "reports" / "demo" / "2025" / "fill_in").exists()
 
 

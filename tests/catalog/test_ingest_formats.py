@@ -397,3 +397,14 @@ def test_standard_layers_are_told_by_code_name_and_fields() -> None:
 )  # fmt: skip
 def test_survey_codes(value: object, how: dict[str, bool], code: str) -> None:
     assert survey_code(value, **how) == code
+
+
+def test_kinds_are_read_from_the_bytes_of_shapes() -> None:
+    import pyarrow as pa
+
+    point = struct.pack("<BIdd", 1, 1, 0, 0)
+    measured, heights = struct.pack("<BIddd", 1, 2001, 0, 0, 0), struct.pack(">BIddd", 0, 1001, 0, 0, 0)
+    extended = struct.pack("<BIddd", 1, 0x80000001, 0, 0, 0)
+    column = pa.array([point, None, measured, heights, extended], type=pa.binary())
+    assert batches.types_of(column).tolist() == [1, 0, 2001, 1001, 0x80000001]
+    assert batches.types_of(column.slice(2)).tolist() == [2001, 1001, 0x80000001]

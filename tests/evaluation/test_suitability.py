@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import geopandas as gpd
 import numpy as np
@@ -11,8 +12,10 @@ import pandas as pd
 import pytest
 import rasterio
 from affine import Affine
+from click.testing import CliRunner
 from shapely.geometry import LineString, Point, box
 
+from workbench.cli import main
 from workbench.core.city import load_city
 from workbench.core.errors import DefinitionError, LayerMissing
 from workbench.evaluation.suitability import evaluate, load_settings, read_settings
@@ -36,6 +39,8 @@ from workbench.evaluation.suitability.sensitivity import (
     together,
 )
 from workbench.evaluation.suitability.settings import PACKAGED, Integration, Step, Use
+from workbench.views import suitability as tables
+from workbench.views import suitability_pictures as pictures
 
 X, Y, CELL = 500_000.0, 2_500_000.0, 100.0
 """Upper left corner and cell of the drawn city."""
@@ -591,3 +596,71 @@ def test_every_row_of_the_settings_has_source_and_confidence():
         60,
         40,
     ]  # P5
+
+
+# ------------------------------------------------------------------ words, pictures, command
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_tables_and_pictures_of_the_drawn_city(squares, lang):
+    made = [
+        tables.summary(squares, lang), tables.area_table(squares, lang), tables.factor_table(squares, lang),
+        tables.move_table(squares, lang), tables.draw_table(squares, lang), tables.conflict_table(squares, lang),
+        tables.capacity_table(squares, lang), tables.assumption_table(squares, lang), tables.points_table(squares, lang),
+    ]  # fmt: skip
+    known = set(squares.values["value_id"])
+    for text in made:
+        assert set(re.findall(r'data-v="(v[a-z2-7]+)"', text)) <= known
+        bare = re.sub(r'<span class="(?:num|x)[^"]*"[^>]*>.*?</span>', "", text)
+        bare = re.sub(r"<[^>]+>", "", bare)
+        assert not re.search(r"\d", bare), re.findall(r".{20}\d.{10}", bare)
+    if lang == "en":
+        words = re.sub(r'title="[^"]*"', "", "".join(made[:6]))
+        assert not re.search(r"[\u4e00-\u9fff]", words)
+    else:
+        assert "多年平均降水量" in made[0] and "临界超载" in made[0]
+    for picture in (
+        pictures.class_map(squares, lang, "zoning"), pictures.chance_map(squares, lang, "building"), pictures.slope_map(squares, lang),
+        pictures.conflict_map(squares, lang), pictures.sensitivity_chart(squares, lang),
+    ):  # fmt: skip
+        assert picture.png[:4] == b"\x89PNG" and picture.sensitivity == "内部"
+
+
+def test_the_command_prints_and_writes(home_here):
+    city_at(home_here, water_limit=1.0)
+    profile = str(home_here / "squares.toml")
+    args = [
+        "suitability",
+        "--city",
+        profile,
+        "--lang",
+        "zh",
+        "--out",
+        str(home_here / "out"),
+    ]
+    run = CliRunner().invoke(main, args)
+    assert run.exit_code == 0, run.output
+    for word in ("极重要", "坡度大于25°的耕地", "临界超载", "没有多年平均降水量图层"):
+        assert word in run.output
+    assert (home_here / "out" / "zoning.tif").is_file()
+    missing = CliRunner().invoke(main, [*args, "--settings", str(home_here / "none.toml")])
+    assert missing.exit_code == 2
+
+
+def test_real_terrain_is_judged_and_says_what_it_is_without(real_data, home_here, monkeypatch):
+    """Porto Alegre has a terrain model and roads, and hardly anything else."""
+    text = PACKAGED.read_text("utf-8").replace("draws = { value = 200", "draws = { value = 10")
+    (home_here / "few.toml").write_text(text, encoding="utf-8")
+    city = load_city("porto_alegre", data_root=real_data)
+    result = evaluate(city, 2019, read_settings(home_here / "few.toml"))
+    assert {"no_land_use", "no_height"} <= set(result.findings["check"])
+    slope = result.raster("slope").to_numpy()
+    own = result.farming.to_numpy()
+    judged = ~np.isnan(slope) & (own > 0)
+    assert (own[judged] == 1).mean() == pytest.approx(
+        (slope[judged] <= 15).mean()
+    )  # farming hangs on slope alone here
+    assert (own[judged] == 3).mean() == pytest.approx((slope[judged] > 25).mean())
+    assert {"land_use", "red_line", "flood", "centre"} <= set(missing_of(result.factors, "building"))
+    rows = result.capacity.set_index("constraint")
+    assert rows.loc["farming", "reason"] == "land_not_known" and rows.loc["all", "warning"] == -1

@@ -47,7 +47,8 @@ def box(left: float, bottom: float, right: float, top: float) -> shapely.Polygon
 
 
 @pytest.fixture
-def city(tmp_path: Path, home: Path) -> City:
+def city(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> City:
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))  # --data-root sets it; set back after the test
     (tmp_path / "source").mkdir()
     names = {"XZQDM": ["01", "02"], "XZQMC": ["东区", "西区"]}
     shapes = [box(1000, 0, 2000, 1000), box(0, 0, 1000, 1000)]
@@ -118,13 +119,21 @@ def test_every_file_of_a_delivery_is_a_row_and_a_bad_one_stops_no_other(city: Ci
     assert farmland["name"].tolist() == ["甲", "乙"] and farmland["line_id"].tolist() == ["a", "b"]
 
 
-def test_what_is_given_serves_the_silent_files_only(folder: Path) -> None:
+def test_what_is_given_serves_the_silent_files_only(city: City, folder: Path) -> None:
     found = {one.name: one for one in examine(folder, crs="EPSG:4547", text="gb18030")}
     good = {name for name, one in found.items() if not one.problems}
     assert {"CZKFBJ.shp", "ZRBHD.shp", "三调.gdb: DLTB"} <= good
     assert (found["CZKFBJ.shp"].given_crs, found["三调.gdb: DLTB"].given_crs) == ("EPSG:4547", None)
     assert (found["ZRBHD.shp"].given_encoding, found["永久基本农田.shp"].given_encoding) == ("gb18030", None)
     assert "HLFXKZX.gpkg" not in good and "LSWHBHX.gpkg" not in good
+    outcomes = deliver_all(
+        city, list(found.values()), Order(folder, "", 2024, crs="EPSG:4547", encoding="gb18030")
+    )
+    taken = {one.role for one in outcomes if one.delivered is not None}
+    assert {"development_boundary", "nature_reserve", "permanent_farmland"} <= taken
+    assert gpd.read_parquet(city.root / "nature_reserve_2024.parquet")["name"].tolist() == ["甲", "乙"]
+    assert gpd.read_parquet(city.root / "land_use_2024.parquet")["dlbm"].tolist() == ["0101", "0101"]
+    assert found["三调.gdb: DLTB"].given_encoding is None
 
 
 def test_two_layers_of_one_role_are_left_to_a_person(city: City, folder: Path) -> None:
@@ -248,3 +257,38 @@ def test_tables_of_corners_and_of_statistics(city: City, tmp_path: Path) -> None
         "path": "statistics.parquet",
         "kind": "table",
     }
+
+
+@pytest.mark.parametrize(
+    "end",
+    [".shp", ".gpkg", ".geojson", ".dxf", ".zip", ".xlsx", ".csv", ".parquet", ".osm.pbf", ".gdb", ".kml"],
+)
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe\x81" * 300])
+def test_a_file_that_is_no_such_file_is_a_row_with_its_problem(
+    tmp_path: Path, end: str, content: bytes
+) -> None:
+    path = tmp_path / f"a{end}"
+    path.write_bytes(content)
+    (tmp_path / "说明.pdf").write_bytes(b"%PDF")
+    found = {one.path.name: one for one in examine(tmp_path)}
+    assert found[path.name].problems and not found["说明.pdf"].problems and found["说明.pdf"].ignored
+
+
+def test_a_drawing_as_one_delivery(city: City, tmp_path: Path) -> None:
+    import ezdxf
+
+    made = ezdxf.new("R2010")
+    for name, at in (("城市蓝线", 0), ("城市绿线", 100), ("标注", 200)):
+        made.layers.add(name)
+        corners = [(X + at, Y), (X + at + 30, Y), (X + at + 30, Y + 40)]
+        made.modelspace().add_lwpolyline(corners, close=True, dxfattribs={"layer": name})
+    made.saveas(tmp_path / "四线.dxf")
+    found = examine(tmp_path / "四线.dxf", crs=CRS)
+    assert {one.layer: one.guess.role for one in found} == {
+        "城市蓝线": "blue_line",
+        "城市绿线": "green_line",
+        "标注": "",
+    }
+    outcomes = deliver_all(city, found, Order(tmp_path / "四线.dxf", "", 2024, crs=CRS))
+    assert [one.delivered is not None for one in outcomes] == [True, True, False]
+    assert gpd.read_parquet(city.root / "green_line_2024.parquet").area.tolist() == pytest.approx([600.0])

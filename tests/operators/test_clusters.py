@@ -27,7 +27,11 @@ GK = "EPSG:4547"
 
 
 def grid(rows: int, columns: int, cell: float = 100.0) -> gpd.GeoDataFrame:
-    shapes = [shapely.box(j * cell, i * cell, (j + 1) * cell, (i + 1) * cell) for i in range(rows) for j in range(columns)]
+    shapes = [
+        shapely.box(j * cell, i * cell, (j + 1) * cell, (i + 1) * cell)
+        for i in range(rows)
+        for j in range(columns)
+    ]
     return gpd.GeoDataFrame(geometry=shapes, crs=GK)
 
 
@@ -47,7 +51,11 @@ def test_neighbours_are_libpysals_queen(singapore: gpd.GeoDataFrame) -> None:
     queen = queen[queen > 0].index
     theirs = {(int(a), int(b)) for a, b in queen}
     bridged = set(found.bridged.tolist())
-    mine = {(int(a), int(b)) for a, b in zip(found.left, found.right, strict=True) if a not in bridged and b not in bridged}
+    mine = {
+        (int(a), int(b))
+        for a, b in zip(found.left, found.right, strict=True)
+        if a not in bridged and b not in bridged
+    }
     assert len(bridged) > 0
     assert theirs - mine == set()  # what touches by a point that is no vertex of both may be added
     assert len(mine - theirs) <= 0.02 * len(theirs)
@@ -71,6 +79,7 @@ def test_moran_is_esdas(singapore: gpd.GeoDataFrame) -> None:
     assert mine.islands == 5
 
 
+@pytest.mark.slow
 def test_local_moran_is_esdas_where_nothing_ties(singapore: gpd.GeoDataFrame) -> None:
     """esda's own statistic and quadrants; p-values of another random stream. Zones of equal value are left out of this
     test: esda's lone neighbours of nought come out at the least p-value although a third of all zones are nought.
@@ -153,7 +162,14 @@ def test_rank_size_verdicts() -> None:
     assert found.exponent == pytest.approx(1.8, abs=2 * found.error)
     assert found.tail == pytest.approx(1.8, abs=0.2)
     assert found.verdict == "steeper"
-    assert rank_size(np.exp(rng.normal(0, 0.5, 400)), least=0.2, samples=100, seed=1).verdict == "not_power_law"
+    assert (
+        rank_size(np.exp(rng.normal(0, 0.5, 400)), least=0.2, samples=100, seed=1).verdict == "not_power_law"
+    )
+    towns = 1000 / (np.arange(1, 61) - 0.5)
+    king = np.r_[5e6, towns]
+    assert rank_size(king, least=1.0, samples=50, seed=1).verdict in {"primate", "not_power_law"}
+    assert rank_size(towns, least=1.0, samples=50, seed=1).verdict == "zipf"
+    assert rank_size(king, least=1.0, samples=50, seed=1).rest == pytest.approx(1.0, abs=0.05)
     assert rank_size(np.arange(1.0, 15.0)).verdict == "too_few"
     assert np.isnan(rank_size(np.arange(1.0, 15.0)).exponent)
     assert rank_size([0, 0, 5]).places == 1

@@ -16,7 +16,9 @@ from workbench.operators.change import transition_matrix
 from workbench.operators.landscape import class_metrics, landscape, landscape_metrics, most_adjacent
 
 
-def raster(rows: object, *, cell: float = 100.0, left: float = 5e5, top: float = 2.5e6, crs: str = "EPSG:4547") -> xr.DataArray:
+def raster(
+    rows: object, *, cell: float = 100.0, left: float = 5e5, top: float = 2.5e6, crs: str = "EPSG:4547"
+) -> xr.DataArray:
     values = np.asarray(rows)
     y = top - cell * (np.arange(values.shape[0]) + 0.5)
     x = left + cell * (np.arange(values.shape[1]) + 0.5)
@@ -27,8 +29,13 @@ def test_an_l_and_a_cell_at_its_corner() -> None:
     """Class 1: an L of three cells and a cell that touches it by a corner; class 2 the rest of 4 × 3 cells of 1 ha."""
     rows = [[1, 1, 2, 2], [1, 2, 2, 2], [2, 1, 2, 2]]
     eight, four = (landscape(raster(rows), neighbours=n) for n in (8, 4))
-    assert eight.patches.loc[eight.patches["class"] == 1, ["cells", "perimeter_m"]].values.tolist() == [[4, 1200]]
-    assert four.patches.loc[four.patches["class"] == 1, ["cells", "perimeter_m"]].values.tolist() == [[3, 800], [1, 400]]
+    assert eight.patches.loc[eight.patches["class"] == 1, ["cells", "perimeter_m"]].values.tolist() == [
+        [4, 1200]
+    ]
+    assert four.patches.loc[four.patches["class"] == 1, ["cells", "perimeter_m"]].values.tolist() == [
+        [3, 800],
+        [1, 400],
+    ]
     assert class_metrics(four).loc[1, "mean_patch_ha"] == 2.0
     assert class_metrics(four).loc[1, "weighted_patch_ha"] == 2.5
     assert class_metrics(four).loc[1, "patch_cv"] == 50.0
@@ -42,7 +49,9 @@ def test_corner_joins_under_eight_neighbours_only() -> None:
     assert eight["pland"] == pytest.approx(200 / 9)
     assert eight["largest_patch"] == pytest.approx(200 / 9)
     assert four["largest_patch"] == pytest.approx(100 / 9)
-    assert eight["edge_m"] == 600.0  # two sides of the first cell, four of the second; the map's border is none
+    assert (
+        eight["edge_m"] == 600.0
+    )  # two sides of the first cell, four of the second; the map's border is none
     assert class_metrics(landscape(raster(rows)), count_boundary=True).loc[1, "edge_m"] == 800.0
     assert eight["patch_density"] == pytest.approx(1 / 9 * 100)  # per 100 ha of a map of 9 ha
     assert eight["edge_density"] == pytest.approx(600 / 9)
@@ -84,7 +93,9 @@ def test_cohesion_by_the_formula() -> None:
     assert class_metrics(landscape(raster(rows))).loc[1, "cohesion"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("cells", "most"), [(1, 0), (2, 1), (3, 2), (4, 4), (6, 7), (8, 10), (9, 12), (12, 17)])
+@pytest.mark.parametrize(
+    ("cells", "most"), [(1, 0), (2, 1), (3, 2), (4, 4), (6, 7), (8, 10), (9, 12), (12, 17)]
+)
 def test_most_sides_in_common(cells: int, most: int) -> None:
     """The most compact clumps, counted by hand."""
     assert most_adjacent(cells) == most
@@ -126,7 +137,9 @@ def test_adjacencies_conserve_all_sides() -> None:
     outline = found.patches["perimeter_m"].sum()
     between = np.triu(found.edges_m[1:, 1:], 1).sum()
     inside = landscape(raster(rows), neighbours=4).patches["perimeter_m"].sum()
-    assert inside == 2 * between + found.edges_m[0, 1:].sum()  # patches of four neighbours: only sides between classes
+    assert (
+        inside == 2 * between + found.edges_m[0, 1:].sum()
+    )  # patches of four neighbours: only sides between classes
     assert outline >= inside
 
 

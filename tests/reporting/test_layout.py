@@ -3,8 +3,16 @@
 import pytest
 
 from workbench.reporting.document import read_page
-from workbench.reporting.layout import column_widths, contents_line, ems, keeps, line_count, text_area
-from workbench.reporting.tree import Cell, Paragraph, Row, Run, Table
+from workbench.reporting.layout import (
+    column_widths,
+    contents_line,
+    ems,
+    figure_height,
+    keeps,
+    line_count,
+    text_area,
+)
+from workbench.reporting.tree import Cell, Figure, Paragraph, Row, Run, Table
 
 from .sample_page import page
 
@@ -60,3 +68,14 @@ def test_the_number_of_a_patch_is_cut_once():
     row = Row((cell("YJJBNT-990102-2025-001"), *(cell("很长的说明" * 6) for _ in range(8))))
     size, widths = column_widths(Table((row,)), 447.0)
     assert line_count("YJJBNT-990102-2025-001", widths[0] - 7.2, size) == 2
+
+
+def test_a_picture_is_smaller_where_its_table_then_fits_the_page():
+    figure, high = Figure(()), text_area(False)[1]
+    table = Table(tuple(Row((cell("一"), cell("二"))) for _ in range(10)))
+    note = Paragraph((Run("注"),), "note")
+    assert figure_height([figure], 0, False) == figure_height([figure, note, table], 0, False) == 0.62 * high
+    assert 0.4 * high < figure_height([figure, table, note], 0, False) < 0.62 * high
+    assert figure_height([figure, Table(table.rows[:3])], 0, False) == 0.62 * high  # fits as it is
+    long = Table(tuple(Row((cell("很长的说明" * 60),)) for _ in range(5)))
+    assert figure_height([figure, long], 0, False) == 0.62 * high  # would be too small

@@ -21,7 +21,7 @@ import pyproj
 import shapely
 
 from workbench.catalog import quality
-from workbench.catalog.formats import batches, osm, sheets, zones
+from workbench.catalog.formats import batches, osm, zones
 from workbench.catalog.formats.datum import DatumParameters
 from workbench.catalog.ingest import (
     check_coordinates,
@@ -30,7 +30,7 @@ from workbench.catalog.ingest import (
     to_city,
 )
 from workbench.catalog.quality import Finding
-from workbench.catalog.reading import opened_layer, read_vector_file, readable
+from workbench.catalog.reading import CORNERS, opened_layer, read_vector_file, readable
 from workbench.catalog.roles import ROLES
 from workbench.core.city import LayerSpec
 from workbench.core.errors import CRSError, ProfileError
@@ -137,7 +137,7 @@ def _background(sink: Sink) -> Iterator[Callable[[gpd.GeoDataFrame], None]]:
 
 def open_layer(path: Path, spec: LayerSpec, role: str, where: str) -> tuple[batches.Feed, list[Finding]]:
     """Open a vector file of any kind; what cannot come in batches comes in one."""
-    whole = osm.is_osm(path) or path.suffix.lower() in {".dxf", *sheets.WORKBOOKS}
+    whole = osm.is_osm(path) or path.suffix.lower() in {".dxf", *CORNERS}
     if not whole and spec.preset not in {"gtfs_stops", "point_cells"}:
         with readable(path, spec, where):
             if path.suffix == ".parquet":

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
+import pyarrow as pa
 import pyogrio
+import pyproj
 import shapely
 
 from workbench.catalog.formats import cad, coordinates, encoding, geodatabase, osm, sheets
@@ -17,7 +19,10 @@ from workbench.catalog.presets import gtfs_stops
 from workbench.catalog.quality import Finding
 from workbench.catalog.roles import ROLES
 from workbench.core.city import LayerSpec
-from workbench.core.errors import ProfileError
+from workbench.core.errors import CRSError, ProfileError
+
+CORNERS = (*sheets.WORKBOOKS, ".csv")
+"""Forms of tables of coordinates."""
 
 
 def read_vector_file(
@@ -35,8 +40,8 @@ def read_vector_file(
         return gtfs_stops(path), []
     if path.suffix == ".parquet":
         return gpd.read_parquet(path), []
-    if path.suffix.lower() in sheets.WORKBOOKS:
-        table, findings = sheets.read(path, spec.layer, where)
+    if path.suffix.lower() in CORNERS:
+        table, findings = read_table_file(path, spec, where)
         shapes, more = coordinates.shapes(table, where, points=family == "point")
         return shapes, [*findings, *more]
     with readable(path, spec, where):
@@ -76,11 +81,18 @@ def opened_layer(
         )
     opened = opened_file(path)
     layer = _layer(path, opened, spec, where)
-    text = spec.encoding
+    text = spec.encoding if may_be_told(path, opened) else None
     findings: list[Finding] = []
     if text is None and path.suffix.lower() in {".shp", ".zip"}:
         text, findings = encoding.of_shapefile(path, layer, where)
     return opened, layer, text, findings
+
+
+def may_be_told(path: Path, opened: Path | str) -> bool:
+    """Whether the encoding of a file's text can be told from outside; most forms are UTF-8 by their very definition."""
+    return path.suffix.lower() in {".shp", ".zip", ".tab", ".mif"} and not str(opened).lower().endswith(
+        ".gdb"
+    )
 
 
 @contextmanager
@@ -95,12 +107,23 @@ def readable(path: Path, spec: LayerSpec, where: str) -> Iterator[None]:
             found=path.name,
             hint='give the real one, e.g. encoding = "gb18030"',
         ) from error
-    except (pyogrio.errors.FeatureError, shapely.errors.GEOSException) as error:
+    except (
+        pyogrio.errors.FeatureError,
+        shapely.errors.GEOSException,
+        zipfile.BadZipFile,
+        pa.ArrowInvalid,
+    ) as error:
         raise ProfileError(
-            "the file is damaged: a row cannot be read",
+            "the file is damaged and cannot be read",
             where=where,
             found=path.name,
             hint="ask for the file again",
+        ) from error
+    except pyproj.exceptions.CRSError as error:
+        raise CRSError(
+            "the coordinate reference system the file states cannot be understood",
+            where=where,
+            found=path.name,
         ) from error
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         layers = ""
@@ -168,5 +191,5 @@ def read_table_file(path: Path, spec: LayerSpec, where: str) -> tuple[pd.DataFra
         raise ProfileError(
             "the text is not UTF-8", where=where, found=path.name, hint='state encoding = "gb18030"'
         ) from error
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ProfileError(f"the table cannot be read: {error}", where=where, found=path.name) from error

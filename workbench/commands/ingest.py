@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,8 @@ def ingest(
         done = [one.delivered for one in outcomes if one.delivered is not None]
         failed = any(one.problem for one in outcomes)
     else:
-        done = [deliver(profile, template, parameters=parameters, dry_run=dry_run, progress=_progress())]
+        order = replace(template, path=found[0].path, layer=found[0].layer)
+        done = [deliver(profile, order, parameters=parameters, dry_run=dry_run, progress=_progress())]
         failed = False
     for one in done:
         _show_delivered(one, profile.language)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @click.command("structure")
 @city_option
-@click.option("--year", type=int, help="Year of the survey and the residents; the profile's latest when not given.")
+@click.option(
+    "--year", type=int, help="Year of the survey and the residents; the profile's latest when not given."
+)
 @click.option("--lang", type=click.Choice(["zh", "en"]), help="Language; the profile's when not given.")
 @click.option(
     "--out",
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 @click.option("--maps", is_flag=True, help="Also pictures, into the folder of --out.")
 @click.option("--no-cache", is_flag=True, help="Compute everything again.")
 @data_root_option
-def structure(city: str, year: int | None, lang: str | None, out: Path | None, maps: bool, no_cache: bool) -> None:
+def structure(
+    city: str, year: int | None, lang: str | None, out: Path | None, maps: bool, no_cache: bool
+) -> None:
     """Say how the city is built: its physical extent, what became of the land, where people cluster, who has transit.
 
     Parts that the data do not allow are named with the reason.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import geopandas as gpd
 import pandas as pd
 
 from workbench.evaluation.derived import indicator_levels, observed, places
@@ -17,8 +18,6 @@ from workbench.evaluation.lineage import OF_PATHS, family_of
 from workbench.rules.evaluate import rules_of
 
 if TYPE_CHECKING:
-    import geopandas as gpd
-
     from workbench.evaluation.checkup import Checkup
     from workbench.evaluation.derived import Row
     from workbench.rules.rule import Rule
@@ -88,7 +87,7 @@ def parents(checkup: Checkup, row: Mapping[str, Any]) -> Parents:
 
 def _findings(checkup: Checkup, kind: str, family: str, head: str, subject: str, zone: str) -> pd.DataFrame:
     """Findings that a row counts or states."""
-    found = checkup.findings
+    found: pd.DataFrame = checkup.findings
     if kind == "case":
         return found[found["finding_id"] == zone] if family == "case" else found.iloc[:0]
     values = found[found["kind"] != "spatial_conflict"]
@@ -114,14 +113,14 @@ def _findings(checkup: Checkup, kind: str, family: str, head: str, subject: str,
             (values["indicator"] == subject) & (values["zone_level"] == "city") & (values["kind"] == "path")
         ]
     if family == "former" and checkup.before is not None:
-        before = checkup.before
+        before: pd.DataFrame = checkup.before
         spatial = (before["kind"] == "spatial_conflict") & before["area_m2"].notna()
         rows = before[spatial] if zone == "patches" else before[before["outcome"].fillna("") != ""]
         return rows if zone in ("patches", "warnings") else rows[rows["outcome"] == zone]
     return found.iloc[:0]
 
 
-def _patches(checkup: Checkup, patches: gpd.GeoDataFrame, head: str, subject: str, zone: str) -> pd.DataFrame:
+def _patches(checkup: Checkup, patches: pd.DataFrame, head: str, subject: str, zone: str) -> pd.DataFrame:
     """Patches behind a count of places, of a line or of a permit state."""
     if head == "permit":
         chosen = (patches["line"] == zone) & (patches["permit_state"] == subject) & (patches["level"] > 0)
@@ -135,7 +134,7 @@ def _patches(checkup: Checkup, patches: gpd.GeoDataFrame, head: str, subject: st
     line, _, district = zone.partition("/")
     if line != "all":
         patches = patches[(patches["line"] == line) & ((patches["district"] == district) | (district == ""))]
-    place = places(patches) if line == "all" and len(patches) else range(len(patches))
+    place = places(gpd.GeoDataFrame(patches)) if line == "all" and len(patches) else range(len(patches))
     groups = patches.groupby(list(place), sort=False)
     if head == "cases_open":
         return patches[groups["permit_state"].transform(lambda states: states.ne("已批").any()).astype(bool)]
@@ -146,7 +145,8 @@ def _patches(checkup: Checkup, patches: gpd.GeoDataFrame, head: str, subject: st
 
 def _of_level(checkup: Checkup, head: str, zone: str) -> pd.DataFrame:
     """Findings that gave the indicators of a dimension their level."""
-    found, worst = checkup.findings, indicator_levels(checkup.findings)
+    found: pd.DataFrame = checkup.findings
+    worst = indicator_levels(found)
     named = {
         name for name, one in checkup.definitions.items() if zone in ("all", one.dimension) and name in worst
     }

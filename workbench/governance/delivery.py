@@ -17,7 +17,7 @@ import shapely
 from workbench.catalog.formats import batches, cad, coordinates, encoding, geodatabase, osm, sheets, zones
 from workbench.catalog.formats.datum import DatumParameters
 from workbench.catalog.ingest import source_crs
-from workbench.catalog.reading import opened_file, readable
+from workbench.catalog.reading import may_be_told, opened_file, read_table_file, readable
 from workbench.catalog.standard_layers import Guess, guess
 from workbench.core.city import LayerSpec
 from workbench.core.errors import CRSError, WorkbenchError
@@ -38,6 +38,7 @@ UNREAD = {
     ".e00": "no reader for E00: ask for a Shapefile or a file geodatabase",
 }
 """Forms that come often and are not read, and what to ask for."""
+RASTERS = (".tif", ".tiff", ".img")
 _PARTS = {
     ".shx",
     ".dbf",
@@ -85,6 +86,8 @@ class Found:
     """What stands against reading it."""
     notes: tuple[str, ...] = ()
     """What a reader should know and that does not stand against it."""
+    ignored: bool = False
+    """A file of the delivery that holds no layer: a text, a picture, a raster."""
     given_crs: str | None = None
     """The CRS given for it, where it does not say its own."""
     given_encoding: str | None = None
@@ -104,7 +107,7 @@ def files_of(folder: Path) -> Iterator[Path]:
             continue
         if path.is_dir() and suffix != ".gdb":
             yield from files_of(path)
-        elif path.is_dir() or suffix in {*VECTORS, *TABLES, *UNREAD} or osm.is_osm(path):
+        else:
             yield path
 
 
@@ -127,7 +130,20 @@ def examine(
     """
     if path.is_dir() and path.suffix.lower() != ".gdb":
         every = list(files_of(path))
-        return [one for file in every for one in examine(file, crs=crs, text=text, parameters=parameters)]
+        found = []
+        for file in every:
+            if _known(file):
+                found += examine(file, crs=crs, text=text, parameters=parameters)
+            else:
+                note = (
+                    "raster: name it in the profile as it is"
+                    if file.suffix.lower() in RASTERS
+                    else "no layer"
+                )
+                found.append(
+                    Found(file, form=file.suffix.lower().removeprefix("."), notes=(note,), ignored=True)
+                )
+        return found
     suffix = path.suffix.lower()
     if suffix in UNREAD:
         return [Found(path, form=suffix.removeprefix("."), problems=(UNREAD[suffix],))]
@@ -151,6 +167,11 @@ def examine(
     return found
 
 
+def _known(path: Path) -> bool:
+    """Whether a file is of a form that holds layers, read or not."""
+    return path.suffix.lower() in {*VECTORS, *TABLES, *UNREAD} or osm.is_osm(path)
+
+
 def _short(error: WorkbenchError, path: Path) -> str:
     return str(error).removeprefix(f"{path.name}: ").removesuffix(".")
 
@@ -159,7 +180,8 @@ def _layers(path: Path, form: str, spec: LayerSpec, parameters: DatumParameters 
     if form == "workbook":
         return _sheets(path, spec)
     if form == "CSV":
-        return [_table_found(path, None, form, _head_of_csv(path, spec))]
+        frame, given = _csv(path, spec)
+        return [replace(_table_found(path, None, form, frame), given_encoding=given)]
     if form == "OpenStreetMap":
         return [_osm(path)]
     if form == "DXF":
@@ -185,7 +207,7 @@ def _gdal(
 ) -> Found:  # fmt: skip
     """One layer of a file that GDAL reads, from what its head says."""
     problems: list[str] = []
-    text, given = "", spec.encoding
+    text, given = "", spec.encoding if may_be_told(path, opened) else None
     if path.suffix.lower() in {".shp", ".zip"}:
         try:
             by_bytes, findings = encoding.of_shapefile(path, name, path.name)
@@ -271,8 +293,14 @@ def _parquet(path: Path, parameters: DatumParameters | None, spec: LayerSpec) ->
     )  # fmt: skip
 
 
-def _head_of_csv(path: Path, spec: LayerSpec) -> pd.DataFrame:
-    return pd.read_csv(path, encoding=spec.encoding or "utf-8-sig", dtype=object)
+def _csv(path: Path, spec: LayerSpec) -> tuple[pd.DataFrame, str | None]:
+    """Rows of a table, and the encoding given where it is needed."""
+    try:
+        return read_table_file(path, spec.model_copy(update={"encoding": None}), path.name)[0], None
+    except WorkbenchError:
+        if spec.encoding is None:
+            raise
+    return read_table_file(path, spec, path.name)[0], spec.encoding
 
 
 def _table_found(
@@ -316,7 +344,13 @@ def _osm(path: Path) -> Found:
 
 def _drawing(path: Path, spec: LayerSpec) -> list[Found]:
     """Layers of a drawing with what lies on them."""
-    text = spec.encoding or cad.encoding_of(path, path.name)[0]
+    given = None
+    try:
+        text, _ = cad.encoding_of(path, path.name)
+    except WorkbenchError:
+        if spec.encoding is None:
+            raise
+        text = given = spec.encoding
     frame, _ = cad.read(path, spec.layer, text, path.name)
     found = []
     for name, part in frame.groupby("Layer", sort=True):
@@ -337,6 +371,7 @@ def _drawing(path: Path, spec: LayerSpec) -> list[Found]:
                 text,
                 told,
                 tuple(problems),
+                given_encoding=given,
             )
         )
     return found

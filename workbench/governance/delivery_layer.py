@@ -12,7 +12,7 @@ import pyproj
 import shapely
 
 from workbench.catalog import manifest
-from workbench.catalog.formats import osm
+from workbench.catalog.formats import osm, sheets
 from workbench.catalog.formats.datum import DatumParameters
 from workbench.catalog.ingest import ingest_vector, standard_table
 from workbench.catalog.ingest_layer import Bounds, Place, Progress, Written, open_layer, write_layer
@@ -91,7 +91,7 @@ class Delivered:
 
 def deliver(
     city: City, order: Order, *, parameters: DatumParameters | None = None, dry_run: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | None = None, place: Place | None = None,
 ) -> Delivered:  # fmt: skip
     """Bring one layer into the standard form of its role and write it into the city's data, whole or not at all.
 
@@ -110,13 +110,15 @@ def deliver(
     where = order.path.name if order.layer is None else f"{order.path.name}: {order.layer}"
     spec, known, present = _spec(order, table, where)
     target = None if dry_run else _target(city, order)
+    if place is None and not table:
+        place = place_of(city, clip=order.clip)
     with tempfile.TemporaryDirectory(prefix="ingest-") as scratch:
         if target is None:
-            written = _write(city, order, spec, Path(scratch) / "layer.parquet", where, parameters, progress)
+            written = _write(place, order, spec, Path(scratch) / "layer.parquet", where, parameters, progress)
         else:
             try:
                 with atomic_write(target) as partial:
-                    written = _write(city, order, spec, partial, where, parameters, progress)
+                    written = _write(place, order, spec, partial, where, parameters, progress)
                     if written.rows == 0:
                         raise _NothingWrittenError(written)
             except _NothingWrittenError as nothing:
@@ -130,6 +132,8 @@ def deliver(
         *ROLES[order.role].optional,
         ROLES[order.role].key,
     }
+    if any(one.check == "years_to_rows" for one in written.findings):
+        taken |= {name for name in present if sheets.year_of(name)}
     unused = [name for name in present if name not in taken] if spec.fields or spec.preset else []
     section = profile_section(
         city, order, _target_name(order) if target is None else _beside(city, target), written
@@ -183,15 +187,14 @@ def _fields(path: Path, spec: LayerSpec, role: str, where: str) -> list[str]:
 
 
 def _write(
-    city: City, order: Order, spec: LayerSpec, partial: Path, where: str, parameters: DatumParameters | None,
+    place: Place | None, order: Order, spec: LayerSpec, partial: Path, where: str, parameters: DatumParameters | None,
     progress: Progress | None,
 ) -> Written:  # fmt: skip
-    if spec.kind == "table":
+    if place is None or spec.kind == "table":
         made = standard_table(order.path, spec, order.role, where)
         if not made.frame.empty:
             made.frame.to_parquet(partial, index=False, compression="zstd")
         return Written(len(made.frame), len(made.frame), findings=made.findings)
-    place = Place(city.crs, city_extent(city), city_outline(city) if order.clip else None)
     return write_layer(
         order.path, spec, order.role, place, partial, where, parameters=parameters, progress=progress
     )
@@ -217,6 +220,11 @@ def _beside(city: City, target: Path) -> str:
     folder = city.root.resolve()
     resolved = target.resolve()
     return resolved.relative_to(folder).as_posix() if resolved.is_relative_to(folder) else target.name
+
+
+def place_of(city: City, *, clip: bool = False) -> Place:
+    """Where layers of a city are to lie; with ``clip`` only what meets its outline is kept."""
+    return Place(city.crs, city_extent(city), city_outline(city) if clip else None)
 
 
 def _zone_roles(city: City) -> list[str]:
@@ -332,9 +340,12 @@ def deliver_all(
     ]
     roles = [one.guess.role for one in certain]
     outcomes = []
+    place = place_of(city, clip=template.clip) if certain else None
     for one in found:
         outcome = Outcome(one, one.guess.role if one in certain else "")
         outcomes.append(outcome)
+        if one.ignored:
+            continue
         if one.problems:
             outcome.problem = "as above"
         elif one not in certain:
@@ -344,7 +355,7 @@ def deliver_all(
         else:
             order = _order_of(template, one)
             try:
-                outcome.delivered = deliver(city, order, parameters=parameters, dry_run=dry_run)
+                outcome.delivered = deliver(city, order, parameters=parameters, dry_run=dry_run, place=place)
             except WorkbenchError as error:
                 outcome.problem = str(error)
     return outcomes

@@ -8,7 +8,7 @@ import numba
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _root(parent: Any, one: int) -> int:
+def _root(parent: Any, one: Any) -> Any:
     while parent[one] != one:
         parent[one] = parent[parent[one]]
         one = parent[one]
@@ -16,7 +16,7 @@ def _root(parent: Any, one: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _join(parent: Any, one: int, other: int) -> int:
+def _join(parent: Any, one: Any, other: Any) -> Any:
     a, b = _root(parent, one), _root(parent, other)
     if a < b:
         parent[b] = a

@@ -48,7 +48,7 @@ class Neighbours:
     def lag(self, values: Floats) -> Floats:
         """Mean of the neighbours' values; values by zone in the last axis."""
         sums = np.zeros((*values.shape[:-1], self.count))
-        np.add.at(sums, (..., self.left), values[..., self.right])
+        np.add.at(sums.T, self.left, values.T[self.right])
         return sums / np.maximum(self.cardinality(), 1)
 
 
@@ -214,6 +214,9 @@ def _discoveries(p: Floats, level: float) -> npt.NDArray[np.bool_]:
     return p <= ordered[passing[-1]] if len(passing) else np.zeros(len(p), dtype=bool)
 
 
+Verdict = Literal["too_few", "not_power_law", "zipf", "flatter", "steeper", "primate"]
+
+
 @dataclass(frozen=True)
 class RankSize:
     """Sizes of places against their rank, with what can and cannot be said from them."""
@@ -236,8 +239,13 @@ class RankSize:
     """Kolmogorov-Smirnov distance of the tail from a power law."""
     p: float
     """Share of power laws' own samples that fit worse: below 0.1 the power law is rejected."""
-    verdict: Literal["too_few", "not_power_law", "zipf", "flatter", "steeper"]
-    """``too_few`` places; the tail is ``not_power_law``; consistent with ``zipf``; ``flatter`` (b < 1, the largest
+    first_p: float
+    """Chance that the largest of so many places is as large as it is, by the tail fitted to the others."""
+    rest: float
+    """Slope without the largest place."""
+    verdict: Verdict
+    """``too_few`` places; the tail is ``not_power_law``; ``primate``: the largest is larger than the others' law allows
+    (``first_p`` below 0.05); consistent with ``zipf``; ``flatter`` (b < 1, the largest
     dominate more) or ``steeper`` (b > 1, sizes more even) by more than two standard errors."""
 
 
@@ -308,7 +316,8 @@ def rank_size(
     if x.ndim != 1 or not np.isfinite(x).all() or (x < 0).any():
         raise ParameterError("sizes must be finite and not below zero", where="rank_size")
     x = np.sort(x[x > 0])[::-1]
-    few = RankSize(len(x), len(x), float("nan"), *([float("nan")] * 6), "too_few")
+    none = float("nan")
+    few = RankSize(len(x), len(x), none, none, none, none, none, none, none, none, none, "too_few")
     if len(x) < LEAST_PLACES or np.ptp(x) == 0:
         return few
     limit, alpha, alpha_error, distance = (
@@ -317,17 +326,28 @@ def rank_size(
     tail = x[x >= limit]
     if len(tail) < LEAST_PLACES or not np.isfinite(alpha):
         return few
-    slope = -float(np.polyfit(np.log(tail), np.log(np.arange(1, len(tail) + 1) - 0.5), 1)[0])
+    slope, rest = _slope(tail), _slope(tail[1:])
     error = slope * float(np.sqrt(2 / len(tail)))
     p = _p_value(x, limit, alpha, distance, least is None, samples, seed)
-    verdict: Literal["not_power_law", "zipf", "flatter", "steeper"]
+    others = hill(tail[1:], limit)[0]
+    first_p = 1 - (1 - (float(tail[0]) / limit) ** (1 - others)) ** len(tail)
+    verdict: Verdict
     if p < 0.1:
         verdict = "not_power_law"
+    elif first_p < 0.05:
+        verdict = "primate"
     elif abs(slope - 1) <= 2 * error:
         verdict = "zipf"
     else:
         verdict = "flatter" if slope < 1 else "steeper"
-    return RankSize(len(x), len(tail), limit, slope, error, alpha - 1, alpha_error, distance, p, verdict)
+    return RankSize(
+        len(x), len(tail), limit, slope, error, alpha - 1, alpha_error, distance, p, first_p, rest, verdict
+    )
+
+
+def _slope(sizes: Floats) -> float:
+    """Slope of log(rank - 1/2) on log(size), sign turned; sizes from large to small."""
+    return -float(np.polyfit(np.log(sizes), np.log(np.arange(1, len(sizes) + 1) - 0.5), 1)[0])
 
 
 def _p_value(

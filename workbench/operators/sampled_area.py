@@ -56,7 +56,9 @@ def stratified_areas(
         raise ParameterError("one reference class a point is needed", found=(len(mapped), len(reference)))
     counts = pd.crosstab(np.asarray(mapped, dtype=object), np.asarray(reference, dtype=object))
     if unknown := sorted(set(counts.index) - set(strata), key=str):
-        raise ParameterError("sample points in a class the map does not have", found=unknown, expected=sorted(strata, key=str))
+        raise ParameterError(
+            "sample points in a class the map does not have", found=unknown, expected=sorted(strata, key=str)
+        )
     counts = counts.reindex(list(strata)).fillna(0)
     points = counts.sum(axis=1)
     if thin := [name for name, number in points.items() if number < 2]:

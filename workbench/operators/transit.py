@@ -71,7 +71,9 @@ class Feed:
             added = self.tables["calendar_dates"]
             days += list(added.loc[added["exception_type"] == "1", "date"])
         if not days:
-            raise DataQualityError("the timetable names no day of service", where=self.name, expected="calendar.txt")
+            raise DataQualityError(
+                "the timetable names no day of service", where=self.name, expected="calendar.txt"
+            )
         parsed = [_day(one, self.name) for one in days]
         return min(parsed), max(parsed)
 
@@ -95,14 +97,18 @@ def read_feed(path: Path | str) -> Feed:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, FileNotFoundError) as error:
-        raise DataQualityError("not a GTFS timetable", where=file.name, found=str(error), expected="a zip archive") from error
+        raise DataQualityError(
+            "not a GTFS timetable", where=file.name, found=str(error), expected="a zip archive"
+        ) from error
     tables = {}
     with archive:
         names = {Path(one).name: one for one in archive.namelist()}
         for table, columns in {**_NEEDED, **_ALLOWED}.items():
             if f"{table}.txt" not in names:
                 if table in _NEEDED:
-                    raise DataQualityError("the timetable lacks a table", where=file.name, expected=f"{table}.txt")
+                    raise DataQualityError(
+                        "the timetable lacks a table", where=file.name, expected=f"{table}.txt"
+                    )
                 continue
             with archive.open(names[f"{table}.txt"]) as stream:
                 text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
@@ -110,11 +116,15 @@ def read_feed(path: Path | str) -> Feed:
             found.columns = found.columns.str.strip()
             if absent := [one for one in columns if one not in found]:
                 raise DataQualityError(
-                    "a table of the timetable lacks columns", where=f"{file.name}: {table}.txt", expected=absent
+                    "a table of the timetable lacks columns",
+                    where=f"{file.name}: {table}.txt",
+                    expected=absent,
                 )
             tables[table] = found
     if "calendar" not in tables and "calendar_dates" not in tables:
-        raise DataQualityError("the timetable names no day of service", where=file.name, expected="calendar.txt")
+        raise DataQualityError(
+            "the timetable names no day of service", where=file.name, expected="calendar.txt"
+        )
     return Feed(file.name, tables)
 
 
@@ -124,7 +134,11 @@ def services_on(feed: Feed, day: dt.date) -> frozenset[str]:
     text = day.strftime("%Y%m%d")
     if "calendar" in feed.tables:
         table = feed.tables["calendar"]
-        on = (table[WEEKDAYS[day.weekday()]].str.strip() == "1") & (table["start_date"] <= text) & (table["end_date"] >= text)
+        on = (
+            (table[WEEKDAYS[day.weekday()]].str.strip() == "1")
+            & (table["start_date"] <= text)
+            & (table["end_date"] >= text)
+        )
         running |= set(table.loc[on, "service_id"])
     if "calendar_dates" in feed.tables:
         table = feed.tables["calendar_dates"]
@@ -162,7 +176,8 @@ def ordinary_day(feed: Feed, *, weekday: int = 2, near: dt.date | None = None) -
         raise DataQualityError("no trip runs on this weekday", where=feed.name, found=WEEKDAYS[weekday])
     usual = count[count == count.value_counts().index[0]]
     wanted = near or first + (last - first) / 2
-    return min(usual.index, key=lambda day: (abs((day - wanted).days), day))
+    found: dt.date = min(usual.index, key=lambda day: (abs((day - wanted).days), day))
+    return found
 
 
 def seconds(times: pd.Series) -> Floats:
@@ -220,7 +235,10 @@ def departures(feed: Feed, day: dt.date) -> pd.DataFrame:
     first, last = feed.span()
     if not first <= day <= last:
         raise ParameterError(
-            "the timetable does not speak of this day", where=feed.name, found=str(day), expected=f"{first} to {last}"
+            "the timetable does not speak of this day",
+            where=feed.name,
+            found=str(day),
+            expected=f"{first} to {last}",
         )
     parts = [_running(feed, day, 0), _running(feed, day - dt.timedelta(days=1), DAY)]
     found = pd.concat(parts, ignore_index=True)
@@ -239,19 +257,27 @@ def _running(feed: Feed, day: dt.date, less: int) -> pd.DataFrame:
             "stop_id": times["stop_id"],
             "sequence": pd.to_numeric(times["stop_sequence"], errors="coerce"),
             "seconds": seconds(times["departure_time"]),
-            "boards": (times["pickup_type"].fillna("0").str.strip() != "1") if "pickup_type" in times else True,
+            "boards": (times["pickup_type"].fillna("0").str.strip() != "1")
+            if "pickup_type" in times
+            else True,
         }
     )
     if "shape_dist_traveled" in times:
         table["way"] = pd.to_numeric(times["shape_dist_traveled"], errors="coerce")
     table = _filled(table)
-    last = np.r_[table["trip_id"].to_numpy()[1:] != table["trip_id"].to_numpy()[:-1], True] if len(table) else []
+    last = (
+        np.r_[table["trip_id"].to_numpy()[1:] != table["trip_id"].to_numpy()[:-1], True] if len(table) else []
+    )
     table = _unrolled(feed, table.assign(last=last))
     table = table[~table["last"].astype(bool) & table["boards"].astype(bool) & table["seconds"].notna()]
     table["seconds"] = table["seconds"] - less
     table = table[table["seconds"].between(0, DAY - 1)]
     by_trip = trips.drop_duplicates("trip_id").set_index("trip_id")
-    direction = by_trip["direction_id"].fillna("") if "direction_id" in by_trip else pd.Series("", index=by_trip.index)
+    direction = (
+        by_trip["direction_id"].fillna("")
+        if "direction_id" in by_trip
+        else pd.Series("", index=by_trip.index)
+    )
     return pd.DataFrame(
         {
             "stop_id": table["stop_id"],
@@ -273,9 +299,15 @@ def _unrolled(feed: Feed, table: pd.DataFrame) -> pd.DataFrame:
     begin, end = seconds(rules["start_time"]), seconds(rules["end_time"])
     headway = pd.to_numeric(rules["headway_secs"], errors="coerce").to_numpy(dtype=np.float64)
     if not ((headway > 0) & np.isfinite(begin) & np.isfinite(end)).all():
-        raise DataQualityError("a frequency of the timetable cannot be read", where=f"{feed.name}: frequencies.txt")
+        raise DataQualityError(
+            "a frequency of the timetable cannot be read", where=f"{feed.name}: frequencies.txt"
+        )
     starts = pd.DataFrame(
-        [(trip, t) for trip, a, b, h in zip(rules["trip_id"], begin, end, headway, strict=True) for t in np.arange(a, b, h)],
+        [
+            (trip, t)
+            for trip, a, b, h in zip(rules["trip_id"], begin, end, headway, strict=True)
+            for t in np.arange(a, b, h)
+        ],
         columns=["trip_id", "start"],
     )
     fixed = table[~table["trip_id"].isin(rules["trip_id"])]
@@ -313,7 +345,9 @@ def service(found: pd.DataFrame, windows: Mapping[str, tuple[float, float]]) -> 
     parts = []
     for name, (begin, end) in windows.items():
         if not 0 <= begin < end <= 24:
-            raise ParameterError("a window lies within one day", where=name, found=(begin, end), expected="0 to 24 hours")
+            raise ParameterError(
+                "a window lies within one day", where=name, found=(begin, end), expected="0 to 24 hours"
+            )
         low, high = begin * 3600, end * 3600
         here = found[(found["seconds"] >= low) & (found["seconds"] < high)]
         if here.empty:
@@ -335,7 +369,16 @@ def service(found: pd.DataFrame, windows: Mapping[str, tuple[float, float]]) -> 
                 }
             ).reset_index()
         )
-    columns = ["stop_id", "window", "departures", "lines", "headway_min", "best_headway_min", "longest_gap_min", "interpolated"]
+    columns = [
+        "stop_id",
+        "window",
+        "departures",
+        "lines",
+        "headway_min",
+        "best_headway_min",
+        "longest_gap_min",
+        "interpolated",
+    ]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 

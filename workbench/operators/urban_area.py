@@ -73,14 +73,18 @@ def grow(land_use: gpd.GeoDataFrame, rules: UrbanRules) -> gpd.GeoDataFrame:
     shapes = valid_polygons(land_use, where="land_use")
     first = land_use["czcsxm"].fillna("").isin(list(rules.initial)).to_numpy(dtype=bool)
     if not first.any():
-        raise ParameterError("the survey marks no patch as city", where="land_use", expected=sorted(rules.initial))
+        raise ParameterError(
+            "the survey marks no patch as city", where="land_use", expected=sorted(rules.initial)
+        )
     urban = land_use["dlbm"].isin(list(rules.functions)).to_numpy(dtype=bool) & ~first
     rounds = np.where(first, 0, -1)
     tree_rows = np.flatnonzero(urban)
     tree = shapely.STRtree(shapes[tree_rows])
     front, step = np.flatnonzero(first), 0
     while len(front):
-        near = tree_rows[np.unique(tree.query(shapes[front], predicate="dwithin", distance=rules.connected_m)[1])]
+        near = tree_rows[
+            np.unique(tree.query(shapes[front], predicate="dwithin", distance=rules.connected_m)[1])
+        ]
         front, step = near[rounds[near] < 0], step + 1
         rounds[front] = step
     chosen = np.flatnonzero(first | urban)
@@ -93,7 +97,9 @@ def grow(land_use: gpd.GeoDataFrame, rules: UrbanRules) -> gpd.GeoDataFrame:
     rounds[(why != "initial") & (why != "joined")] = -1
     found = land_use.iloc[chosen][["parcel_id", "dlbm", "czcsxm"]].reset_index(drop=True)
     return gpd.GeoDataFrame(
-        found.assign(round=rounds[chosen], why=why[chosen], area_m2=areas[chosen]), geometry=shapes[chosen], crs=land_use.crs
+        found.assign(round=rounds[chosen], why=why[chosen], area_m2=areas[chosen]),
+        geometry=shapes[chosen],
+        crs=land_use.crs,
     )
 
 
@@ -105,7 +111,9 @@ def _small(shapes: npt.NDArray[np.object_], areas: npt.NDArray[np.float64], leas
     if not len(shapes) or least_m2 <= 0:
         return np.zeros(len(shapes), dtype=bool)
     a, b = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=0.01)
-    _, group = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(len(shapes),) * 2), directed=False)
+    _, group = connected_components(
+        coo_array((np.ones(len(a)), (a, b)), shape=(len(shapes),) * 2), directed=False
+    )
     small: Bools = np.bincount(group, areas)[group] < least_m2
     return small
 
@@ -132,7 +140,9 @@ def urban_range(area: gpd.GeoDataFrame, zones: gpd.GeoDataFrame, *, least_share:
     has_columns(zones, ["code", "name"], where="zones")
     same_crs(area, zones)
     inside = area[area["round"] >= 0][["parcel_id", "geometry"]].reset_index(drop=True)
-    pieces = intersect(inside, zones[["code", "geometry"]].reset_index(drop=True), left_id="parcel_id", right_id="code")
+    pieces = intersect(
+        inside, zones[["code", "geometry"]].reset_index(drop=True), left_id="parcel_id", right_id="code"
+    )
     urban = pieces.groupby("code")["area_m2"].sum().reindex(zones["code"]).fillna(0.0).to_numpy()
     whole = area_m2(zones.geometry.to_numpy(), zones.crs)
     share = np.minimum(urban / whole, 1.0)

@@ -28,6 +28,8 @@ STEPS = 40
 """Steps in which the width left over is shared out among the columns."""
 SMALL = 12
 """Rows up to which a table is not divided over pages."""
+LEAST_PICTURE = 0.4
+"""Share of a page below which a picture is not made smaller for the sake of what follows."""
 PADDING = 3.6
 """Space left and right in a cell, points."""
 PIECES = re.compile(
@@ -252,7 +254,8 @@ def heading_pages(document: Document) -> list[int]:
             continue
         at = count if isinstance(block, Heading) and block.level <= 2 else -1
         count += at >= 0
-        for item in _items(block, at, landscape, note_after(document.blocks, position)):
+        tall = figure_height(document.blocks, position, landscape)
+        for item in _items(block, at, landscape, note_after(document.blocks, position), tall):
             chain.append(item)
             if not item.keep:
                 place(chain)
@@ -262,7 +265,7 @@ def heading_pages(document: Document) -> list[int]:
     return [pages[at] for at in range(count)]
 
 
-def _items(block: Block, at: int, landscape: bool, after: Block | None) -> list[_Item]:
+def _items(block: Block, at: int, landscape: bool, after: Block | None, tall: float) -> list[_Item]:
     width = text_area(landscape)[0]
     if isinstance(block, Heading):
         look = LOOKS[f"h{block.level}"]
@@ -270,7 +273,7 @@ def _items(block: Block, at: int, landscape: bool, after: Block | None) -> list[
         return [_Item(lines * look.line + look.after, look.before, keep=True, heading=at)]
     if isinstance(block, Figure):
         look = LOOKS["figure"]
-        sizes = [picture_size(picture, width, frame_height(landscape))[1] for picture in block.pictures]
+        sizes = [picture_size(picture, width, tall)[1] for picture in block.pictures]
         caption = look.line + look.after + (14 if block.review else 0)
         return [*(_Item(size + 8, keep=True) for size in sizes), _Item(caption)]
     if isinstance(block, Table):
@@ -289,6 +292,22 @@ def _items(block: Block, at: int, landscape: bool, after: Block | None) -> list[
 def frame_height(landscape: bool) -> float:
     """Greatest height of a picture, points."""
     return text_area(landscape)[1] * (0.62 if not landscape else 0.8)
+
+
+def figure_height(blocks: Sequence[Block], at: int, landscape: bool) -> float:
+    """Greatest height of the pictures of a figure: less where the small table below it then stands on the same page."""
+    usual, (width, high) = frame_height(landscape), text_area(landscape)
+    below = blocks[at + 1] if at + 1 < len(blocks) else None
+    if (
+        not isinstance(blocks[at], Figure)
+        or not isinstance(below, Table)
+        or not stays_whole(below, landscape)
+    ):
+        return usual
+    taken = 2 * (LOOKS["caption"].line + 12) + LOOKS["h2"].line + 26  # captions, heading, line of the map
+    taken += sum(row_heights(below, width)) + (24 if note_after(blocks, at + 1) else 8)
+    free = high - taken
+    return free if LEAST_PICTURE * high < free < usual else usual
 
 
 def row_line(size: float) -> float:

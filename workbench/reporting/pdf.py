@@ -15,6 +15,7 @@ from workbench.reporting.layout import (
     PIECES,
     column_widths,
     ems,
+    figure_height,
     frame_height,
     note_after,
     picture_size,
@@ -105,7 +106,10 @@ def _content(document: Document, folder: Path) -> dict[str, Any]:
         if isinstance(block, Paragraph) and footed:
             footed = False
             continue
-        part["blocks"].append(_block(block, folder, noted=note is not None, landscape=part["landscape"]))
+        tall = figure_height(document.blocks, at, part["landscape"])
+        part["blocks"].append(
+            _block(block, folder, tall, noted=note is not None, landscape=part["landscape"])
+        )
         if isinstance(block, Table) and note and not stays_whole(block, part["landscape"]):
             part["blocks"][-1] |= {"foot": _runs(note.runs), "noted": False}
             footed = True
@@ -126,7 +130,7 @@ def _content(document: Document, folder: Path) -> dict[str, Any]:
     }
 
 
-def _block(block: Block, folder: Path, *, noted: bool, landscape: bool) -> dict[str, Any]:
+def _block(block: Block, folder: Path, tall: float, *, noted: bool, landscape: bool) -> dict[str, Any]:
     if isinstance(block, Heading):
         return {
             "kind": "heading",
@@ -155,7 +159,7 @@ def _block(block: Block, folder: Path, *, noted: bool, landscape: bool) -> dict[
         }
         return {"kind": "table", **_caption(block.caption), **shape, "rows": rows}
     if isinstance(block, Figure):
-        return _figure(block, folder, text_area(landscape)[0], frame_height(landscape))
+        return _figure(block, folder, text_area(landscape)[0], tall)
     if isinstance(block, Paragraph):
         return {"kind": block.kind, "runs": _runs(block.runs), "depth": block.depth}
     return {"kind": "text", "runs": []}

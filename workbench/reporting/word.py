@@ -16,6 +16,7 @@ from workbench.reporting.layout import (
     column_widths,
     contents_line,
     ems,
+    figure_height,
     frame_height,
     heading_pages,
     keeps,
@@ -225,7 +226,8 @@ class _Writer:
                 self.landscape = block.landscape
                 continue
             after = note_after(self.document.blocks, at)
-            parts += self._block(block, headings, after, page_break=after_break)
+            tall = figure_height(self.document.blocks, at, self.landscape)
+            parts += self._block(block, headings, after, tall, page_break=after_break)
             started, after_break = True, False
         last = self._section_properties(landscape=self.landscape, kind="body")
         return "".join([*parts, last])
@@ -280,7 +282,7 @@ class _Writer:
             yield paragraph_xml("Normal", '<w:r><w:fldChar w:fldCharType="end"/></w:r>')
 
     def _block(
-        self, block: Block, headings: Iterator[int], after: Paragraph | None, *, page_break: bool
+        self, block: Block, headings: Iterator[int], after: Paragraph | None, tall: float, *, page_break: bool
     ) -> Iterator[str]:
         if isinstance(block, Heading):
             yield self._heading(block, headings, page_break=page_break)
@@ -297,7 +299,7 @@ class _Writer:
             if after is None:
                 yield '<w:p><w:pPr><w:pStyle w:val="wbNote"/><w:spacing w:before="0" w:after="0" w:line="160" w:lineRule="exact"/></w:pPr></w:p>'
         elif isinstance(block, Figure):
-            yield from self._figure(block, *text_area(self.landscape))
+            yield from self._figure(block, text_area(self.landscape)[0], tall)
 
     def _heading(self, block: Heading, headings: Iterator[int], *, page_break: bool) -> str:
         properties = "<w:pageBreakBefore/>" if page_break else ""
@@ -337,9 +339,8 @@ class _Writer:
         return paragraph_xml("Caption", content, "<w:keepNext/>" if keep else "")
 
     def _figure(self, block: Figure, width: float, height: float) -> Iterator[str]:
-        tall = min(height, frame_height(self.landscape))
         for picture in block.pictures:
-            yield paragraph_xml(FIGURE, self._picture(picture, width, tall))
+            yield paragraph_xml(FIGURE, self._picture(picture, width, height))
         if block.review:
             yield paragraph_xml(
                 NOTE, self.runs([Run(block.review, exempt=True)]), '<w:keepNext/><w:jc w:val="center"/>'

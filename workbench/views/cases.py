@@ -244,11 +244,15 @@ def _facts(checkup: CheckupView, case: Any, lang: str) -> Html:
         "casebook.sheet", lang, district=district_names(checkup, lang).get(str(row.get("district")), ""),
         change=change_text(row, lang), period=period, permit=word("permit", row.get("permit_state"), lang), **shown,
     )  # fmt: skip
-    none = plain("casebook.unknown", lang)
     codes = {
-        "code": "space_code", "project": "project_code", "unit": "unit_no", "supervision": "supervision_no",
+        "code": "space_code", "project_no": "project_code", "unit": "unit_no", "supervision": "supervision_no",
     }  # fmt: skip
-    known = t("casebook.codes", lang, **{key: exempt(row.get(name) or none) for key, name in codes.items()})
+    named = [
+        t(f"casebook.{key}", lang, code=exempt(row[name])) for key, name in codes.items() if row.get(name)
+    ]
+    known = (
+        t("casebook.codes", lang, codes=join(named, "；" if lang == "zh" else "; ")) if named else Html("")
+    )
     rule = load_rules().get(str(row.get("rule")))
     advice = getattr(rule, f"note_{lang}", "")
     told = t("casebook.advice", lang, advice=mark(advice)) if advice else Html("")
@@ -380,6 +384,13 @@ def _history(case: Any, register: Register | None, lang: str) -> Html:
     rows = register.history[register.history["space_code"] == code] if register is not None and code else None
     if rows is None or rows.empty:
         return paragraph("casebook.no_history", lang)
+    steps = records(rows)
+    told = [str(steps[0][name] or "").strip() for name in ("verdict", "person", "note")]
+    if len(steps) == 1 and set(told) <= {"", "nan", "None"}:
+        event = word("event", steps[0]["event"], lang)
+        return paragraph(
+            "casebook.one_step", lang, day=exempt(date_text(steps[0]["on_date"])), event=mark(event)
+        )
     headers: list[tuple[object, str]] = [
         (t("casebook.day", lang), "short"),
         (t("casebook.event", lang), "row"),
@@ -390,6 +401,6 @@ def _history(case: Any, register: Register | None, lang: str) -> Html:
             exempt(date_text(row["on_date"])), word("event", row["event"], lang), word("status", row["to_status"], lang),
             word("case_verdict", row["verdict"], lang), mark(row["person"]), exempt(row["note"]),
         ]
-        for row in records(rows)
+        for row in steps
     ]  # fmt: skip
     return table(headers, lines, caption=t("casebook.caption_history", lang), lang=lang, css="cases")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -116,11 +116,13 @@ def finding_table(
         )
     if about_data.any():
         rows.append([t("findings.about_data", lang)])
-        closed += [""] * (1 + about_data.sum())
-        rows += [
-            _data_row(checkup, part, lang)
-            for _, part in found[about_data].groupby(["rule", "level"], sort=False)
+        closed.append("")
+        groups = [part for _, part in found[about_data].groupby(["rule", "level"], sort=False)]
+        closed += [
+            sensitivity_of_findings(checkup, part) if part["zone_level"].ne("city").any() else ""
+            for part in groups
         ]
+        rows += [_data_row(checkup, part, lang) for part in groups]
     return table(
         headers, rows, caption=t("caption.findings", lang), lang=lang, css="findings", row_sensitivity=closed
     )
@@ -133,10 +135,7 @@ def _papers_row(
     row = records(found.assign(margin=found["margin"].astype(float).fillna(0)).sort_values("margin").head(1))[
         0
     ]
-    names = [str(one) for one in found["zone"].drop_duplicates()]
-    listed = ("、" if lang == "zh" else ", ").join(names[:MOST_PLACES])
-    if len(names) > MOST_PLACES:
-        listed = plain("findings.more_places", lang, names=listed, count=str(len(names)))
+    listed = _listed([str(one) for one in found["zone"]], lang)
     value = value_cell(by_id.get(str(row.get("value_id"))), lang, unit=True)
     if value and found["value"].nunique() > 1:
         value = t("findings.worst", lang, value=value)
@@ -144,6 +143,15 @@ def _papers_row(
         level_chip(row["level"], lang), _rule_title(row, lang), exempt(listed), value,
         _limit(row, lang), judgement(row, "", lang), _clause(row, lang),
     ]  # fmt: skip
+
+
+def _listed(names: Sequence[str], lang: str) -> str:
+    """Names once each; of many the first and how many there are."""
+    known = list(dict.fromkeys(names))
+    listed = ("、" if lang == "zh" else ", ").join(known[:MOST_PLACES])
+    if len(known) > MOST_PLACES:
+        return plain("findings.more_places", lang, names=listed, count=str(len(known)))
+    return listed
 
 
 def _limit(row: Mapping[str, Any], lang: str) -> Html:
@@ -169,7 +177,8 @@ def _data_row(checkup: CheckupView, found: pd.DataFrame, lang: str) -> list[obje
     """One row for all indicators that a rule about the data warns of."""
     first = records(found.head(1))[0]
     titles = [titles_of(definition_of(checkup, name), lang, name) for name in found["indicator"] if name]
-    names = ("、" if lang == "zh" else ", ").join(titles)
+    places = [] if titles else [str(name) for name in found["zone_name"] if name]
+    names = _listed(titles or places, lang)
     named = word("data_rule", first.get("rule"), lang)
     rule = _rule_title(first, lang) if named == first.get("rule") else mark(named)
     return [level_chip(first["level"], lang), rule, "", "", "", names, _clause(first, lang)]

@@ -94,7 +94,7 @@ def summary(result: Suitability, lang: str) -> Html:
         parts.append(t("suit.summary_without", lang, missing=("；" if lang == "zh" else "; ").join(lacking)))
     in_city = result.conflicts[result.conflicts["level"] == "city"]
     if len(in_city) and in_city["area_m2"].max() > 0:
-        worst = str(in_city.loc[in_city["area_m2"].idxmax(), "conflict"])
+        worst = str(in_city.sort_values("area_m2")["conflict"].iloc[-1])
         title = next(one for one in result.settings.conflicts if one.id == worst).title(lang)
         parts.append(t("suit.summary_conflict", lang, conflict=title, area=number(f"conflict.{worst}")))
     parts.append(_level_sentence(result, lang))
@@ -103,11 +103,12 @@ def summary(result: Suitability, lang: str) -> Html:
 
 def _level_sentence(result: Suitability, lang: str) -> Html:
     """The city's level with the constraint it comes from."""
-    rows = result.capacity[result.capacity["level"] == "city"].set_index("constraint")
-    level = int(rows["warning"].to_dict()["all"])
+    in_city = result.capacity[result.capacity["level"] == "city"]
+    rows = {str(row["constraint"]): int(row["warning"]) for row in records(in_city)}
+    level = rows["all"]
     if level < 0:
         return t("suit.summary_no_level", lang)
-    gravest = [str(name) for name, one in rows["warning"].items() if name != "all" and one == level]
+    gravest = [name for name, one in rows.items() if name != "all" and one == level]
     words = _listed([plain(f"suit.constraint.{name}", lang) for name in gravest], lang)
     return t("suit.summary_level", lang, level=level_word(level, lang), constraint=words)
 

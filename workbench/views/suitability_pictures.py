@@ -41,6 +41,8 @@ SLOPES = ((2.0, "#f5f1e3"), (6.0, "#e6d9a8"), (15.0, "#d3a968"), (25.0, "#b0703c
 """Upper end in degrees and colour: slope classes of cultivated land."""
 CONFLICT_COLOURS = ("#8c2d04", "#c62828", "#c98a1b", "#5e3c99", "#1f6f8b")
 NOT_JUDGED = "#c9ced4"
+LEAST_SHARE = 0.005
+"""Percent below which a bar is not drawn."""
 
 
 def _frame(result: Suitability, title: str) -> tuple[Any, Axes, Axes, tuple[Any, str]]:
@@ -102,10 +104,19 @@ def colours_of(result: Suitability, output: str) -> list[str]:
 
 
 def _lacking(result: Suitability, output: str, lang: str) -> list[str]:
-    """What a map is without, for the foot of the panel."""
-    names = missing_names(result, output, lang)
-    joined = ("、" if lang == "zh" else ", ").join(names)
-    return [plain("suit.map.without", lang, factors=joined)] if names else []
+    """What a map is without and what stands in, for the foot of the panel."""
+    comma = "、" if lang == "zh" else ", "
+    lines = []
+    if names := missing_names(result, output, lang):
+        lines.append(plain("suit.map.without", lang, factors=comma.join(names)))
+    rows = result.factors[result.factors["state"] == "proxy"]
+    rows = rows if output == "zoning" else rows[rows["evaluation"] == output]
+    if pairs := [
+        f"{result.settings.factor(factor).title(lang)}→{result.settings.factor(absent).title(lang)}"
+        for factor, absent in dict.fromkeys(zip(rows["factor"], rows["stands_for"], strict=True))
+    ]:
+        lines.append(plain("suit.map.proxy", lang, factors=comma.join(pairs)))
+    return lines
 
 
 def class_map(result: Suitability, lang: str, output: str) -> Figure:
@@ -140,7 +151,7 @@ def class_map(result: Suitability, lang: str, output: str) -> Figure:
 def chance_map(result: Suitability, lang: str, output: str) -> Figure:
     """How sure the class of each cell is: share of draws in which it keeps it."""
     title = evaluation_title(result, output, lang)
-    words = {"city": city_name(result, lang), "title": title}
+    words = {"city": city_name(result, lang), "title": title[:1].upper() + title[1:]}
     figure, axes, panel, border = _frame(result, plain("suit.map.chance", lang, **words, year=result.year))
     chance = result.chance(output).to_numpy()
     codes = np.zeros(chance.shape, dtype=np.uint8)

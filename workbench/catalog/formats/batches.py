@@ -113,7 +113,10 @@ def open_file(
     crs = None if info["crs"] is None else pyproj.CRS.from_user_input(info["crs"])
     feed = Feed(path, crs, int(info["features"]), iter(()), [str(name) for name in info["fields"]])
     wanted = None if columns is None else [name for name in info["fields"] if name in columns]
-    feed.frames = _gdal_frames(feed, opened, layer, encoding, where, wanted)
+    if encoding is None or encoding.lower().replace("-", "") == "utf8":
+        feed.frames = _gdal_frames(feed, opened, layer, encoding, where, wanted)
+    else:  # Arrow knows UTF-8 only
+        feed.frames = _plain_frames(feed, opened, layer, encoding, where, wanted)
     return feed
 
 
@@ -160,6 +163,35 @@ def _gdal_frames(
             expected=f"{feed.count} rows",
             hint="ask for the file again",
         )
+
+
+def _plain_frames(
+    feed: Feed,
+    opened: Path | str,
+    layer: str | None,
+    encoding: str,
+    where: str,
+    columns: list[str] | None,
+) -> Iterator[gpd.GeoDataFrame]:
+    """Batches of a file whose text is not UTF-8, row by row."""
+    for start in range(0, max(feed.count, 0), ROWS):
+        frame = pyogrio.read_dataframe(
+            opened,
+            layer=layer,
+            encoding=encoding,
+            columns=columns,
+            skip_features=start,
+            max_features=ROWS,
+            on_invalid="ignore",
+        )
+        if not isinstance(frame, gpd.GeoDataFrame):
+            raise ProfileError(
+                "the file has no geometry", where=where, found=feed.path.name, expected="a vector layer"
+            )
+        shapes = frame.geometry.to_numpy()
+        feed.kinds.update(str(kind) for kind in frame.geometry.geom_type.dropna())
+        feed.raised += int((shapely.has_z(shapes) | shapely.has_m(shapes)).sum())
+        yield frame.set_crs(None, allow_override=True)
 
 
 def _attributes(batch: pa.RecordBatch, geometry: str) -> pd.DataFrame:

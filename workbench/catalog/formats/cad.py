@@ -30,7 +30,7 @@ def encoding_of(path: Path, where: str) -> tuple[str, list[Finding]]:
     """
     try:
         stated = dxf_file_info(str(path)).encoding
-    except (const.DXFError, OSError, ValueError) as error:
+    except (const.DXFError, OSError, ValueError, StopIteration) as error:
         raise ProfileError("the file is no DXF drawing", where=where, found=path.name) from error
     lines = _wide_lines(path)
     single = stated.startswith("cp125")

@@ -35,6 +35,7 @@ def sheet_names(path: Path, where: str) -> list[str]:
         book = openpyxl.load_workbook(path, read_only=True)
     except (
         zipfile.BadZipFile,
+        SyntaxError,
         KeyError,
         ValueError,
         OSError,
@@ -204,6 +205,18 @@ def column_of(frame: pd.DataFrame, wanted: Sequence[str]) -> str | None:
     return next((bare[name.upper()] for name in wanted if name.upper() in bare), None)
 
 
+def year_of(name: object) -> int | None:
+    """Year a column is named by.
+
+    Examples
+    --------
+    >>> year_of("年末数_2023年"), year_of("2024"), year_of("人口")
+    (2023, 2024, None)
+    """
+    found = re.fullmatch(r"((?:19|20)\d\d)年?", bare_name(str(name)))
+    return int(found[1]) if found else None
+
+
 def years_to_rows(frame: pd.DataFrame, named: set[str]) -> tuple[pd.DataFrame, list[Finding]]:
     """Table with a row a year where the years are columns (2023年, 2024年); columns ``year`` and ``value``.
 
@@ -212,16 +225,12 @@ def years_to_rows(frame: pd.DataFrame, named: set[str]) -> tuple[pd.DataFrame, l
     named : set of str
         Columns the reader names: with one of the years among them nothing is turned.
     """
-    years = {
-        name: m[1]
-        for name in frame.columns
-        if (m := re.fullmatch(r"((?:19|20)\d\d)年?", bare_name(str(name))))
-    }
+    years = {name: year for name in frame.columns if (year := year_of(name)) is not None}
     if len(years) < 2 or named & {str(name) for name in years} or {"year", "value"} & set(frame.columns):
         return frame, []
     kept = [name for name in frame.columns if name not in years]
     long = frame.melt(id_vars=kept, value_vars=list(years), var_name="year", value_name="value")
-    long["year"] = long["year"].map(years).astype(int)
+    long["year"] = long["year"].map(years)
     n = len(years)
     message = f"{n} 个年份列已转为行", f"{n} columns of years became rows"
     return long.dropna(subset=["value"]).reset_index(drop=True), [

@@ -91,7 +91,8 @@ def would_fit(bounds: Bounds, crs: pyproj.CRS, city: Bounds) -> list[str]:
         Extent of the city in degrees.
     """
     middle = false_easting(crs)
-    if middle is None:
+    datum = crs.geodetic_crs.name if crs.geodetic_crs is not None else ""
+    if middle is None or datum != "China Geodetic Coordinate System 2000":
         return []
     x, y = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
     found = []

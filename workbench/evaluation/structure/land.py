@@ -19,8 +19,29 @@ from workbench.operators.sampled_area import stratified_areas
 
 ROLE, PARCELS, SAMPLE = "land_use_raster", "land_use", "reference_sample"
 OTHER = "other"
-COLUMNS = ("before", "after", "before_zh", "after_zh", "before_en", "after_en", "ha", "low", "high", "mapped_ha", "points")
-SHOWN = ("patches", "patch_density", "largest_patch", "edge_density", "mean_patch_ha", "weighted_shape", "aggregation", "cohesion")
+COLUMNS = (
+    "before",
+    "after",
+    "before_zh",
+    "after_zh",
+    "before_en",
+    "after_en",
+    "ha",
+    "low",
+    "high",
+    "mapped_ha",
+    "points",
+)
+SHOWN = (
+    "patches",
+    "patch_density",
+    "largest_patch",
+    "edge_density",
+    "mean_patch_ha",
+    "weighted_shape",
+    "aggregation",
+    "cohesion",
+)
 """Metrics of classes that become figures; the table has all."""
 
 
@@ -52,7 +73,11 @@ def grouped(raster: xr.DataArray, groups: tuple[str, ...]) -> xr.DataArray:
     values = raster.squeeze(drop=True)
     values = values.transpose("y", "x")
     return xr.DataArray(
-        numbers[np.asarray(values.to_numpy(), dtype=np.uint8)], values.coords, ("y", "x"), raster.name, raster.attrs
+        numbers[np.asarray(values.to_numpy(), dtype=np.uint8)],
+        values.coords,
+        ("y", "x"),
+        raster.name,
+        raster.attrs,
     )
 
 
@@ -110,7 +135,8 @@ def transitions(case: Case) -> Part:
         matrix = transition_matrix(before, after)
         names = dict(enumerate((*groups, OTHER), start=1))
         matrix = matrix.drop(index=0, columns=0, errors="ignore").rename(index=names, columns=names)
-        mapped = matrix.rename_axis(index="before", columns="after").stack().rename("ha").reset_index()
+        long = matrix.rename_axis(index="before", columns="after").stack()
+        mapped = pd.Series(long, name="ha").reset_index()
         lookup = (before, after, names)
     elif case.has(PARCELS, base) and case.has(PARCELS):
         part.roles = (PARCELS,)
@@ -137,15 +163,22 @@ def _of_parcels(case: Case, groups: tuple[str, ...]) -> pd.DataFrame:
     changed["before"] = [kinds.get(one, OTHER) for one in changed["before_dlbm"]]
     changed["after"] = [kinds.get(one, OTHER) for one in changed["after_dlbm"]]
     found = changed.groupby(["before", "after"])["area_m2"].sum() / 1e4
-    was = pd.Series(area_m2(before.geometry.to_numpy(), before.crs)).groupby([kinds.get(c, OTHER) for c in before["dlbm"]]).sum()
+    was = (
+        pd.Series(area_m2(before.geometry.to_numpy(), before.crs))
+        .groupby([kinds.get(c, OTHER) for c in before["dlbm"]])
+        .sum()
+    )
     left = found.groupby(level="before").sum().reindex(was.index).fillna(0.0)
     same = (was / 1e4 - left).clip(lower=0.0)
     same.index = pd.MultiIndex.from_arrays([same.index, same.index], names=["before", "after"])
-    return pd.concat([found, same]).rename("ha").reset_index()
+    return pd.Series(pd.concat([found, same]), name="ha").reset_index()
 
 
 def _with_interval(
-    case: Case, part: Part, mapped: pd.DataFrame, lookup: tuple[xr.DataArray, xr.DataArray, dict[int, str]] | None
+    case: Case,
+    part: Part,
+    mapped: pd.DataFrame,
+    lookup: tuple[xr.DataArray, xr.DataArray, dict[int, str]] | None,
 ) -> pd.DataFrame:
     """Areas of a reference sample with their intervals; those of the map, without, where there is none."""
     plain = mapped.assign(mapped_ha=mapped["ha"], low=np.nan, high=np.nan, points=0)
@@ -162,10 +195,17 @@ def _with_interval(
     areas = dict(zip(mapped["before"] + ">" + mapped["after"], mapped["ha"], strict=True))
     try:
         found = stratified_areas(
-            areas, pd.Series(on_map[keep]), truth[keep].reset_index(drop=True), level=case.settings.parameters.level
+            areas,
+            pd.Series(on_map[keep]),
+            truth[keep].reset_index(drop=True),
+            level=case.settings.parameters.level,
         )
     except ParameterError as error:
-        part.find("thin_sample", f"参考样本不足以估计区间：{error}", f"the reference sample gives no interval: {error}")
+        part.find(
+            "thin_sample",
+            f"参考样本不足以估计区间：{error}",
+            f"the reference sample gives no interval: {error}",
+        )
         return plain
     part.roles = (*part.roles, SAMPLE)
     pairs = found.index.to_series().str.split(">", expand=True)
@@ -190,22 +230,36 @@ def _at(
     inside = (column >= 0) & (column < len(x)) & (row >= 0) & (row < len(y))
     found = np.full(len(points), "", dtype=object)
     a, b = before.to_numpy()[row[inside], column[inside]], after.to_numpy()[row[inside], column[inside]]
-    found[inside] = [f"{names[i]}>{names[j]}" if i and j else "" for i, j in zip(a.tolist(), b.tolist(), strict=True)]
+    found[inside] = [
+        f"{names[i]}>{names[j]}" if i and j else "" for i, j in zip(a.tolist(), b.tolist(), strict=True)
+    ]
     return found
 
 
 def _flows(part: Part, table: pd.DataFrame, base: int, year: int) -> None:
     """Gains and losses of each group as figures."""
     moved = table[table["before"] != table["after"]]
-    part.fact("changed", float(moved["ha"].sum()), unit="ha", decimals=1, basis=f"land whose group changed, {base} to {year}")
+    part.fact(
+        "changed",
+        float(moved["ha"].sum()),
+        unit="ha",
+        decimals=1,
+        basis=f"land whose group changed, {base} to {year}",
+    )
     for name in sorted({*table["before"], *table["after"]}):
         gain, loss = (float(moved.loc[moved[side] == name, "ha"].sum()) for side in ("after", "before"))
         for item, value in (("gain", gain), ("loss", loss), ("net", gain - loss)):
-            part.fact(f"{item}.{name}", value, unit="ha", decimals=1, basis=f"{item} of {name} land, {base} to {year}")
-    for row in moved.head(5).itertuples():
+            part.fact(
+                f"{item}.{name}",
+                value,
+                unit="ha",
+                decimals=1,
+                basis=f"{item} of {name} land, {base} to {year}",
+            )
+    for row in table.to_dict("records"):
         part.fact(
-            f"flow.{row.before}.{row.after}", float(row.ha), unit="ha", decimals=1, low=float(row.low), high=float(row.high),
-            basis=f"from {row.before} to {row.after}, {base} to {year}",
+            f"flow.{row['before']}.{row['after']}", float(row["ha"]), unit="ha", decimals=1, low=float(row["low"]),
+            high=float(row["high"]), basis=f"from {row['before']} to {row['after']}, {base} to {year}",
         )  # fmt: skip
 
 
@@ -255,4 +309,6 @@ def _unit(metric: str) -> str:
 
 
 def _decimals(metric: str) -> int:
-    return 0 if METRICS[metric][0] in ("count", "m") else (2 if METRICS[metric][0] in ("1", "1/100 ha") else 1)
+    return (
+        0 if METRICS[metric][0] in ("count", "m") else (2 if METRICS[metric][0] in ("1", "1/100 ha") else 1)
+    )

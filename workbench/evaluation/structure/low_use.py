@@ -20,6 +20,8 @@ METRIC_WORDS = {
     "density": ("建筑密度", "building density", "%"),
     "people_ha": ("人口密度", "residents", "人/公顷"),
 }
+LISTED = 12
+"""Parcels listed by name, the largest first."""
 SETTLED_SHARE = 0.9
 """Share of a parcel that must have been construction land in the survey of the base year."""
 
@@ -49,14 +51,26 @@ def measured(
     named = parcels[["parcel_id", "geometry"]].reset_index(drop=True)
     pieces = intersect(buildings[["building_id", "geometry"]].reset_index(drop=True), named, left_id="building_id",
                        right_id="parcel_id")  # fmt: skip
-    floors = pd.to_numeric(buildings["floors"], errors="coerce") if "floors" in buildings else pd.Series(np.nan, buildings.index)
+    floors = (
+        pd.to_numeric(buildings["floors"], errors="coerce")
+        if "floors" in buildings
+        else pd.Series(np.nan, buildings.index)
+    )
     by_id = pd.Series(floors.to_numpy(dtype=np.float64), index=buildings["building_id"].to_numpy())
-    pieces["floor_m2"] = pieces["area_m2"] * by_id[~by_id.index.duplicated()].reindex(pieces["building_id"]).to_numpy()
-    sums = pieces.groupby("parcel_id").agg(footprint_m2=("area_m2", "sum"), floor_m2=("floor_m2", lambda x: x.sum(skipna=False)))
+    pieces["floor_m2"] = (
+        pieces["area_m2"] * by_id[~by_id.index.duplicated()].reindex(pieces["building_id"]).to_numpy()
+    )
+    sums = pieces.groupby("parcel_id").agg(
+        footprint_m2=("area_m2", "sum"), floor_m2=("floor_m2", lambda x: x.sum(skipna=False))
+    )
     sums = sums.reindex(parcels["parcel_id"]).fillna({"footprint_m2": 0.0})
     bare = sums["footprint_m2"].to_numpy() == 0
     floor = np.where(bare, 0.0, sums["floor_m2"].to_numpy(dtype=np.float64))
-    people = np.full(len(parcels), np.nan) if cells is None else _residents(parcels, buildings, pieces, by_id, cells)
+    people = (
+        np.full(len(parcels), np.nan)
+        if cells is None
+        else _residents(parcels, buildings, pieces, by_id, cells)
+    )
     return pd.DataFrame(
         {
             "area_m2": area,
@@ -70,7 +84,11 @@ def measured(
 
 
 def _residents(
-    parcels: gpd.GeoDataFrame, buildings: gpd.GeoDataFrame, pieces: pd.DataFrame, floors: pd.Series, cells: gpd.GeoDataFrame
+    parcels: gpd.GeoDataFrame,
+    buildings: gpd.GeoDataFrame,
+    pieces: pd.DataFrame,
+    floors: pd.Series,
+    cells: gpd.GeoDataFrame,
 ) -> Floats:
     """Residents of each parcel: a cell's people go to the homes it is the nearest cell of, by floor area."""
     from scipy.spatial import cKDTree
@@ -80,11 +98,26 @@ def _residents(
     homes = homes if len(homes) else buildings
     at = shapely.get_coordinates(shapely.centroid(homes.geometry.to_numpy()))
     cell = cKDTree(shapely.get_coordinates(cells.geometry.to_numpy())).query(at)[1]
-    room = area_m2(homes.geometry.to_numpy(), homes.crs) * floors.reindex(homes["building_id"]).fillna(1.0).to_numpy()
-    heads = cells["people"].to_numpy(dtype=np.float64)[cell] * room / np.bincount(cell, room, minlength=len(cells))[cell]
-    by_home = pd.Series(heads / np.maximum(area_m2(homes.geometry.to_numpy(), homes.crs), 1e-9), index=homes["building_id"].to_numpy())
-    share = pieces["area_m2"] * by_home[~by_home.index.duplicated()].reindex(pieces["building_id"]).fillna(0.0).to_numpy()
-    found: Floats = share.groupby(pieces["parcel_id"]).sum().reindex(parcels["parcel_id"]).fillna(0.0).to_numpy()
+    room = (
+        area_m2(homes.geometry.to_numpy(), homes.crs)
+        * floors.reindex(homes["building_id"]).fillna(1.0).to_numpy()
+    )
+    heads = (
+        cells["people"].to_numpy(dtype=np.float64)[cell]
+        * room
+        / np.bincount(cell, room, minlength=len(cells))[cell]
+    )
+    by_home = pd.Series(
+        heads / np.maximum(area_m2(homes.geometry.to_numpy(), homes.crs), 1e-9),
+        index=homes["building_id"].to_numpy(),
+    )
+    share = (
+        pieces["area_m2"]
+        * by_home[~by_home.index.duplicated()].reindex(pieces["building_id"]).fillna(0.0).to_numpy()
+    )
+    found: Floats = (
+        share.groupby(pieces["parcel_id"]).sum().reindex(parcels["parcel_id"]).fillna(0.0).to_numpy()
+    )
     return found
 
 
@@ -137,7 +170,10 @@ def _said(metric: str, value: float, below: float) -> tuple[str, str]:
     """Measure and limit in words."""
     zh, en, _ = METRIC_WORDS[metric]
     if metric == "density":
-        return f"{zh}{100 * value:.1f}%，低于{100 * below:g}%", f"{en} {100 * value:.1f} %, below {100 * below:g} %"
+        return (
+            f"{zh}{100 * value:.1f}%，低于{100 * below:g}%",
+            f"{en} {100 * value:.1f} %, below {100 * below:g} %",
+        )
     if metric == "people_ha":
         return f"{zh}{value:.0f}人/公顷，低于{below:g}", f"{value:.0f} {en} per hectare, below {below:g}"
     return f"{zh}{value:.2f}，低于{below:g}", f"{en} {value:.2f}, below {below:g}"
@@ -158,7 +194,9 @@ def low_use(case: Case) -> Part:
     classes = {one for rule in rules for one in rule.classes}
     land = case.vector("land_use")
     land = land[land["dlbm"].isin(classes)].reset_index(drop=True)
-    land = land[area_m2(land.geometry.to_numpy(), land.crs) >= case.settings.parameters.least_rule_parcel_m2].reset_index(drop=True)
+    land = land[
+        area_m2(land.geometry.to_numpy(), land.crs) >= case.settings.parameters.least_rule_parcel_m2
+    ].reset_index(drop=True)
     cells = None
     if case.has("population"):
         frame = case.vector("population")
@@ -169,17 +207,40 @@ def low_use(case: Case) -> Part:
     table = pd.concat([land[["parcel_id", "dlbm", "czcsxm"]], table], axis=1).assign(settled=settled)
     found = pd.concat([table, judge(table, rules)], axis=1)
     hit = found["rules"] != ""
-    part.tables["low_use"] = gpd.GeoDataFrame(found[hit], geometry=land.geometry[hit], crs=land.crs).reset_index(drop=True)
+    part.tables["low_use"] = gpd.GeoDataFrame(
+        found[hit], geometry=land.geometry[hit], crs=land.crs
+    ).reset_index(drop=True)
     judged = float(table["area_m2"].sum())
-    part.fact("judged", judged / 1e4, unit="ha", decimals=1, basis="parcels of the classes and size the rules ask of")
-    part.fact("area", float(found.loc[hit, "area_m2"].sum()) / 1e4, unit="ha", decimals=1, basis="parcels that meet a rule")
+    part.fact(
+        "judged",
+        judged / 1e4,
+        unit="ha",
+        decimals=1,
+        basis="parcels of the classes and size the rules ask of",
+    )
+    part.fact(
+        "area",
+        float(found.loc[hit, "area_m2"].sum()) / 1e4,
+        unit="ha",
+        decimals=1,
+        basis="parcels that meet a rule",
+    )
     part.fact("parcels", float(hit.sum()), unit="count", decimals=0, basis="parcels that meet a rule")
     part.fact("share", 100 * float(found.loc[hit, "area_m2"].sum()) / judged if judged else float("nan"), unit="%", decimals=1,
               basis="their share of the land judged")  # fmt: skip
     for rule in rules:
         mine = found["rules"].str.split().map(lambda ids, one=rule.id: one in ids).astype(bool)
-        part.fact(f"area.{rule.id}", float(found.loc[mine, "area_m2"].sum()) / 1e4, unit="ha", decimals=1, basis=f"rule {rule.id}")
+        part.fact(
+            f"area.{rule.id}",
+            float(found.loc[mine, "area_m2"].sum()) / 1e4,
+            unit="ha",
+            decimals=1,
+            basis=f"rule {rule.id}",
+        )
         part.fact(f"parcels.{rule.id}", float(mine.sum()), unit="count", decimals=0, basis=f"rule {rule.id}")
+    for row in found[hit].nlargest(LISTED, "area_m2").itertuples():
+        part.fact("parcel", float(row.area_m2) / 1e4, unit="ha", basis=f"area of parcel {row.parcel_id}", zone=str(row.parcel_id),
+                  zone_name=str(row.parcel_id))  # fmt: skip
     if (found["not_asked"] != "").any():
         count = int((found["not_asked"] != "").sum())
         part.find(
@@ -187,7 +248,9 @@ def low_use(case: Case) -> Part:
             f"for {count} parcels rules could not be asked: floors or residents are unknown",
         )  # fmt: skip
     part.find(
-        "verify", "低效判定依据为建筑和人口数据，须现场核实后方可认定", "low efficiency is inferred from buildings and residents: verify on site"
+        "verify",
+        "低效判定依据为建筑和人口数据，须现场核实后方可认定",
+        "low efficiency is inferred from buildings and residents: verify on site",
     )
     return part
 
@@ -196,10 +259,16 @@ def _settled(case: Case, part: Part, land: gpd.GeoDataFrame) -> npt.NDArray[np.b
     """Whether each parcel was construction land in the survey of the base year; all where there is none."""
     base = case.city.base_year
     if base >= case.year or not case.has("land_use", base):
-        part.find("no_base", "没有基期调查，无法排除新近建设的用地", "no survey of the base year: newly built land is not left out")
+        part.find(
+            "no_base",
+            "没有基期调查，无法排除新近建设的用地",
+            "no survey of the base year: newly built land is not left out",
+        )
         return np.ones(len(land), dtype=bool)
     before = case.vector("land_use", base)
-    before = before[codes.match(before["dlbm"].astype(str), "construction")][["parcel_id", "geometry"]].reset_index(drop=True)
+    before = before[codes.match(before["dlbm"].astype(str), "construction")][
+        ["parcel_id", "geometry"]
+    ].reset_index(drop=True)
     before["parcel_id"] = [f"b{k}" for k in range(len(before))]
     pieces = intersect(land[["parcel_id", "geometry"]], before.rename(columns={"parcel_id": "base"}), left_id="parcel_id",
                        right_id="base")  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,19 @@ class Part:
         """Add a figure; one without a value says why (code and words)."""
         nothing = value is None or math.isnan(value)
         why = (reason or "undefined", *(words if words[0] else UNDEFINED)) if nothing else ("", "", "")
-        row = (self.name, item, zone, zone_name, float("nan") if nothing else float(value), low, high, unit, decimals, basis, *why)
+        row = (
+            self.name,
+            item,
+            zone,
+            zone_name,
+            float("nan") if nothing else float(value),
+            low,
+            high,
+            unit,
+            decimals,
+            basis,
+            *why,
+        )
         self.facts.append(dict(zip(FACTS, row, strict=True)))
 
     def find(self, check: str, zh: str, en: str) -> None:
@@ -132,11 +144,13 @@ def zone_sums(
     points: gpd.GeoDataFrame, values: npt.NDArray[np.float64], zones: gpd.GeoDataFrame
 ) -> npt.NDArray[np.float64]:
     """Sum of values of the points in each zone; a point in several zones counts in the first."""
-    at, where = shapely.STRtree(points.geometry.to_numpy()).query(zones.geometry.to_numpy(), predicate="intersects")
+    at, where = shapely.STRtree(points.geometry.to_numpy()).query(
+        zones.geometry.to_numpy(), predicate="intersects"
+    )
     pairs = pd.DataFrame({"zone": at, "point": where}).sort_values(["point", "zone"]).drop_duplicates("point")
     return np.bincount(pairs["zone"], values[pairs["point"]], minlength=len(zones)).astype(np.float64)
 
 
-def frame_of(rows: list[Mapping[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
+def frame_of(rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
     """Table with fixed columns, empty ones included."""
-    return pd.DataFrame(rows, columns=list(columns))
+    return pd.DataFrame(list(rows), columns=list(columns))

@@ -13,12 +13,20 @@ from workbench.core import codes
 from workbench.core.cells import cell_shapes, spacing
 from workbench.evaluation.structure.part import Case, Part, need, zone_sums
 from workbench.operators.area import area_m2
-from workbench.operators.clusters import LEAST_ZONES, local_moran, moran, neighbours, primacy, rank_size, settlements
+from workbench.operators.clusters import (
+    LEAST_ZONES,
+    local_moran,
+    moran,
+    neighbours,
+    primacy,
+    rank_size,
+    settlements,
+)
 from workbench.operators.inequality import gini, theil_parts
 from workbench.operators.overlay import intersect
 
 Floats = npt.NDArray[np.float64]
-VERDICTS = ("too_few", "not_power_law", "zipf", "flatter", "steeper")
+VERDICTS = ("too_few", "not_power_law", "zipf", "flatter", "steeper", "primate")
 """Verdicts of the rank-size rule; a figure holds the place in this list."""
 
 
@@ -58,7 +66,11 @@ def _clusters(case: Case, part: Part, zones: gpd.GeoDataFrame, heads: Floats, le
     """Clustering of density by zone."""
     settings = case.settings.parameters
     if len(zones) < LEAST_ZONES:
-        part.find("few_zones", f"分区只有{len(zones)}个，不做空间自相关", f"{len(zones)} zones are too few for Moran's I")
+        part.find(
+            "few_zones",
+            f"分区只有{len(zones)}个，不做空间自相关",
+            f"{len(zones)} zones are too few for Moran's I",
+        )
         return
     km2 = area_m2(zones.geometry.to_numpy(), zones.crs) / 1e6
     density = heads / km2
@@ -66,7 +78,9 @@ def _clusters(case: Case, part: Part, zones: gpd.GeoDataFrame, heads: Floats, le
     found = moran(density, among, permutations=settings.permutations, seed=settings.seed)
     basis = f"density of residents, {len(zones)} zones of level {level}"
     part.fact("moran", found.statistic, unit="1", decimals=3, basis=f"Moran's I, {basis}")
-    part.fact("moran_p", found.p, unit="1", decimals=4, basis=f"pseudo p-value of {found.permutations} permutations")
+    part.fact(
+        "moran_p", found.p, unit="1", decimals=4, basis=f"pseudo p-value of {found.permutations} permutations"
+    )
     part.fact("moran_expected", found.expected, unit="1", decimals=3, basis="Moran's I expected by chance")
     local = local_moran(
         density, among, permutations=settings.permutations, seed=settings.seed, level=settings.cluster_level
@@ -77,10 +91,15 @@ def _clusters(case: Case, part: Part, zones: gpd.GeoDataFrame, heads: Floats, le
             basis=f"zones {name} at a false discovery rate of {settings.cluster_level}",
         )  # fmt: skip
     table = local.rename(columns={"value": "density"}).assign(
-        code=zones["code"].astype(str).to_numpy(), name=zones["name"].astype(str).to_numpy(), population=heads, km2=km2
+        code=zones["code"].astype(str).to_numpy(),
+        name=zones["name"].astype(str).to_numpy(),
+        population=heads,
+        km2=km2,
     )
     order = ["code", "name", "population", "km2", "density", "statistic", "p", "quadrant", "cluster"]
-    part.tables["clusters"] = gpd.GeoDataFrame(table[order], geometry=zones.geometry.to_numpy(), crs=zones.crs)
+    part.tables["clusters"] = gpd.GeoDataFrame(
+        table[order], geometry=zones.geometry.to_numpy(), crs=zones.crs
+    )
     if found.islands:
         part.find(
             "islands", f"{found.islands}个分区不与任何分区相邻，按最近分区连接",
@@ -98,29 +117,58 @@ def _inequality(case: Case, part: Part, zones: gpd.GeoDataFrame, heads: Floats) 
     """Theil and Gini of density over land, and of built-up land per head over people, by first-level zone."""
     km2 = area_m2(zones.geometry.to_numpy(), zones.crs) / 1e6
     top = case.first_level()
-    parent = zones["parent"].astype(str) if "parent" in zones and top != case.last_level() else pd.Series("", index=zones.index)
+    parent = (
+        zones["parent"].astype(str)
+        if "parent" in zones and top != case.last_level()
+        else pd.Series("", index=zones.index)
+    )
     grouped = parent.nunique() > 1
     measures: dict[str, tuple[Floats, Floats, str]] = {
         "density": (np.divide(heads, km2), km2, "density of residents over land"),
     }
     if case.has("land_use"):
         land = case.vector("land_use")
-        land = land[codes.match(land["dlbm"].astype(str), "urban_rural_construction")][["parcel_id", "geometry"]]
+        land = land[codes.match(land["dlbm"].astype(str), "urban_rural_construction")][
+            ["parcel_id", "geometry"]
+        ]
         pieces = intersect(
-            land.reset_index(drop=True), zones[["code", "geometry"]].reset_index(drop=True), left_id="parcel_id", right_id="code"
+            land.reset_index(drop=True),
+            zones[["code", "geometry"]].reset_index(drop=True),
+            left_id="parcel_id",
+            right_id="code",
         )
         built = pieces.groupby("code")["area_m2"].sum().reindex(zones["code"]).fillna(0.0).to_numpy()
         lived = heads > 0
         per_head = np.divide(built, heads, out=np.zeros_like(built), where=lived)
-        measures["land"] = (per_head, np.where(lived, heads, 0.0), "built-up land per resident over residents")
+        measures["land"] = (
+            per_head,
+            np.where(lived, heads, 0.0),
+            "built-up land per resident over residents",
+        )
         part.roles = (*part.roles, "land_use")
     for name, (amount, weight, basis) in measures.items():
-        parts = theil_parts(amount, parent.to_numpy() if grouped else np.full(len(zones), "all", dtype=object), weight)
+        parts = theil_parts(
+            amount, parent.to_numpy() if grouped else np.full(len(zones), "all", dtype=object), weight
+        )
         part.fact(f"theil_{name}", parts.total, unit="1", decimals=3, basis=f"Theil's T of {basis}")
         if grouped:
-            part.fact(f"theil_between_{name}", parts.between, unit="1", decimals=3, basis=f"part between zones of {top}, {basis}")
-            part.fact(f"theil_within_{name}", parts.within, unit="1", decimals=3, basis=f"part inside zones of {top}, {basis}")
-        part.fact(f"gini_{name}", gini(amount, weight), unit="1", decimals=3, basis=f"Gini coefficient of {basis}")
+            part.fact(
+                f"theil_between_{name}",
+                parts.between,
+                unit="1",
+                decimals=3,
+                basis=f"part between zones of {top}, {basis}",
+            )
+            part.fact(
+                f"theil_within_{name}",
+                parts.within,
+                unit="1",
+                decimals=3,
+                basis=f"part inside zones of {top}, {basis}",
+            )
+        part.fact(
+            f"gini_{name}", gini(amount, weight), unit="1", decimals=3, basis=f"Gini coefficient of {basis}"
+        )
 
 
 def is_grid(points: gpd.GeoSeries) -> bool:
@@ -158,7 +206,13 @@ def _ranks(case: Case, part: Part, cells: gpd.GeoDataFrame, heads: Floats) -> No
             {"rank": sums.index + 1, "people": sums["people"], "cells": np.bincount(number[inside])[sums.index]},
             geometry=gpd.points_from_xy(sums["x"] / sums["people"], sums["y"] / sums["people"]), crs=cells.crs,
         ).reset_index(drop=True)  # fmt: skip
-        part.fact("settled", float(heads[inside].sum()) / heads.sum() * 100, unit="%", decimals=1, basis="people in settlements")
+        part.fact(
+            "settled",
+            float(heads[inside].sum()) / heads.sum() * 100,
+            unit="%",
+            decimals=1,
+            basis="people in settlements",
+        )
     else:
         sizes, what = heads[heads > 0], "zones in which the people are counted"
         part.find(
@@ -168,16 +222,32 @@ def _ranks(case: Case, part: Part, cells: gpd.GeoDataFrame, heads: Floats) -> No
     found = rank_size(sizes, seed=settings.seed)
     words = ("样本不足，不给出位序规模指数", "too few places for an exponent")
     part.fact("places", float(found.places), unit="count", decimals=0, basis=what)
-    part.fact("places_used", float(found.used if found.verdict != "too_few" else 0), unit="count", decimals=0, basis=f"places in the tail, {what}")
+    part.fact(
+        "places_used",
+        float(found.used if found.verdict != "too_few" else 0),
+        unit="count",
+        decimals=0,
+        basis=f"places in the tail, {what}",
+    )
     for item, value, text in (
         ("exponent", found.exponent, "slope of log(rank - 1/2) on log(size)"),
         ("exponent_error", found.error, "its standard error, b √(2/n)"),
         ("tail", found.tail, "exponent by maximum likelihood"),
         ("tail_error", found.tail_error, "its standard error"),
         ("fit_p", found.p, "share of power laws' own samples that fit worse"),
+        ("first_p", found.first_p, "chance of so large a first place by the law of the others"),
+        ("rest", found.rest, "slope without the first place"),
     ):
         part.fact(item, value, decimals=3, basis=f"{text}; {what}", reason="too_few", words=words)
-    part.fact("verdict", float(VERDICTS.index(found.verdict)), unit="1", decimals=0, basis=f"place in {', '.join(VERDICTS)}")
+    part.fact(
+        "verdict",
+        float(VERDICTS.index(found.verdict)),
+        unit="1",
+        decimals=0,
+        basis=f"place in {', '.join(VERDICTS)}",
+    )
     for item, value in primacy(sizes).items():
         unit = "%" if item == "share" else "1"
-        part.fact(f"primacy_{item}", value, unit=unit, decimals=1 if unit == "%" else 2, basis=f"primacy; {what}")
+        part.fact(
+            f"primacy_{item}", value, unit=unit, decimals=1 if unit == "%" else 2, basis=f"primacy; {what}"
+        )

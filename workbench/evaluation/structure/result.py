@@ -102,17 +102,29 @@ class Structure:
             why = (row["reason"], row["reason_zh"], row["reason_en"]) if row["reason"] else None
             rows.append(
                 derived(
-                    f"structure.{row['part']}.{row['item']}", float(row["value"]), city=self.city.name, year=self.year,
-                    unit=str(row["unit"]), decimals=int(row["decimals"]), zone=str(row["zone"]) or self.city.name,
-                    zone_name=str(row["zone_name"]) or self.city.name_zh, basis=str(row["basis"]), reason=why,
-                    sensitivity=self.sensitivity_of(used), data_date=self._date(used), low=row["low"], high=row["high"],
-                )  # fmt: skip
+                    f"structure.{row['part']}.{row['item']}",
+                    float(row["value"]),
+                    city=self.city.name,
+                    year=self.year,
+                    unit=str(row["unit"]),
+                    decimals=int(row["decimals"]),
+                    zone=str(row["zone"]) or self.city.name,
+                    zone_name=str(row["zone_name"]) or self.city.name_zh,
+                    basis=str(row["basis"]),
+                    reason=why,
+                    sensitivity=self.sensitivity_of(used),
+                    data_date=self._date(used),
+                    low=row["low"],
+                    high=row["high"],
+                )
             )
         return table(rows)
 
     def sensitivity_of(self, roles: tuple[str, ...]) -> str:
         """Strictest sensitivity of some layers."""
-        return highest_sensitivity(self.city.layers[one].sensitivity for one in roles if one in self.city.layers)
+        return highest_sensitivity(
+            self.city.layers[one].sensitivity for one in roles if one in self.city.layers
+        )
 
     def roles(self, part: str) -> tuple[str, ...]:
         """Layers a part rests on."""
@@ -138,7 +150,9 @@ class Structure:
             with atomic_write(target / f"{name}.parquet") as path:
                 frame.to_parquet(path)
             written.append(target / f"{name}.parquet")
-        layers = {name: one for name, one in self.tables.items() if isinstance(one, gpd.GeoDataFrame) and len(one)}
+        layers = {
+            name: one for name, one in self.tables.items() if isinstance(one, gpd.GeoDataFrame) and len(one)
+        }
         if layers:
             with atomic_write(target / "structure.gpkg") as path:
                 path.unlink()
@@ -196,7 +210,9 @@ def structure(
     index = cache.get(step, key) if use_cache else None
     frames: dict[str, Any] = {}
     if index is not None:
-        frames = {name: cache.get(step, step_key(name, inputs={"structure": key})) for name in index["tables"]}
+        frames = {
+            name: cache.get(step, step_key(name, inputs={"structure": key})) for name in index["tables"]
+        }
     if index is None or any(one is None for one in frames.values()):
         frames = compute(Case(profile, layers, wanted, settings), say or (lambda text: None))
         for name, frame in frames.items():
@@ -217,7 +233,9 @@ def _inputs(data: CityData, city: City, year: int) -> dict[str, str]:
     for role in sorted(roles):
         for one in sorted({year, city.base_year}) if data.years(role) else [None]:
             there = data.has(role, one)
-            found[f"{role}-{one}"] = data.source(role, one).sha256 if there else str(data.why_missing(role, one))
+            found[f"{role}-{one}"] = (
+                data.source(role, one).sha256 if there else str(data.why_missing(role, one))
+            )
     return found
 
 
@@ -243,7 +261,11 @@ def compute(case: Case, say: Say) -> dict[str, pd.DataFrame]:
             states.append(_state(name, False, missing.reason, _words(case, missing)))
             continue
         except DataQualityError as error:
-            states.append(_state(name, False, "bad_data", (f"数据无法使用：{error}", f"the data cannot be used: {error}")))
+            states.append(
+                _state(
+                    name, False, "bad_data", (f"数据无法使用：{error}", f"the data cannot be used: {error}")
+                )
+            )
             continue
         facts += part.facts
         findings += part.findings
@@ -259,7 +281,9 @@ def compute(case: Case, say: Say) -> dict[str, pd.DataFrame]:
     }
 
 
-def _state(name: str, there: bool, reason: str, words: tuple[str, str], roles: tuple[str, ...] = ()) -> dict[str, Any]:
+def _state(
+    name: str, there: bool, reason: str, words: tuple[str, str], roles: tuple[str, ...] = ()
+) -> dict[str, Any]:
     return dict(zip(STATES, (name, there, reason, *words, " ".join(dict.fromkeys(roles))), strict=True))
 
 

@@ -49,20 +49,24 @@ def sdg(case: Case) -> Part:
         rows += found
         recount |= counted
     if not rows and not values["value"].notna().any():
-        raise LayerMissing("population", case.dated("population"), reason="no_layer", holder=case.data.holder("population"))
+        raise LayerMissing(
+            "population", case.dated("population"), reason="no_layer", holder=case.data.holder("population")
+        )
     read = ("land_use", "population", "parks", "roads", "bus_stops", "rail_stations", "buildings")
     part.roles = tuple(role for role in read if case.has(role))
     part.tables["sdg"] = frame_of(rows, COLUMNS)
     for row in rows:
         part.fact(f"{row['indicator']}.{row['component']}", float(row["value"]), unit=row["unit"], decimals=row["decimals"],
                   basis=f"component of {row['indicator']}, recounted from parcels and points")  # fmt: skip
-    part.tables["sdg_check"] = frame_of([_checked(part, one, values, recount) for one in IDS if one in values.index], CHECK)
+    part.tables["sdg_check"] = frame_of(
+        [_checked(part, one, values, recount) for one in IDS if one in values.index], CHECK
+    )
     return part
 
 
 def _checked(part: Part, name: str, values: pd.DataFrame, recount: dict[str, float]) -> dict[str, Any]:
     """Library and recount of an indicator; a finding where they differ."""
-    row = values.loc[name]
+    row: dict[str, Any] = values.loc[name].to_dict()  # type: ignore[assignment]
     ours, again = float(row["value"]), recount.get(name, math.nan)
     difference = again - ours
     part.fact(f"{name}.recount", again, unit=str(row["unit"]), decimals=int(row["decimals"]) + 1, basis=f"{name} counted again",
@@ -89,7 +93,7 @@ def _built(case: Case, scope: shapely.Geometry, year: int) -> pd.DataFrame:
     land["row"] = np.arange(len(land))
     pieces = intersect(land[["row", "geometry"]], zone, left_id="row", right_id="scope")
     found = pieces.groupby(land["dlbm"].to_numpy()[pieces["row"].to_numpy()])["area_m2"].sum()
-    return found.rename("m2").rename_axis("dlbm").reset_index()
+    return pd.Series(found, name="m2").rename_axis("dlbm").reset_index()
 
 
 def _of_group(areas: pd.DataFrame, group: str) -> float:
@@ -117,15 +121,27 @@ def _land_and_people(case: Case, part: Part) -> tuple[list[dict[str, Any]], dict
         _row(name, "years", years, "count", 0), _row(name, "pgr", 100 * growth, "%", 3),
     ]  # fmt: skip
     if not (case.has("land_use", base) and case.has("land_use")):
-        part.find("no_land", "没有两期用地调查，土地消耗率无法计算，只列人口增长率", "no survey of both dates: only the growth of people")
+        part.find(
+            "no_land",
+            "没有两期用地调查，土地消耗率无法计算，只列人口增长率",
+            "no survey of both dates: only the growth of people",
+        )
         return rows, {}
     land = [_of_group(_built(case, scope, one), "urban_rural_construction") for one in (base, case.year)]
     consumed = (land[1] - land[0]) / land[0] / years
     quotient = consumed / growth if abs(growth) >= case.settings.parameters.least_growth else math.nan
     if math.isnan(quotient):
-        part.find("steady_people", "人口年均变化过小，比值没有意义，只列分子分母", "people hardly changed: the quotient is left empty")
+        part.find(
+            "steady_people",
+            "人口年均变化过小，比值没有意义，只列分子分母",
+            "people hardly changed: the quotient is left empty",
+        )
     elif consumed < 0 and growth < 0:
-        part.find("both_negative", "用地与人口同时减少，比值为正但不表示扩张", "land and people both fell: a positive quotient is no growth")
+        part.find(
+            "both_negative",
+            "用地与人口同时减少，比值为正但不表示扩张",
+            "land and people both fell: a positive quotient is no growth",
+        )
     head = [m2 / count for m2, count in zip(land, people, strict=True)]
     rows += [
         _row(name, "land_before", land[0] / 1e4, "ha", 1), _row(name, "land_now", land[1] / 1e4, "ha", 1),
@@ -156,7 +172,9 @@ def _open_space(case: Case, part: Part) -> tuple[list[dict[str, Any]], dict[str,
         graph = build_graph(case.vector("roads"))
         parks = case.vector("parks").reset_index(drop=True)
         gates = polygon_access_points(graph, parks)
-        metres = snapped_distance(graph, snap(graph, gates), snap(graph, homes), max_m=case.settings.parameters.park_m)
+        metres = snapped_distance(
+            graph, snap(graph, gates), snap(graph, homes), max_m=case.settings.parameters.park_m
+        )
         found = _shares("SDG-11.7.1b", homes, basis, metres <= case.settings.parameters.park_m)
         rows += found[0]
         counted["SDG-11.7.1b"] = found[1]
@@ -186,7 +204,9 @@ def _stops(case: Case, part: Part) -> tuple[list[dict[str, Any]], dict[str, floa
     return rows, {"SDG-11.2.1": _share(homes, either)}
 
 
-def _shares(name: str, homes: gpd.GeoDataFrame, basis: str, covered: Bools) -> tuple[list[dict[str, Any]], float]:
+def _shares(
+    name: str, homes: gpd.GeoDataFrame, basis: str, covered: Bools
+) -> tuple[list[dict[str, Any]], float]:
     unit = "person" if basis == "population" else "m2"
     share = _share(homes, covered)
     total, inside = float(homes["people"].sum()), float(homes["people"].to_numpy()[covered].sum())
@@ -201,11 +221,11 @@ def _share(homes: gpd.GeoDataFrame, covered: Bools) -> float:
 def _near(homes: gpd.GeoDataFrame, shapes: npt.NDArray[np.object_], metres: float) -> Bools:
     """Homes within a distance of any of the shapes, as the crow flies."""
     found = np.zeros(len(homes), dtype=bool)
-    found[shapely.STRtree(shapes).query(homes.geometry.to_numpy(), predicate="dwithin", distance=metres)[0]] = True
+    found[
+        shapely.STRtree(shapes).query(homes.geometry.to_numpy(), predicate="dwithin", distance=metres)[0]
+    ] = True
     return found
 
 
 def _row(indicator: str, component: str, value: float, unit: str, decimals: int) -> dict[str, Any]:
     return dict(zip(COLUMNS, (indicator, component, float(value), unit, decimals), strict=True))
-
-

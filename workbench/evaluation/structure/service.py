@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -67,7 +67,11 @@ def transit(case: Case) -> Part:
     stops = {mode: _stops(case, part, mode, role) for mode, role in modes.items()}
     for mode in MODES:
         if mode not in modes:
-            part.find(f"no_{mode}", f"没有{TITLES[mode][0]}数据，只计其他方式", f"no {TITLES[mode][1]}: other modes alone are counted")
+            part.find(
+                f"no_{mode}",
+                f"没有{TITLES[mode][0]}数据，只计其他方式",
+                f"no {TITLES[mode][1]}: other modes alone are counted",
+            )
     part.tables["stops"] = _table(case, stops)
     part.tables["transit"] = _walks(case, part, graph, homes, stops, basis)
     _summary(case, part, part.tables["stops"])
@@ -81,14 +85,22 @@ def _stops(case: Case, part: Part, mode: str, role: str) -> _Stops:
         try:
             return _of_feed(case, part, mode, role)
         except DataQualityError as error:
-            part.find(f"timetable_{mode}", f"{TITLES[mode][0]}的时刻表无法使用：{error}", f"the timetable of {TITLES[mode][1]} cannot be used: {error}")
+            part.find(
+                f"timetable_{mode}",
+                f"{TITLES[mode][0]}的时刻表无法使用：{error}",
+                f"the timetable of {TITLES[mode][1]} cannot be used: {error}",
+            )
     layer = case.vector(role)
     key = "stop_id" if "stop_id" in layer else "station_id"
     ids = layer[key].astype(str)
     name = layer["name"].fillna("").astype(str) if "name" in layer else pd.Series("", index=layer.index)
     points = gpd.GeoDataFrame({"stop_id": ids, "name": name}, geometry=layer.geometry)
     if "headway_min" not in layer:
-        part.find(f"no_headway_{mode}", f"{TITLES[mode][0]}没有发车间隔，只判定步行可达", f"{TITLES[mode][1]} state no headway: only the walk is judged")
+        part.find(
+            f"no_headway_{mode}",
+            f"{TITLES[mode][0]}没有发车间隔，只判定步行可达",
+            f"{TITLES[mode][1]} state no headway: only the walk is judged",
+        )
         return _Stops(points, frame_of([], ("stop_id", "window")), ())
     headway = layer["headway_min"].to_numpy(dtype=np.float64)
     known = np.isfinite(headway)
@@ -96,7 +108,11 @@ def _stops(case: Case, part: Part, mode: str, role: str) -> _Stops:
         {"stop_id": ids[known], "window": STATED, "departures": np.nan, "lines": np.nan, "headway_min": headway[known],
          "best_headway_min": headway[known], "longest_gap_min": np.nan}
     )  # fmt: skip
-    part.find(f"stated_{mode}", f"{TITLES[mode][0]}只有单一发车间隔，没有时刻表，不能分时段", f"{TITLES[mode][1]} state one headway and no timetable: no times of day")
+    part.find(
+        f"stated_{mode}",
+        f"{TITLES[mode][0]}只有单一发车间隔，没有时刻表，不能分时段",
+        f"{TITLES[mode][1]} state one headway and no timetable: no times of day",
+    )
     return _Stops(points, table, (STATED,))
 
 
@@ -112,7 +128,9 @@ def _of_feed(case: Case, part: Part, mode: str, role: str) -> _Stops:
     )  # fmt: skip
     found = departures(feed, day)
     part.fact(f"departures.{mode}", float(len(found)), unit="count", decimals=0, basis=f"departures on {day}")
-    part.fact(f"trips.{mode}", float(found["trip_id"].nunique()), unit="count", decimals=0, basis=f"trips on {day}")
+    part.fact(
+        f"trips.{mode}", float(found["trip_id"].nunique()), unit="count", decimals=0, basis=f"trips on {day}"
+    )
     filled = 100 * float(found["interpolated"].mean()) if len(found) else 0.0
     if filled > 10:
         part.find(
@@ -130,7 +148,9 @@ def _of_feed(case: Case, part: Part, mode: str, role: str) -> _Stops:
             f"in the timetable of {TITLES[mode][1]} no trip starts for a whole hour of {', '.join(one.title_en for one in names)}: an "
             f"excerpt, not a lack of service; {span[0]:g} to {span[1]:g} h, when trips start, is given instead",
         )
-        windows = {name: hours for name, hours in windows.items() if name not in silent} | {f"{SPAN}_{mode}": span}
+        windows = {name: hours for name, hours in windows.items() if name not in silent} | {
+            f"{SPAN}_{mode}": span
+        }
     return _Stops(feed.stops.to_crs(case.city.crs), service(found, windows), tuple(windows))
 
 
@@ -158,7 +178,11 @@ def _table(case: Case, stops: dict[str, _Stops]) -> gpd.GeoDataFrame:
         parts.append(rows)
     found = pd.concat(parts, ignore_index=True)
     found["window"] = found["window"].fillna("")
-    found["frequent"] = found["best_headway_min"] <= case.settings.parameters.frequent_min if "best_headway_min" in found else False
+    found["frequent"] = (
+        found["best_headway_min"] <= case.settings.parameters.frequent_min
+        if "best_headway_min" in found
+        else False
+    )
     for name in COLUMNS:
         if name not in found:
             found[name] = np.nan
@@ -198,11 +222,17 @@ def _walks(
             for name, mine in hit.items():
                 both[name].append(mine)
         if len(both["served"]) > 1:
-            rows.append(_row("any", window, people, np.any(both["served"], axis=0), np.any(both["frequent"], axis=0)))
+            rows.append(
+                _row("any", window, people, np.any(both["served"], axis=0), np.any(both["frequent"], axis=0))
+            )
     whose = "residents" if basis == "population" else "building footprint"
     for row in rows:
         for what in ("served", "frequent"):
-            text = "with a departure" if what == "served" else f"with the best line at most every {settings.frequent_min:g} min"
+            text = (
+                "with a departure"
+                if what == "served"
+                else f"with the best line at most every {settings.frequent_min:g} min"
+            )
             part.fact(
                 f"{what}.{row['mode']}.{row['window']}", float(row[f"{what}_share"]), unit="%", decimals=1,
                 basis=f"share of {whose} within a walk of a stop {text}", words=("无人居住", "nobody lives there"),
@@ -210,9 +240,14 @@ def _walks(
     return frame_of(rows, WALK)
 
 
-def _row(mode: str, window: str, people: npt.NDArray[np.float64], served: Bools, frequent: Bools) -> dict[str, object]:
+def _row(
+    mode: str, window: str, people: npt.NDArray[np.float64], served: Bools, frequent: Bools
+) -> dict[str, Any]:
     total = float(people.sum())
-    share: Callable[[Bools], float] = lambda hit: 100 * float(people[hit].sum()) / total if total else float("nan")  # noqa: E731
+
+    def share(hit: Bools) -> float:
+        return 100 * float(people[hit].sum()) / total if total else float("nan")
+
     return {
         "mode": mode, "window": window, "people": total, "served": float(people[served].sum()),
         "frequent": float(people[frequent].sum()), "served_share": share(served), "frequent_share": share(frequent),
@@ -222,7 +257,13 @@ def _row(mode: str, window: str, people: npt.NDArray[np.float64], served: Bools,
 def _summary(case: Case, part: Part, stops: gpd.GeoDataFrame) -> None:
     """Counts and medians of headways by mode and window."""
     for mode, mine in stops.groupby("mode"):
-        part.fact(f"stops.{mode}", float(mine["stop_id"].nunique()), unit="count", decimals=0, basis=f"{mode} stops inside the city")
+        part.fact(
+            f"stops.{mode}",
+            float(mine["stop_id"].nunique()),
+            unit="count",
+            decimals=0,
+            basis=f"{mode} stops inside the city",
+        )
         for window, rows in mine[mine["window"] != ""].groupby("window"):
             headway = rows["best_headway_min"].median()
             part.fact(f"headway.{mode}.{window}", float(headway), unit="min", decimals=1,

@@ -125,7 +125,10 @@ class Settings(_Strict):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Settings:
-        for what, ids in (("windows", [w.id for w in self.windows]), ("low_use", [r.id for r in self.low_use])):
+        for what, ids in (
+            ("windows", [w.id for w in self.windows]),
+            ("low_use", [r.id for r in self.low_use]),
+        ):
             if twice := sorted({one for one in ids if ids.count(one) > 1}):
                 raise ValueError(f"{what}: {twice} are listed twice")
         for name in (*self.parameters.landscape_groups, *self.parameters.urban_groups):
@@ -156,7 +159,9 @@ def load_settings(city: City) -> Settings:
     """
     path = settings_path(city)
     if not path.is_file():
-        raise DefinitionError("the file of structure settings is not there", where=city.path.name, found=path.name)
+        raise DefinitionError(
+            "the file of structure settings is not there", where=city.path.name, found=path.name
+        )
     return read_settings(path)
 
 

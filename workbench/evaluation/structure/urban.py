@@ -25,10 +25,16 @@ def urban(case: Case) -> Part:
     settings = case.settings.parameters
     land = case.vector("land_use")
     if not land["czcsxm"].fillna("").isin(list(settings.urban_codes)).any():
-        raise LayerMissing("land_use", case.year, reason="no_city_patches", holder=case.data.holder("land_use"))
+        raise LayerMissing(
+            "land_use", case.year, reason="no_city_patches", holder=case.data.holder("land_use")
+        )
     functions = codes_of(settings.urban_groups, ()) - set(settings.urban_not)
     rules = UrbanRules(
-        frozenset(settings.urban_codes), frozenset(functions), settings.connected_m, settings.least_patch_m2, settings.rounds
+        frozenset(settings.urban_codes),
+        frozenset(functions),
+        settings.connected_m,
+        settings.least_patch_m2,
+        settings.rounds,
     )
     area = grow(land, rules)
     inside = area["round"] >= 0
@@ -43,18 +49,31 @@ def urban(case: Case) -> Part:
         ("outside", far, "patches of urban function that did not join"),
     ):
         part.fact(item, value / KM2, unit="km2", basis=basis)
-    part.fact("rounds", float(area["round"].max()), unit="count", decimals=0, basis="rounds in which patches joined")
+    part.fact(
+        "rounds", float(area["round"].max()), unit="count", decimals=0, basis="rounds in which patches joined"
+    )
     if (area["why"] == "rounds_used_up").any():
-        part.find("rounds_used_up", "缓冲迭代达到次数上限，仍有可连接图斑", "patches could still join when the rounds were used up")
+        part.find(
+            "rounds_used_up",
+            "缓冲迭代达到次数上限，仍有可连接图斑",
+            "patches could still join when the rounds were used up",
+        )
     shape = shapely.union_all(area.geometry.to_numpy()[inside.to_numpy()])
     _range(case, part, area)
     try:
         scope = case.data.scope(settings.scope)
     except LayerMissing:
-        part.find("no_scope", f"没有划定的{settings.scope}可供比对", f"no {settings.scope} has been delimited to compare with")
+        part.find(
+            "no_scope",
+            f"没有划定的{settings.scope}可供比对",
+            f"no {settings.scope} has been delimited to compare with",
+        )
         return part
     part.fact(
-        "scope", float(area_m2([scope], land.crs)[0]) / KM2, unit="km2", basis=f"{settings.scope} of the profile"
+        "scope",
+        float(area_m2([scope], land.crs)[0]) / KM2,
+        unit="km2",
+        basis=f"{settings.scope} of the profile",
     )
     part.fact(
         "agreement", 100 * agreement(shape, scope), unit="%", decimals=1,
@@ -67,7 +86,11 @@ def _range(case: Case, part: Part, area: object) -> None:
     """Zones kept whole by their share of physical urban area."""
     level = case.last_level()
     if not level:
-        part.find("no_zones", "没有社区、街道一级的分区，不能确定城区范围", "no zones of communities or sub-districts: no urban range")
+        part.find(
+            "no_zones",
+            "没有社区、街道一级的分区，不能确定城区范围",
+            "no zones of communities or sub-districts: no urban range",
+        )
         return
     settings = case.settings.parameters
     zones = case.data.zones(level)

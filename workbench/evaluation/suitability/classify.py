@@ -92,29 +92,31 @@ def combined(evaluation: Evaluation, uses: Sequence[Use], given: Sequence[Array]
         … and what each gives, as from :func:`points`.
     """
     size = given[0].shape
-    total = np.full(size, np.nan, dtype=np.float32)
-    weight = np.zeros(size, dtype=np.float32)
-    lower, veto = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=bool)
-    lacking = np.zeros(size, dtype=bool)
+    best: Array = np.full(size, np.nan, dtype=np.float32)
+    total, weight = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
+    lower: Array | None = None
+    veto, lacking = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
     for use, found in zip(uses, given, strict=True):
         if use.effect == "limit":
             veto |= found > 0
             continue
-        known = ~np.isnan(found)
-        if use.required:
-            lacking |= ~known
+        unknown = np.isnan(found)
+        gaps = bool(unknown.any())
+        if use.required and gaps:
+            lacking |= unknown
+        points_given = np.where(unknown, np.float32(0), found) if gaps else found
         if use.effect == "lower":
-            lower += np.where(known, found, 0)
+            lower = points_given if lower is None else lower + points_given
         elif evaluation.combine == "mean":
-            total = np.where(known, np.where(weight > 0, total, 0) + use.weight * found, total)
-            weight += use.weight * known
+            total += np.float32(use.weight) * points_given
+            weight += np.float32(use.weight) * ~unknown if gaps else np.float32(use.weight)
             veto |= found == 0
         else:
-            total = (np.fmin if evaluation.combine == "min" else np.fmax)(total, found)
+            best = (np.fmin if evaluation.combine == "min" else np.fmax)(best, found)
     if evaluation.combine == "mean":
         with np.errstate(divide="ignore", invalid="ignore"):
-            total = total / weight
-    result: Array = np.clip(total - lower, 0, 100).astype(np.float32)
+            best = total / weight
+    result: Array = best if lower is None else np.clip(best - lower, 0, None)
     result[veto & ~np.isnan(result)] = 0 if evaluation.combine != "max" else 100
     result[lacking] = np.nan
     return result

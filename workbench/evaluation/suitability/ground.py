@@ -85,6 +85,14 @@ def read_ground(city: City, data: CityData, year: int, settings: Settings, say: 
         why = reader.read(factor)
         if why is not None:
             ground.missing[factor.id] = why
+    if "land_use" in ground.missing:
+        ground.notes.append(
+            {
+                "check": "no_land_use",
+                "message_zh": "没有现状地类：已建成土地和水面未能扣除，农业生产与城镇建设适宜面积是上限",
+                "message_en": "no present land use: built land and water are not taken out, land that suits farming and building is an upper bound",
+            }
+        )
     covered = ~np.isnan(heights.to_numpy())
     if not (covered & ground.inside).any():
         raise GridMismatch(

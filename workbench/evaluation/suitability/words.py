@@ -19,10 +19,10 @@ REASONS: dict[str, tuple[str, str]] = {
     "no_field": ("图层没有字段{field}", "the layer has no field {field}"),
     "no_feature": ("图层中没有可用的要素", "the layer has no feature of use"),
     "outside_grid": ("要素都在评价范围之外", "all features lie outside the range"),
-    "no_scope": ("没有划定{scope}", "the range {scope} is not delimited"),
+    "no_scope": ("没有划定{scope}", "the range it is measured from is not delimited"),
     "scope_is_all": (
         "{scope}与评价范围相同，不能区分远近",
-        "the range {scope} is the whole of what is judged: it tells no place from another",
+        "the range it is measured from is the whole of what is judged: it tells no place from another",
     ),
     "replaced": ("已有{by}，不再代替", "{by} is there: it need not stand in"),
     "no_people": ("没有人口数据", "no population"),
