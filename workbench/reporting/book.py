@@ -12,6 +12,7 @@ from typing import Any
 
 from workbench.core.errors import DefinitionError, ParameterError
 from workbench.core.paths import PACKAGE, home
+from workbench.core.quarters import QUARTERS, default_quarter
 
 LANGUAGES = ("zh", "en")
 """Languages a report can be written in."""
@@ -141,6 +142,26 @@ def load_book(name: str) -> Book:
     return Book(id=path.stem, chapters=chapters, path=path, **values)
 
 
+def quarter_of(book: Book, year: int, quarter: int | None) -> int:
+    """Quarter a report is of; 0 for a book of the whole year.
+
+    Raises
+    ------
+    ParameterError
+        There is no such quarter, or the book is of a whole year.
+    """
+    if quarter is None:
+        return default_quarter(year) if book.quarterly else 0
+    if not book.quarterly:
+        raise ParameterError(
+            f"the book '{book.id}' is of a whole year, not of a quarter", where="--quarter", found=quarter,
+            hint="quarterly_monitoring is of a quarter",
+        )  # fmt: skip
+    if quarter not in QUARTERS:
+        raise ParameterError("no such quarter", where="--quarter", found=quarter, expected="1 to 4")
+    return quarter
+
+
 def notebook_path(chapter: Chapter, book: Book | None = None) -> Path:
     """File of a chapter's notebook: below ``notebooks/``, or beside the book for a book outside the home.
 
@@ -170,6 +191,13 @@ def _chapter(row: dict[str, Any], where: str) -> Chapter:
         raise DefinitionError(
             "a chapter id is a file name", where=where, found=values["id"], expected="[a-z0-9_]+"
         )
+    if topic := values.get("topic"):
+        from workbench.evaluation.topics import TOPICS  # only books with topics pay for the import
+
+        if topic not in TOPICS:
+            raise DefinitionError(
+                "no such topic", where=where, found=topic, hint=suggestion(str(topic), TOPICS)
+            )
     if not isinstance(values.get("parameters", {}), dict):
         raise DefinitionError("parameters is a table", where=where, found=values["parameters"])
     return Chapter(**values)

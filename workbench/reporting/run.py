@@ -11,15 +11,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from workbench.core.city import City, city_names, load_city
 from workbench.core.errors import ParameterError, RunError
 from workbench.core.paths import PACKAGE, atomic_dir, cache_dir, home, reports_dir
-from workbench.core.quarters import QUARTERS, default_quarter, quarter_label, years_label
+from workbench.core.quarters import quarter_label, years_label
 from workbench.reporting import store
-from workbench.reporting.book import LANGUAGES, Book, Chapter, load_book, notebook_path, suggestion
+from workbench.reporting.book import (
+    LANGUAGES,
+    Book,
+    Chapter,
+    load_book,
+    notebook_path,
+    quarter_of,
+    suggestion,
+)
 from workbench.reporting.edition import check_edition
 from workbench.reporting.formats import FORMATS, write_formats
 from workbench.reporting.formats import failed as unwritten_files
@@ -158,7 +167,7 @@ def plan(
     language = lang or profile.language
     if language not in LANGUAGES:
         raise ParameterError(f"no language '{language}'", hint=suggestion(language, LANGUAGES))
-    wanted = _quarter(the_book, chosen, quarter)
+    wanted = quarter_of(the_book, chosen, quarter)
     standard = {"city": city if city in city_names() else str(profile.path), "year": chosen, "lang": language}
     standard |= {"quarter": wanted} if wanted else {}
     tasks = tuple(_task(c, the_book, standard, parameters or {}) for c in the_book.chapters)
@@ -168,22 +177,8 @@ def plan(
             raise ParameterError(f"unknown parameter '{name}'", hint=suggestion(name, known_names))
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     short = store.sha256_json({"tasks": [[t.sha256, t.parameters] for t in tasks], "pid": os.getpid()})[:6]
-    run_id = f"{stamp}-{short}" + (f"-q{wanted}" if wanted else "")
-    return Plan(the_book, profile, chosen, language, tasks, run_id, wanted)
-
-
-def _quarter(book: Book, year: int, quarter: int | None) -> int:
-    """Quarter a report is of; 0 for a book of the whole year."""
-    if quarter is None:
-        return default_quarter(year) if book.quarterly else 0
-    if not book.quarterly:
-        raise ParameterError(
-            f"the book '{book.id}' is of a whole year, not of a quarter", where="--quarter", found=quarter,
-            hint="quarterly_monitoring is of a quarter",
-        )  # fmt: skip
-    if quarter not in QUARTERS:
-        raise ParameterError("no such quarter", where="--quarter", found=quarter, expected="1 to 4")
-    return quarter
+    of = f"-q{wanted}" if wanted else ""
+    return Plan(the_book, profile, chosen, language, tasks, f"{stamp}-{short}{of}", wanted)
 
 
 def _task(chapter: Chapter, book: Book, standard: Mapping[str, Any], extra: Mapping[str, str]) -> Task:
@@ -464,9 +459,7 @@ def _finish(
     steps.plan("assemble")
     steps.start("assemble")
 
-    def say(text: str) -> None:
-        steps.note("assemble", text, always=True)
-
+    say = partial(steps.note, "assemble", always=True)
     say("writing tables/values.xlsx, maps/cases.gpkg")
     export(folder, the_plan.lang)
     say("writing report.html")

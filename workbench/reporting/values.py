@@ -55,6 +55,8 @@ def compute(
 ) -> dict[str, Any]:
     """Compute the checkup of a city and year into ``folder``, saying each step; return digests and counts.
 
+    The layers are checked first: one that fails its gate counts as missing, with the reason, in all that follows.
+
     With ``update_cases`` its findings enter the case register today, and the checkup tells the register as it then is.
     The rows of ``topics`` join the values; a topic without its layers is recorded with the reason.
     """
@@ -64,9 +66,13 @@ def compute(
     from workbench.core.city import load_city
     from workbench.evaluation.checkup import checkup
     from workbench.evaluation.topics import answer
+    from workbench.governance import check
 
     profile = load_city(city)
     build(profile, force=False, progress=None if say is None else lambda *step: say(catalogue_step(*step)))
+    check(
+        profile, progress=None if say is None else lambda *step: say(quality_step(*step)), use_cache=use_cache
+    )
     result = checkup(profile, year, use_cache=use_cache, say=say)
     if update_cases:
         from workbench.rules.register import Register
@@ -100,6 +106,15 @@ def catalogue_step(done: int, total: int, what: str) -> str:
     if what.startswith("demo city"):
         return f"{what}, {done * 100 // max(1, total)} %"
     return f"catalogue {done}/{total}: {what}"
+
+
+def quality_step(done: int, total: int, what: str) -> str:
+    """One step of the quality check, which sets the gates of the layers, in words.
+
+    >>> quality_step(3, 42, "land_use 2025")
+    'data quality 3/42: land_use 2025'
+    """
+    return f"data quality {done}/{total}" + (f": {what}" if what else "")
 
 
 def inputs(city: City) -> dict[str, str]:
