@@ -33,14 +33,14 @@ def checkup(tmp_path_factory):
         data = CityData(city)
         have = values({"books": 9.5, "A": 4.5, "B": 5.0})
         units = values({"A1": 2.1, "A2": 2.4, "B1": 2.0, "B2": 3.0})
-        taken = {"ledger": None}
+        asked = []
 
-        def keep(name, make):
-            taken[name] = make() if name == "ledger" else units
-            return taken[name]
+        def values_of(*wanted, **more):
+            asked.append((wanted, more))
+            return units
 
-        more = account_values(city, data, 2025, have, keep=keep)
-        assert set(taken) == {"ledger", "values-unit"} and data.has("quotas")
+        more = account_values(city, data, 2025, have, values_of=values_of)
+        assert asked and data.has("quotas")
         result = Checkup(city, 2025, pd.concat([have, more], ignore_index=True), gpd.GeoDataFrame())
         result.__dict__["data"] = data
         yield result

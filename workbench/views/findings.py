@@ -122,7 +122,7 @@ def finding_table(
             sensitivity_of_findings(checkup, part) if part["zone_level"].ne("city").any() else ""
             for part in groups
         ]
-        rows += [_data_row(checkup, part, lang) for part in groups]
+        rows += [_data_row(checkup, part, by_id, lang) for part in groups]
     return table(
         headers, rows, caption=t("caption.findings", lang), lang=lang, css="findings", row_sensitivity=closed
     )
@@ -173,15 +173,17 @@ def _clause(row: Mapping[str, Any], lang: str) -> Html:
     return mark(word("clause", row.get("clause"), lang))
 
 
-def _data_row(checkup: CheckupView, found: pd.DataFrame, lang: str) -> list[object]:
-    """One row for all indicators that a rule about the data warns of."""
+def _data_row(
+    checkup: CheckupView, found: pd.DataFrame, by_id: Mapping[str, Mapping[str, Any]], lang: str
+) -> list[object]:
+    """One row for all indicators that a rule about the data warns of; what it says of a layer, with its number."""
     first = records(found.head(1))[0]
     titles = [titles_of(definition_of(checkup, name), lang, name) for name in found["indicator"] if name]
-    places = [] if titles else [str(name) for name in found["zone_name"] if name]
-    names = _listed(titles or places, lang)
     named = word("data_rule", first.get("rule"), lang)
     rule = _rule_title(first, lang) if named == first.get("rule") else mark(named)
-    return [level_chip(first["level"], lang), rule, "", "", "", names, _clause(first, lang)]
+    value = Html("") if titles else value_cell(by_id.get(str(first.get("value_id"))), lang, unit=True)
+    told = ("、" if lang == "zh" else ", ").join(titles) or judgement(first, "", lang)
+    return [level_chip(first["level"], lang), rule, "", value, "", told, _clause(first, lang)]
 
 
 def _against(checkup: CheckupView, row: Mapping[str, Any], lang: str) -> Html:

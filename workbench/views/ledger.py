@@ -19,7 +19,7 @@ from workbench.views.html import Html, element
 from workbench.views.missing import inapplicable
 from workbench.views.numbers import format_number, records
 from workbench.views.openness import PUBLIC, sensitivity_of
-from workbench.views.rows import definition_of
+from workbench.views.rows import definition_of, district_names
 from workbench.views.text import mark, plain, t, unit_label
 
 if TYPE_CHECKING:
@@ -40,15 +40,16 @@ def _books(checkup: CheckupView) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
-def _zones(checkup: CheckupView, level: str) -> list[tuple[str, str]]:
-    """Code and name of the zones of a level that have an account, in order, the city last."""
+def _zones(checkup: CheckupView, level: str, lang: str) -> list[tuple[str, str]]:
+    """Code and name, as the reader knows it, of the zones of a level that have an account, in order, the city last."""
     books = _books(checkup)
     try:
         frame = checkup.data.zones(level)
     except (LayerMissing, LookupError):
         return []
     names = dict(zip(frame["code"].astype(str), frame["name"].astype(str), strict=True))
-    return [(code, name) for code, name in names.items() if code in books]
+    known = _translated(checkup, lang)
+    return [(code, known.get(code) or name) for code, name in names.items() if code in books]
 
 
 def _account_state(rows: Mapping[str, Mapping[str, Any]]) -> str:
@@ -92,7 +93,7 @@ def quota_table(checkup: CheckupView, lang: str, level: str = "district", *, onl
     shown: list[dict[str, dict[str, Any]]] = []
     css = []
     levels = list(checkup.city.levels) if only_bad else [level]
-    zones = [zone for one in levels for zone in _zones(checkup, one)]
+    zones = [zone for one in levels for zone in _zones(checkup, one, lang)]
     for code, name in [*zones, (checkup.city.name, plain("ledger.city", lang))]:
         rows = books.get(code)
         if rows is None or (only_bad and _account_state(rows) in ("kept", "no_quota")):
@@ -122,7 +123,7 @@ def structure_table(checkup: CheckupView, lang: str, level: str = "district") ->
     headers: list[tuple[object, str]] = [(t("ledger.column.zone", lang), "row")]
     headers += [(t(f"quota_use.{use}", lang), "number") for use in uses]
     headers += [(t("ledger.column.used", lang), "number")]
-    zones = [*_zones(checkup, level), (checkup.city.name, plain("ledger.city", lang))] if books else []
+    zones = [*_zones(checkup, level, lang), (checkup.city.name, plain("ledger.city", lang))] if books else []
     lines: list[list[object]] = [
         [mark(name), *(value_cell(books[code][f"used_{use}"], lang) for use in uses), value_cell(books[code]["used"], lang)]
         for code, name in zones
@@ -147,9 +148,22 @@ def transfer_table(checkup: CheckupView, lang: str) -> Html:
         (t("ledger.column.paper", lang), ""),
     ]
     lines: list[list[object]] = [
-        [mark(row["zone_name"]), value_cell(row, lang), mark(row["basis"])] for row in rows
+        [mark(_named(checkup, str(row["zone_name"]), lang)), value_cell(row, lang), mark(row["basis"])]
+        for row in rows
     ]
     return table(headers, lines, caption=t("ledger.caption_transfers", lang), lang=lang, css="ledger")
+
+
+def _translated(checkup: CheckupView, lang: str) -> dict[str, str]:
+    """Names of the districts by code, where the reader's language is not that of the layer."""
+    return district_names(checkup, lang) if lang != "zh" else {}
+
+
+def _named(checkup: CheckupView, between: str, lang: str) -> str:
+    """Giver and taker with their names in the reader's language."""
+    own, known = district_names(checkup, "zh"), _translated(checkup, lang)
+    names = {name: known.get(code) or name for code, name in own.items()}
+    return " → ".join(names.get(one, one) for one in between.split(" → "))
 
 
 def transmission_table(
@@ -185,12 +199,17 @@ def transmission_table(
     headers += [(t("ledger.column.reason", lang), "")]
     lines: list[list[object]] = []
     compared: list[Compared] = []
+    names_known = _translated(checkup, lang)
     for row in records(shown):
         name, zone = str(row["indicator"]), str(row["zone"])
         keys = (f"report.assigned.{name}", name, f"report.quota_gap.{name}", f"report.parts_assigned.{name}")
         assigned, actual, difference = (by_id.get((key, zone)) for key in keys[:3])
         compared.append((actual, (assigned, difference)))
-        place = plain("ledger.city", lang) if zone == checkup.city.name else row["zone_name"]
+        place = (
+            plain("ledger.city", lang)
+            if zone == checkup.city.name
+            else names_known.get(zone, row["zone_name"])
+        )
         bad = row["state"] in ("kept", "not_assigned", "no_data") and row["books"] not in (
             "agree",
             "incomplete",
@@ -223,7 +242,7 @@ def quota_bars(checkup: CheckupView, lang: str, level: str = "district") -> Figu
         Zone level of the bars.
     """
     books = _books(checkup)
-    zones = [(code, name) for code, name in _zones(checkup, level) if code in books]
+    zones = [(code, name) for code, name in _zones(checkup, level, lang) if code in books]
     if not zones:
         figure = new_figure(7.4, 1.2)
         figure.text(

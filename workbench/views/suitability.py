@@ -12,7 +12,8 @@ from workbench.evaluation.suitability.plan import missing_of
 from workbench.views.cells import profile_text, table, tier_label, value_cell
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import num_of, records
-from workbench.views.text import exempt, mark, plain, t
+from workbench.views.openness import PUBLIC, guarded
+from workbench.views.text import exempt, mark, plain, t, unit_label
 
 if TYPE_CHECKING:
     from workbench.evaluation.suitability import Suitability
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_MOVES = 12
 """Moves of thresholds a table shows."""
+MOST_ZONES = 13
+"""Zones across a table; of more, the city alone is shown and the others are in the tables written."""
 _CHIPS = {0: "level-0", 1: "level-2", 2: "level-4", -1: "level-none"}
 
 
@@ -98,7 +101,7 @@ def summary(result: Suitability, lang: str) -> Html:
         title = next(one for one in result.settings.conflicts if one.id == worst).title(lang)
         parts.append(t("suit.summary_conflict", lang, conflict=title, area=number(f"conflict.{worst}")))
     parts.append(_level_sentence(result, lang))
-    return Html(f"<p>{join(parts, '' if lang == 'zh' else ' ')}</p>")
+    return guarded("p", join(parts, "" if lang == "zh" else " "), result.openness)
 
 
 def _level_sentence(result: Suitability, lang: str) -> Html:
@@ -122,26 +125,26 @@ def _zones(result: Suitability, lang: str) -> list[tuple[str, str]]:
 
 
 def area_table(result: Suitability, lang: str) -> Html:
-    """Area of the classes that matter by zone: all but the last of each evaluation, and what goes first."""
-    rows = rows_of(result)
-    columns = [
-        (f"area.{one.id}.{code}", f"{one.title(lang)}：{grade.title(lang)}" if lang == "zh" else f"{one.title(lang)}: {grade.title(lang)}")
-        for one in result.settings.evaluations
-        for code, grade in enumerate(one.classes[:-1], start=1)
-    ]  # fmt: skip
-    columns += [
-        (f"area.zoning.{code}", title) for code, title in enumerate(result.titles("zoning", lang), start=1)
-    ]
-    headers: list[tuple[object, str]] = [(t("suit.column.zone", lang), "row")]
-    headers += [(mark(title), "number") for _, title in columns]
-    lines: list[list[object]] = [
-        [mark(name), *(value_cell(rows.get((column, code)), lang) for column, _ in columns)]
-        for code, name in _zones(result, lang)
-    ]
+    """Area of each class of each result by zone: classes down, zones across."""
+    rows, zones = rows_of(result), _shown_zones(result, lang)
+    headers: list[tuple[object, str]] = [(t("suit.column.class", lang), "row")]
+    headers += [(mark(name), "number") for _, name in zones]
+    lines: list[list[object]] = []
+    for output in result.outputs:
+        lines.append([evaluation_title(result, output, lang)])
+        for code, title in enumerate(result.titles(output, lang), start=1):
+            cells = [value_cell(rows.get((f"area.{output}.{code}", zone)), lang) for zone, _ in zones]
+            lines.append([mark(title), *cells])
     return table(
         headers, lines, caption=t("suit.caption.areas", lang), lang=lang, css="suitability",
         note=t("suit.note.areas", lang),
     )  # fmt: skip
+
+
+def _shown_zones(result: Suitability, lang: str) -> list[tuple[str, str]]:
+    """Zones that fit across a table: the city alone where there are too many."""
+    zones = _zones(result, lang)
+    return zones if len(zones) <= MOST_ZONES else zones[:1]
 
 
 def factor_table(result: Suitability, lang: str) -> Html:
@@ -255,7 +258,7 @@ def move_table(result: Suitability, lang: str, *, most: int = MOST_MOVES) -> Htm
         way = "up" if row["direction"] > 0 else "down"
         name = f"{row['evaluation']}.{row['factor'] or 'points'}.{row['threshold']}.{way}"
         lines.append(
-            [evaluation_title(result, row["evaluation"], lang), threshold_name(result, row, lang), exempt(f"{row['base']:g}"),
+            [evaluation_title(result, row["evaluation"], lang), threshold_name(result, row, lang), exempt(f"{row['base']:g}{result.settings.factor(row['factor']).unit if row['factor'] else ''}"),
              value_cell(rows.get((f"threshold.{name}", city)), lang),
              value_cell(rows.get((f"moved.{name}", city)), lang, unit=True)]
         )  # fmt: skip
@@ -285,7 +288,7 @@ def draw_table(result: Suitability, lang: str) -> Html:
 
 def conflict_table(result: Suitability, lang: str) -> Html:
     """Present use against the result: area in the city and its zones, share of that use, what follows."""
-    rows, zones = rows_of(result), _zones(result, lang)
+    rows, zones = rows_of(result), _shown_zones(result, lang)
     there = set(result.conflicts["conflict"])
     headers: list[tuple[object, str]] = [(t("suit.column.conflict", lang), "row")]
     headers += [(mark(name), "number") for _, name in zones]
@@ -298,7 +301,15 @@ def conflict_table(result: Suitability, lang: str) -> Html:
             lines.append(
                 [mark(one.title(lang)), *cells, share, mark(one.clause_en if lang == "en" else one.clause_zh)]
             )
-    return table(headers, lines, caption=t("suit.caption.conflicts", lang), lang=lang, css="suitability")
+    return table(
+        headers, lines, caption=t("suit.caption.conflicts", lang), lang=lang, css="suitability",
+        row_sensitivity=_open(result, lines),
+    )  # fmt: skip
+
+
+def _open(result: Suitability, lines: list[list[object]]) -> list[str]:
+    """Sensitivity of the words of each row of a table, which rest on the layers."""
+    return ["" if result.openness == PUBLIC else result.openness] * len(lines)
 
 
 def capacity_table(result: Suitability, lang: str) -> Html:
@@ -314,7 +325,8 @@ def capacity_table(result: Suitability, lang: str) -> Html:
         lines.append([mark(name)])
         for constraint in ("farming", "building", "water", "all"):
             held = levels.get((constraint, code))
-            if held is None or (code != result.city.name and constraint == "water" and held["warning"] < 0):
+            below = code != result.city.name
+            if held is None or (below and (held["warning"] < 0 or constraint == "all")):
                 continue
             cells = [value_cell(rows.get((f"{one}.{constraint}", code)), lang, unit=True) for one in names]
             lines.append(
@@ -323,7 +335,7 @@ def capacity_table(result: Suitability, lang: str) -> Html:
             )  # fmt: skip
     return table(
         headers, lines, caption=t("suit.caption.capacity", lang), lang=lang, css="suitability",
-        note=t("suit.note.capacity", lang),
+        note=t("suit.note.capacity", lang), row_sensitivity=_open(result, lines),
     )  # fmt: skip
 
 
@@ -337,7 +349,7 @@ def assumption_table(result: Suitability, lang: str) -> Html:
     lines: list[list[object]] = []
     for one in result.settings.capacity.values():
         value = one.value if isinstance(one.value, str) else f"{one.value:g}"
-        unit = "" if one.unit == "1" else one.unit
+        unit = "" if one.unit == "1" else unit_label(one.unit, lang)
         lines.append(
             [
                 mark(one.title(lang)),
