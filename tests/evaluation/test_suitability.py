@@ -18,6 +18,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import wrap_xr
 from shapely.geometry import LineString, Point, box
 
+from workbench.catalog.data import CityData
 from workbench.cli import main
 from workbench.core.city import load_city
 from workbench.core.errors import DefinitionError, LayerMissing
@@ -43,6 +44,7 @@ from workbench.evaluation.suitability.sensitivity import (
     together,
 )
 from workbench.evaluation.suitability.settings import PACKAGED, Integration, Step, Use
+from workbench.evaluation.topics import answer
 from workbench.views import suitability as tables
 from workbench.views import suitability_pictures as pictures
 
@@ -684,7 +686,11 @@ def test_real_terrain_is_judged_and_says_what_it_is_without(real_data, home_here
     (home_here / "few.toml").write_text(text, encoding="utf-8")
     city = load_city("porto_alegre", data_root=real_data)
     result = evaluate(city, 2019, read_settings(home_here / "few.toml"))
-    assert {"no_land_use", "no_height"} <= set(result.findings["check"])
+    told = result.findings.set_index("check")["message_zh"]
+    assert (
+        "1.0%" in told["no_height"]
+    )  # cells beyond the file's edge; heights of 0 m in a file of bytes are heights
+    assert "上限" in told["no_land_use"]
     slope = result.raster("slope").to_numpy()
     own = result.farming.to_numpy()
     judged = ~np.isnan(slope) & (own > 0)
@@ -695,3 +701,16 @@ def test_real_terrain_is_judged_and_says_what_it_is_without(real_data, home_here
     assert {"land_use", "red_line", "flood", "centre"} <= set(missing_of(result.factors, "building"))
     rows = result.capacity.set_index("constraint")
     assert rows.loc["farming", "reason"] == "land_not_known" and rows.loc["all", "warning"] == -1
+
+
+def test_a_report_gets_the_rows_with_what_they_are_made_of(squares, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(squares.city.path.parent / "home"))
+    answers = answer(squares.city, 2025, ["suitability"], data=squares.data)
+    assert set(answers.rows["value_id"]) == set(squares.values["value_id"])
+    assert answers.lineage["made_of"].str.contains("ecological_red_line").all() and not answers.absent
+
+
+def test_a_report_is_told_in_words_that_the_terrain_model_is_lacking(home_here):
+    city = city_at(home_here, cut=("dem",))
+    absent = answer(city, 2025, ["suitability"], data=CityData(city)).absent["suitability"]
+    assert "数字高程模型" in absent.zh and "terrain model" in absent.en

@@ -48,7 +48,9 @@ def test_calendar_and_its_exceptions(tmp_path: Path) -> None:
     found = read_feed(feed(tmp_path))
     assert services_on(found, WEDNESDAY) == {"wk"}
     assert services_on(found, dt.date(2025, 3, 8)) == {"sat"}
-    assert services_on(found, dt.date(2025, 3, 12)) == {"sat"}  # a holiday: the week's service off, Saturday's on
+    assert services_on(found, dt.date(2025, 3, 12)) == {
+        "sat"
+    }  # a holiday: the week's service off, Saturday's on
     assert services_on(found, dt.date(2025, 4, 2)) == frozenset()
     assert found.span() == (dt.date(2025, 3, 1), dt.date(2025, 3, 31))
     assert ordinary_day(found, near=dt.date(2025, 3, 12)) in {dt.date(2025, 3, 5), dt.date(2025, 3, 19)}
@@ -72,7 +74,13 @@ def test_headways_by_hand(tmp_path: Path) -> None:
     table = service(found, {"am": (7, 8), "noon": (12, 13)}).set_index(["stop_id", "window"])
     assert table.index.tolist() == [("A", "am"), ("B", "am")]
     a, b = table.loc[("A", "am")], table.loc[("B", "am")]
-    assert a[["departures", "lines", "headway_min", "best_headway_min", "longest_gap_min"]].tolist() == [3, 2, 20.0, 30.0, 30.0]
+    assert a[["departures", "lines", "headway_min", "best_headway_min", "longest_gap_min"]].tolist() == [
+        3,
+        2,
+        20.0,
+        30.0,
+        30.0,
+    ]
     assert b[["departures", "lines", "best_headway_min", "longest_gap_min"]].tolist() == [7, 2, 10.0, 10.0]
     with pytest.raises(ParameterError, match="within one day"):
         service(found, {"late": (23, 25)})
@@ -103,7 +111,9 @@ def test_broken_feeds(tmp_path: Path) -> None:
     bad = TABLES["calendar"].replace("20250301", "1 March")
     with pytest.raises(DataQualityError, match="cannot be read"):
         read_feed(feed(tmp_path, calendar=bad)).span()
-    no_day = read_feed(feed(tmp_path, calendar=TABLES["calendar"].replace("wk,1,1,1", "wk,1,1,0"), calendar_dates=None))
+    no_day = read_feed(
+        feed(tmp_path, calendar=TABLES["calendar"].replace("wk,1,1,1", "wk,1,1,0"), calendar_dates=None)
+    )
     with pytest.raises(DataQualityError, match="no trip runs"):
         ordinary_day(no_day)
 
@@ -116,7 +126,11 @@ def plain_count(path: Path, day: str, weekday: str, low: int, high: int) -> Coun
             with archive.open(name) as stream:
                 return list(csv.DictReader(io.TextIOWrapper(stream, "utf-8-sig"), skipinitialspace=True))
 
-        running = {r["service_id"] for r in rows("calendar.txt") if r[weekday] == "1" and r["start_date"] <= day <= r["end_date"]}
+        running = {
+            r["service_id"]
+            for r in rows("calendar.txt")
+            if r[weekday] == "1" and r["start_date"] <= day <= r["end_date"]
+        }
         names = archive.namelist()
         for r in rows("calendar_dates.txt") if "calendar_dates.txt" in names else []:
             if r["date"] == day:
@@ -139,7 +153,10 @@ def plain_count(path: Path, day: str, weekday: str, low: int, high: int) -> Coun
 
 @pytest.mark.parametrize(
     ("city", "name", "day"),
-    [("las_palmas", "gtfs_guaguas_20230222.zip", dt.date(2023, 2, 22)), ("porto_alegre", "poa_trensurb.zip", dt.date(2019, 5, 8))],
+    [
+        ("las_palmas", "gtfs_guaguas_20230222.zip", dt.date(2023, 2, 22)),
+        ("porto_alegre", "poa_trensurb.zip", dt.date(2019, 5, 8)),
+    ],
 )
 def test_published_timetables(city: str, name: str, day: dt.date) -> None:
     path = Path(os.environ.get("WORKBENCH_DATA", "")) / "city" / city / name

@@ -41,7 +41,14 @@ def test_growth_by_hand() -> None:
     assert found["why"].to_dict() == {
         "core": "initial", "industry_inside": "initial", "near": "joined", "chain": "joined", "far": "too_far", "shed": "too_small",
     }  # fmt: skip
-    assert found["round"].to_dict() == {"core": 0, "industry_inside": 0, "near": 1, "chain": 2, "far": -1, "shed": -1}
+    assert found["round"].to_dict() == {
+        "core": 0,
+        "industry_inside": 0,
+        "near": 1,
+        "chain": 2,
+        "far": -1,
+        "shed": -1,
+    }
     assert found.at["core", "area_m2"] == pytest.approx(40_000, rel=1e-3)
 
 
@@ -58,7 +65,9 @@ def test_rounds_and_distance_decide() -> None:
 
 def test_range_keeps_zones_whole() -> None:
     area = grow(MAP, RULES)
-    zones = land([("a", "", "", (0, 0, 300, 200)), ("b", "", "", (300, 0, 700, 200))]).rename(columns={"parcel_id": "code"})
+    zones = land([("a", "", "", (0, 0, 300, 200)), ("b", "", "", (300, 0, 700, 200))]).rename(
+        columns={"parcel_id": "code"}
+    )
     found = urban_range(area, zones.assign(name=zones["code"]), least_share=0.5)
     assert found["share"].tolist() == pytest.approx([5 / 6, 0.25], abs=1e-6)
     assert found["kept"].tolist() == [True, False]

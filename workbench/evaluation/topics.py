@@ -13,6 +13,7 @@ from workbench.core.errors import LayerMissing, ParameterError
 from workbench.core.lineage import input_name, pack
 from workbench.evaluation.states import States
 from workbench.indicators.lacking import role_gap
+from workbench.indicators.reasons import role_words
 from workbench.indicators.values import table
 
 if TYPE_CHECKING:
@@ -69,9 +70,18 @@ def _life_circle(city: City, year: int, data: CityData) -> Answer:
     return Answer(life.values, tuple(roles_of(life.settings, life.basis)))
 
 
+def _suitability(city: City, year: int, data: CityData) -> Answer:
+    from workbench.evaluation.suitability import evaluate
+    from workbench.evaluation.suitability.result import roles_of
+
+    result = evaluate(city, year, data=data)
+    return Answer(result.values, tuple(roles_of(result.settings)))
+
+
 TOPICS: dict[str, Callable[[City, int, CityData], Answer]] = {
     "quality": _quality,
     "life_circle": _life_circle,
+    "suitability": _suitability,
 }
 """Topic to what answers it; a layer it cannot do without is a :class:`LayerMissing`."""
 
@@ -89,9 +99,7 @@ def check_topics(names: Iterable[str]) -> None:
             raise ParameterError("no such topic", found=name, expected=", ".join(TOPICS))
 
 
-def answer(
-    city: City, year: int, names: Sequence[str], *, data: CityData, say: Say | None = None
-) -> Answers:
+def answer(city: City, year: int, names: Sequence[str], *, data: CityData, say: Say | None = None) -> Answers:
     """Rows of the topics named, and why others have none.
 
     Parameters
@@ -146,7 +154,8 @@ def _editions(roles: Iterable[str], city: City, data: CityData, year: int) -> li
 
 def absence(missing: LayerMissing, city: City, data: CityData) -> Absence:
     """Words for a layer that a topic cannot do without, with who holds it in this city."""
-    if missing.role not in city.layers and missing.role not in ROLES:
+    named = missing.role in ROLES or role_words(missing.role)[0] != missing.role
+    if missing.role not in city.layers and not named:
         return Absence(str(missing), str(missing))
     zh, en, holder_zh, holder_en = role_gap(city, data, missing.role, missing.year).words()
     return Absence(f"缺少{zh}（通常由{holder_zh}掌握）", f"{en} is lacking (usually held by {holder_en})")

@@ -139,7 +139,7 @@ def moran(values: npt.ArrayLike, among: Neighbours, *, permutations: int = 999, 
     --------
     >>> row = gpd.GeoDataFrame(geometry=[shapely.box(i, 0, i + 1, 1) for i in range(8)], crs="EPSG:4547")
     >>> round(moran([1, 1, 1, 1, 0, 0, 0, 0], neighbours(row, gap_m=0)).statistic, 4)
-    0.875
+    0.75
     """
     found = _checked(values, among)
     islands = len(among.bridged)
@@ -259,7 +259,7 @@ def hill(sizes: npt.ArrayLike, least: float) -> tuple[float, float, float]:
     Examples
     --------
     >>> [round(x, 3) for x in hill([1.0, 2.0, 4.0], 1.0)]
-    [2.443, 0.833, 0.368]
+    [2.443, 0.833, 0.333]
     """
     x = np.sort(np.asarray(sizes, dtype=np.float64))
     x = x[x >= least]
@@ -271,8 +271,8 @@ def hill(sizes: npt.ArrayLike, least: float) -> tuple[float, float, float]:
     model = 1 - (x / least) ** (1 - alpha)
     below, upto = np.arange(n) / n, np.arange(1, n + 1) / n
     return (
-        alpha,
-        (alpha - 1) / np.sqrt(n),
+        float(alpha),
+        float((alpha - 1) / np.sqrt(n)),
         float(max(np.abs(below - model).max(), np.abs(upto - model).max())),
     )
 
@@ -308,7 +308,7 @@ def rank_size(
 
     Examples
     --------
-    >>> result = rank_size(1000 / (np.arange(1, 41) - 0.5), least=1.0)
+    >>> result = rank_size(1000 / (np.arange(1, 41) - 0.5), least=25.0)
     >>> round(result.exponent, 6), result.places, result.verdict
     (1.0, 40, 'zipf')
     """
@@ -330,7 +330,7 @@ def rank_size(
     error = slope * float(np.sqrt(2 / len(tail)))
     p = _p_value(x, limit, alpha, distance, least is None, samples, seed)
     others = hill(tail[1:], limit)[0]
-    first_p = 1 - (1 - (float(tail[0]) / limit) ** (1 - others)) ** len(tail)
+    first_p = float(1 - (1 - (float(tail[0]) / limit) ** (1 - others)) ** len(tail))
     verdict: Verdict
     if p < 0.1:
         verdict = "not_power_law"

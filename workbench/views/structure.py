@@ -130,7 +130,10 @@ def verdict(found: Structure, lang: str) -> Html:
     rows = rows_of(found)
     name = VERDICTS[int(found.value("people", "verdict"))]
     words: dict[str, Html] = {"places": _num(rows, found, "people.places", lang)}
-    used: dict[str, tuple[str, ...]] = {"too_few": (), "primate": ("exponent", "exponent_error", "first_p", "rest")}
+    used: dict[str, tuple[str, ...]] = {
+        "too_few": (),
+        "primate": ("exponent", "exponent_error", "first_p", "rest"),
+    }
     told = used.get(name, ("exponent", "exponent_error", "fit_p"))
     words |= {one: _num(rows, found, f"people.{one}", lang) for one in told}
     return t(f"structure.verdict.{name}", lang, **words)

@@ -194,6 +194,16 @@ def _points(result: Suitability, use: Use, lang: str) -> str:
     return ("；" if lang == "zh" else "; ").join(parts)
 
 
+def _with_steps(use: Use, field: str) -> str:
+    """Source (or confidence) of a use, and of those of its steps that have their own."""
+    last = use.thresholds[-1] if use.thresholds else None
+    found = [str(getattr(use, field))]
+    for step in use.steps:
+        if own := str(getattr(step, field)):
+            found.append(f"{f'>{last:g}' if step.to == float('inf') else f'≤{step.to:g}'}: {own}")
+    return "; ".join(found)
+
+
 def points_table(result: Suitability, lang: str) -> Html:
     """How land is judged: points by factor, weights, sources and how sure they are."""
     headers: list[tuple[object, str]] = [
@@ -223,7 +233,7 @@ def points_table(result: Suitability, lang: str) -> Html:
                 weight = f"{use.weight:g}" if one.combine == "mean" and use.effect == "score" else ""
                 lines.append(
                     [mark(result.settings.factor(use.factor).title(lang)), exempt(_points(result, use, lang)), exempt(weight),
-                     exempt(use.source), exempt(use.confidence)]
+                     exempt(_with_steps(use, "source")), exempt(_with_steps(use, "confidence"))]
                 )  # fmt: skip
     return table(
         headers, lines, caption=t("suit.caption.points", lang), lang=lang, css="suitability",

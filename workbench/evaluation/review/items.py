@@ -36,6 +36,7 @@ ITEM_COLUMNS = [
     "message_zh", "message_en", "needs_zh", "needs_en", "geometry",
 ]  # fmt: skip
 """Columns of :attr:`Review.items`."""
+_STATED = tuple(name for name in ITEM_COLUMNS if name != "area_mu")
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ class Item:
 
     def row(self) -> dict[str, Any]:
         """The item as a row of :data:`ITEM_COLUMNS`."""
-        found = {name: getattr(self, name) for name in ITEM_COLUMNS if hasattr(self, name)}
-        return {**found, "area_mu": self.area_m2 / MU_M2}
+        found = {name: getattr(self, name) for name in _STATED}
+        found["area_mu"] = self.area_m2 / MU_M2
+        return found
 
 
 @dataclass(frozen=True)
@@ -170,14 +172,22 @@ def _texts() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("messages.toml").read_text("utf-8"))
 
 
-def say(key: str, **values: object) -> tuple[str, str]:
-    """Text of a key of ``messages.toml`` in Chinese and English; a value may be a pair of both."""
+@cache
+def _text(key: str) -> tuple[str, str]:
     found: Any = _texts()
     for part in key.split("."):
         found = found[part]
+    return found["zh"], found["en"]
+
+
+def say(key: str, **values: object) -> tuple[str, str]:
+    """Text of a key of ``messages.toml`` in Chinese and English; a value may be a pair of both."""
+    text_zh, text_en = _text(key)
+    if not values:
+        return text_zh.format(), text_en.format()
     zh = {name: value[0] if isinstance(value, tuple) else value for name, value in values.items()}
     en = {name: value[1] if isinstance(value, tuple) else value for name, value in values.items()}
-    return found["zh"].format(**zh), found["en"].format(**en)
+    return text_zh.format(**zh), text_en.format(**en)
 
 
 def joined(*pairs: tuple[str, str]) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import geopandas as gpd
@@ -12,8 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
+from workbench.evaluation.review.areas import on_pool
 from workbench.operators.guards import metric_crs, valid_polygons
-from workbench.operators.overlay import on_threads, polygonal
+from workbench.operators.overlay import polygonal
 from workbench.rules.shapes import SPECK_M2
 
 Geoms = npt.NDArray[Any]
@@ -37,6 +39,17 @@ class Pieces:
     """Position of the polygon in the layer."""
     geometry: Geoms
     """The common piece."""
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where the pieces of each shape begin, up to the last shape that has any."""
+        last = int(self.shape[-1]) if len(self.shape) else -1
+        return [int(at) for at in np.searchsorted(self.shape, np.arange(last + 2))]
+
+    def here(self, k: int) -> slice:
+        """Where the pieces of a shape are."""
+        starts = self._starts
+        return slice(starts[k], starts[k + 1]) if k + 1 < len(starts) else slice(0, 0)
 
     def of(self, keep: Bools) -> Pieces:
         """Some of the pieces."""
@@ -71,6 +84,7 @@ class Layer:
         if not there.all():
             frame, shapes = frame[there], shapes[there]
         self.frame = frame.reset_index(drop=True)
+        self.named = "name" in frame
         self.shapes: Geoms = shapely.force_2d(shapes) if shapely.has_z(shapes).any() else shapes
         self.bounds = shapely.bounds(self.shapes)
         self.corners = shapely.get_num_coordinates(self.shapes)
@@ -157,7 +171,7 @@ def _common(left: Geoms, right: Geoms, corners: Any, bounds: Any) -> Geoms:
         part = shapely.clip_by_rect(right[k], x0 - MARGIN_M, y0 - MARGIN_M, x1 + MARGIN_M, y1 + MARGIN_M)
         if shapely.is_valid(part):
             right[k] = part
-    return polygonal(on_threads(shapely.intersection, left, right))
+    return polygonal(on_pool(shapely.intersection, left, right))
 
 
 @dataclass(frozen=True)

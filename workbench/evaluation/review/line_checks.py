@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -46,22 +46,22 @@ class LineCheck:
     rules: tuple[Rule, ...]
     spared: tuple[str, ...]
 
-    @property
+    @cached_property
     def first(self) -> Rule:
         """The rule that names the check: one that refines nothing of the same check, else the first."""
         return next((one for one in self.rules if not one.applies.get("activity")), self.rules[0])
 
-    @property
+    @cached_property
     def min_area_m2(self) -> float:
         """Smaller parts count as mismatch."""
         return float(self.first.parameters["min_area_m2"])
 
-    @property
+    @cached_property
     def min_width_m(self) -> float:
         """Thinner parts count as slivers."""
         return float(self.first.parameters["min_width_m"])
 
-    @property
+    @cached_property
     def name(self) -> tuple[str, str]:
         """Name of the line in Chinese and English."""
         return self.first.line_zh, self.first.line_en
@@ -192,7 +192,7 @@ class LineJudge:
         for line in self.measure.lines:
             found = self.measure.pieces(line, later=True)
             if len(found.shape):
-                self.later[line] = self.measure.book.add(found.geometry)
+                self.later[line] = self.measure.book.add(found.geometry, found.shape)
 
     def items(self, k: int, proposal: Proposal) -> list[Item]:
         """Items of all lines for one proposal."""
@@ -226,7 +226,7 @@ class LineJudge:
         if not made:
             made = [self._nothing(check, place, layer)]
         late = self._late(k, check) if check.side != "outside" else None
-        return [_with_later(made[0], *late), *made[1:]] if late else made
+        return [_with_later(made[0], *late, self.settings.worded), *made[1:]] if late else made
 
     def _name(self, check: LineCheck) -> tuple[str, str]:
         """Name of a line as a whole."""
@@ -256,7 +256,7 @@ class LineJudge:
         if check.side != "inside" or check.line not in self.measure.lines:
             return []
         pieces = self.measure.pieces(check.line)
-        here = slice(*np.searchsorted(pieces.shape, (k, k + 1)))
+        here = pieces.here(k)
         if here.start == here.stop:
             return []
         area = float(self.measure.book[self.measure.piece_areas(check.line)][here].sum())
@@ -317,6 +317,7 @@ class LineJudge:
             *words,
             clause=rule.clause,
             needs=needs,
+            **self.settings.worded(needs),
             **common,
         )
 
@@ -361,14 +362,14 @@ class LineJudge:
         if check.side == "outside":
             return ""
         pieces = part.pieces
-        here = slice(*np.searchsorted(pieces.shape, (k, k + 1)))
+        here = pieces.here(k)
         layer = (
             self.measure.lines[check.line].now
             if check.line in self.measure.lines
             else self.measure.layers[check.line]
         )
         numbers = pieces.feature[here]
-        names = layer.column("name") if "name" in layer.frame else None
+        names = layer.column("name") if layer.named else None
         told = [f"{layer.ids[n]} {names[n] if names is not None else ''}".strip() for n in numbers[:LISTED]]
         more = f" +{len(numbers) - LISTED}" if len(numbers) > LISTED else ""
         return "; ".join(told) + more
@@ -378,7 +379,7 @@ class LineJudge:
         if check.line not in self.later:
             return None
         pieces = self.measure.pieces(check.line, later=True)
-        here = slice(*np.searchsorted(pieces.shape, (k, k + 1)))
+        here = pieces.here(k)
         areas = self.measure.book[self.later[check.line]][here]
         if areas.sum() < check.min_area_m2:
             return None
@@ -407,8 +408,14 @@ def _taken(check: LineCheck, area: tuple[str, str]) -> tuple[str, str]:
     """Sentence on how much lies on the wrong side; of land of one group where the check asks for that."""
     if not check.group or check.side == "anywhere":
         return say(f"line.{check.side}", line=check.name, area=area)
-    row = groups().loc[check.group.removeprefix("not ")]
-    return say("line.inside_group", line=check.name, area=area, group=(row["name_zh"], row["name_en"]))
+    return say("line.inside_group", line=check.name, area=area, group=_group(check.group.removeprefix("not ")))
+
+
+@cache
+def _group(name: str) -> tuple[str, str]:
+    """Name of a group of classes."""
+    row = groups().loc[name]
+    return str(row["name_zh"]), str(row["name_en"])
 
 
 def _share(area: float, whole: float) -> float:
@@ -458,13 +465,16 @@ def _activity_words(check: LineCheck, rule: Rule, proposal: Proposal, fits: bool
     return [say("activity.unstated", fits=named)]
 
 
-def _with_later(item: Item, words: tuple[str, str], area: float) -> Item:
+def _with_later(
+    item: Item, words: tuple[str, str], area: float, worded: Callable[[tuple[str, ...]], Mapping[str, str]]
+) -> Item:
     """Item with the sentence on what takes force later; a line that was kept until now then needs attention."""
     from dataclasses import replace
 
     zh, en = joined((item.message_zh, item.message_en), words)
     verdict = "needs" if item.verdict == "complies" else item.verdict
-    return replace(item, message_zh=zh, message_en=en, verdict=verdict, needs=(*item.needs, "pending_line"))
+    needs = (*item.needs, "pending_line")
+    return replace(item, message_zh=zh, message_en=en, verdict=verdict, needs=needs, **worded(needs))
 
 
 __all__ = ["MISFIT", "LineCheck", "LineJudge", "line_checks"]

@@ -10,40 +10,12 @@ import numpy.typing as npt
 import shapely
 
 from workbench.core.codes import match
+from workbench.evaluation.review.areas import AreaBook, fused, on_pool
 from workbench.evaluation.review.layers import NOTHING, Layer, LineLayer, Pieces
-from workbench.operators.area import area_m2
-from workbench.operators.overlay import on_threads, polygonal
-from workbench.rules.shapes import SPECK_M2, Geoms, mean_widths, thick, united, without
+from workbench.operators.overlay import polygonal
+from workbench.rules.shapes import SPECK_M2, Geoms, mean_widths, parts_of, regroup
 
 Floats = npt.NDArray[np.float64]
-
-
-class AreaBook:
-    """Shapes whose ellipsoidal areas are worked out all at once: one call instead of one a layer."""
-
-    def __init__(self, crs: str) -> None:
-        self._crs = crs
-        self._shapes: list[Geoms] = []
-        self._count = 0
-        self._areas: Floats | None = None
-
-    def add(self, shapes: Geoms) -> slice:
-        """Note some shapes; the slice finds their areas later."""
-        start, self._count = self._count, self._count + len(shapes)
-        self._shapes.append(shapes)
-        return slice(start, self._count)
-
-    def close(self) -> None:
-        """Work out all areas."""
-        shapes = np.concatenate(self._shapes) if self._shapes else np.empty(0, dtype=object)
-        self._areas = np.zeros(len(shapes))
-        there = ~shapely.is_missing(shapes)
-        self._areas[there] = area_m2(shapes[there], self._crs)
-
-    def __getitem__(self, at: slice) -> Floats:
-        """Areas of shapes noted before; square metres, 0 for missing ones."""
-        assert self._areas is not None
-        return self._areas[at]
 
 
 @dataclass(frozen=True)
@@ -85,14 +57,15 @@ class Measure:
         self.shapes = shapes
         self.lines, self.layers = lines, layers
         shapely.prepare(shapes)
-        self.book = AreaBook(crs)
-        self.area = self.book.add(shapes)
+        self.book = AreaBook(shapes, crs)
+        self._all = np.arange(len(shapes))
+        self.area = self.book.add(shapes, self._all)
         self._pieces: dict[tuple[str, bool], Pieces] = {}
         self._areas: dict[str, slice] = {}
         self._land: dict[str, Geoms] = {}
         self._inside: dict[str, Geoms] = {}
         none = np.full(len(shapes), None, dtype=object)
-        no_area = self.book.add(none)
+        no_area = self.book.add(none, self._all)
         self._nothing = Conflict(none, none, no_area, no_area, np.zeros(len(shapes)), NOTHING)
         self._dlbm = layers["land_use"].column("dlbm") if "land_use" in layers else np.empty(0, dtype=object)
 
@@ -115,14 +88,15 @@ class Measure:
     def piece_areas(self, role: str) -> slice:
         """Areas of :meth:`pieces`, in their order."""
         if role not in self._areas:
-            self._areas[role] = self.book.add(self.pieces(role).geometry)
+            found = self.pieces(role)
+            self._areas[role] = self.book.add(found.geometry, found.shape)
         return self._areas[role]
 
     def inside(self, role: str) -> Geoms:
         """Part of each shape inside a line in force; None where there is none."""
         if role not in self._inside:
             found = self.pieces(role)
-            self._inside[role] = united(found.geometry, found.shape, len(self))
+            self._inside[role] = fused(found.geometry, found.shape, len(self))
         return self._inside[role]
 
     def land(self, group: str) -> Geoms:
@@ -132,7 +106,7 @@ class Measure:
             name = group.removeprefix("not ")
             hit = match(self._dlbm[found.feature], name) != group.startswith("not ")
             some = found.of(hit)
-            self._land[group] = united(some.geometry, some.shape, len(self))
+            self._land[group] = fused(some.geometry, some.shape, len(self))
         return self._land[group]
 
     def conflict(
@@ -175,22 +149,22 @@ class Measure:
                 name = group.removeprefix("not ")
                 found = parcels.of(match(self._dlbm[parcels.feature], name) != group.startswith("not "))
         elif outside:
-            whole = without(self.shapes, united(found.geometry, found.shape, len(self)))
+            whole = without(self.shapes, fused(found.geometry, found.shape, len(self)))
         else:
             whole = (
-                self.inside(role) if of_kind is None else united(found.geometry, found.shape, len(self))
+                self.inside(role) if of_kind is None else fused(found.geometry, found.shape, len(self))
             ).copy()
         if group and not anywhere:
             whole = both(whole, self.land(group))
         for line in spared:
             whole = without(whole, self.inside(line))
         whole[shapely.area(whole) <= SPECK_M2] = None
-        solid = whole.copy()
-        there = np.flatnonzero(~shapely.is_missing(whole))
-        solid[there] = thick(whole[there], min_width_m)
+        solid, width = solid_of(whole, min_width_m)
+        whole_area = self.book.add(whole, self._all)
+        changed = solid is not whole
         return Conflict(
-            whole, solid, self.book.add(whole), self.book.add(solid), mean_widths(whole), found
-        )  # fmt: skip
+            whole, solid, whole_area, self.book.add(solid, self._all) if changed else whole_area, width, found
+        )
 
 
 def both(left: Geoms, right: Geoms) -> Geoms:
@@ -198,5 +172,34 @@ def both(left: Geoms, right: Geoms) -> Geoms:
     out = np.full(len(left), None, dtype=object)
     at = np.flatnonzero(~shapely.is_missing(left) & ~shapely.is_missing(right))
     if len(at):
-        out[at] = polygonal(on_threads(shapely.intersection, left[at], right[at]))
+        out[at] = polygonal(on_pool(shapely.intersection, left[at], right[at]))
     return out
+
+
+def without(geoms: Geoms, taken: Geoms) -> Geoms:
+    """What is left of each shape after taking another from it (None takes nothing); None where nothing is left."""
+    out = geoms.copy()
+    at = np.flatnonzero(~shapely.is_missing(taken) & ~shapely.is_missing(geoms))
+    if len(at):
+        left = polygonal(on_pool(shapely.difference, geoms[at], taken[at]))
+        parts, owner = parts_of(left)
+        keep = shapely.area(parts) > SPECK_M2
+        out[at] = left if keep.all() else regroup(parts[keep], owner[keep], len(at))
+    return out
+
+
+def solid_of(whole: Geoms, min_width_m: float) -> tuple[Geoms, Floats]:
+    """Parts of each shape that are no slivers, and the mean width of the whole; the same array where all parts stay."""
+    width = mean_widths(whole)
+    several = shapely.get_num_geometries(whole) > 1
+    ask = np.flatnonzero(several | ((width < min_width_m) & ~shapely.is_missing(whole)))
+    if not len(ask):
+        return whole, width
+    parts, owner = parts_of(whole[ask])
+    keep = mean_widths(parts) >= min_width_m
+    if keep.all():
+        return whole, width
+    solid = whole.copy()
+    hit = np.unique(owner[~keep])
+    solid[ask[hit]] = regroup(parts[keep], owner[keep], len(ask))[hit]
+    return solid, width

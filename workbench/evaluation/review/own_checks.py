@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ import pandas as pd
 import shapely
 
 from workbench.core.codes import match, names
+from workbench.evaluation.review.areas import fused
 from workbench.evaluation.review.items import Item, area_short, area_words, joined, part_words, say
 from workbench.evaluation.review.layers import Layer
-from workbench.evaluation.review.measure import Measure, both
+from workbench.evaluation.review.measure import Measure, both, without
 from workbench.evaluation.review.proposal import Proposal
 from workbench.evaluation.review.settings import Settings
-from workbench.rules.shapes import SPECK_M2, thick, united, without
+from workbench.rules.shapes import SPECK_M2, thick
 
 Words = tuple[str, str]
 BOUNDARY = "development_boundary"
@@ -78,6 +79,8 @@ class OwnChecks:
     _new: np.ndarray[Any, Any] | None = None
     _new_by: dict[str, tuple[Any, Any, slice]] = field(default_factory=dict)
     _papers: Papers | None = None
+    _placed: dict[int, tuple[dict[str, str], float]] = field(default_factory=dict)
+    _lands: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def prepare(self, *, building: bool) -> None:
         """Work out all shapes; ``building`` says whether any proposal builds."""
@@ -100,7 +103,7 @@ class OwnChecks:
         for role in ("districts", "units"):
             pieces = measure.pieces(role)
             part = both(self._new[pieces.shape], pieces.geometry)
-            self._new_by[role] = (pieces.shape, pieces.feature, measure.book.add(part))
+            self._new_by[role] = (pieces.shape, pieces.feature, measure.book.add(part, pieces.shape))
 
     def _permits_by_project(self) -> Papers:
         """Permits in force, those of one project on one proposal taken together."""
@@ -110,18 +113,18 @@ class OwnChecks:
         some = pieces.of(alive)
         if not len(some.shape):
             return Papers(
-                some.shape, some.shape, [], some.geometry, self.measure.book.add(some.geometry), ended
+                some.shape, some.shape, [], some.geometry, self.measure.book.add(some.geometry, some.shape), ended
             )
         table = pd.DataFrame({"owner": some.shape, "project": layer.column("project_code")[some.feature]})
         number = table.groupby(["owner", "project"], sort=False).ngroup().to_numpy()
         groups = table.drop_duplicates()
-        shapes = united(some.geometry, number.astype(np.intp), len(groups))
+        shapes = fused(some.geometry, number.astype(np.intp), len(groups))
         kinds: list[list[str]] = [[] for _ in range(len(groups))]
         for at, kind in zip(number, layer.column("kind")[some.feature], strict=True):
             if kind not in kinds[at]:
                 kinds[at].append(str(kind))
         owner, project = groups["owner"].to_numpy(), groups["project"].to_numpy()
-        return Papers(owner, project, kinds, shapes, self.measure.book.add(shapes), ended)
+        return Papers(owner, project, kinds, shapes, self.measure.book.add(shapes, owner.astype(np.intp)), ended)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
     def _item(
@@ -129,7 +132,7 @@ class OwnChecks:
     ) -> Item:
         stated = self.settings.checks[check]
         return Item(check, layer, verdict, stated["zh"], stated["en"], *joined(*words), clause=stated.get("clause", ""),
-                    needs=needs, **more)  # fmt: skip
+                    needs=needs, **self.settings.worded(needs), **more)  # fmt: skip
 
     def _missing(self, check: str, role: str) -> Item:
         return self._item(check, role, "not_checked", say("missing.layer", why=self.missing[role], holder=""))
@@ -137,7 +140,7 @@ class OwnChecks:
     def _here(self, role: str, k: int) -> tuple[Any, Any, Any]:
         """Positions, areas and shapes of the polygons of a layer that a proposal meets."""
         pieces = self.measure.pieces(role)
-        here = slice(*np.searchsorted(pieces.shape, (k, k + 1)))
+        here = pieces.here(k)
         areas = self.measure.book[self.measure.piece_areas(role)][here]
         return pieces.feature[here], areas, pieces.geometry[here]
 
@@ -161,6 +164,8 @@ class OwnChecks:
     # --- place --------------------------------------------------------------------------------------------------------
     def place(self, k: int) -> tuple[dict[str, str], float]:
         """Zones that hold most of a proposal, and the area outside all of them."""
+        if k in self._placed:
+            return self._placed[k]
         found = dict.fromkeys(("district", "district_name", "unit", "unit_name"), "")
         outside = self._whole(k)
         for role, name in (("districts", "district"), ("units", "unit")):
@@ -173,6 +178,7 @@ class OwnChecks:
                 found[name], found[f"{name}_name"] = str(layer.ids[best]), str(layer.column("name")[best])
             if role == "districts":
                 outside = max(self._whole(k) - float(areas.sum()), 0.0)
+        self._placed[k] = found, outside
         return found, outside
 
     def location(self, k: int) -> Item:
@@ -209,15 +215,17 @@ class OwnChecks:
         """Survey class -> square metres, the largest first."""
         if "land_use" not in self.measure.layers:
             return {}
-        numbers, areas, _ = self._here("land_use", k)
-        return _sums(self._layer("land_use").column("dlbm")[numbers], areas)
+        if k not in self._lands:
+            numbers, areas, _ = self._here("land_use", k)
+            self._lands[k] = _sums(self._layer("land_use").column("dlbm")[numbers], areas)
+        return self._lands[k]
 
     def land_use(self, k: int, proposal: Proposal) -> Item:
         """Land use now, conversion of farm land and unused land."""
         if "land_use" in self.missing:
             return self._missing("rv_land_use", "land_use")
         whole, classes = self._whole(k), self.land(k)
-        zh, en = names("zh"), names("en")
+        zh, en = _names("zh"), _names("en")
         words = [
             say(
                 "land_use.now",
@@ -234,7 +242,7 @@ class OwnChecks:
         else:
             codes = list(classes)
             for group, need in (("agricultural", "conversion"), ("unused", "unused_conversion")):
-                area = sum(classes[c] for c, hit in zip(codes, match(codes, group), strict=True) if hit)
+                area = sum(classes[c] for c in codes if _belongs(c, group))
                 if area >= self.settings.min_area_m2:
                     words.append(say(f"land_use.{group}", area=area_words(area, whole)))
                     needs.append(need)
@@ -425,6 +433,18 @@ class OwnChecks:
         return self._item(
             "rv_currency", "", verdict, *words, needs=("newer_data",) if verdict == "needs" else ()
         )
+
+
+@cache
+def _names(lang: str) -> dict[str, str]:
+    """Names of the land classes, made once."""
+    return names(lang)
+
+
+@cache
+def _belongs(code: str, group: str) -> bool:
+    """Whether a land class is one of a group."""
+    return bool(match([code], group)[0])
 
 
 def _sums(classes: Any, areas: Any) -> dict[str, float]:

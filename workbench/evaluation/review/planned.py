@@ -80,7 +80,7 @@ def planned_use(own: OwnChecks, k: int, proposal: Proposal) -> Item:
         words.append(say("planned.no_plan_outside", area=area_words(outside, whole)))
         verdict = "not_checked" if verdict == "complies" else verdict
     later = own.measure.pieces(PLOTS, later=True)
-    here = slice(*np.searchsorted(later.shape, (k, k + 1)))
+    here = later.here(k)
     if here.stop > here.start:
         words.append(
             say("planned.later", area=area_short(own._area(shapely.union_all(later.geometry[here]))))

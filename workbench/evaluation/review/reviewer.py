@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,7 +261,7 @@ class Reviewer:
         measure.book.close()
         if self._currency is None:
             self._currency = own.currency()
-        currency = self._worded(self._currency)
+        currency = self._currency
         return [self._review(k, one, judge, own, currency) for k, one in enumerate(proposals)]
 
     def _review(self, k: int, proposal: Proposal, judge: LineJudge, own: OwnChecks, currency: Item) -> Review:
@@ -276,17 +275,11 @@ class Reviewer:
                 planned_use(own, k, proposal), intensity(own, k, proposal), own.quota(k, proposal),
                 own.permits(k, proposal), own.projects(k, proposal), currency,
             ]  # fmt: skip
-        worded = [self._worded(item) for item in items if item is not None]
+        stated = [item for item in items if item is not None]
         return Review(
             proposal.name, self.city, self.year, self.on_date, proposal.geometry, area, proposal.use, proposal.project,
-            proposal.activity, in_order(worded), place, own.land(k), planned_uses(own, k), self.sources, self,
+            proposal.activity, in_order(stated), place, own.land(k), planned_uses(own, k), self.sources, self,
         )  # fmt: skip
-
-    def _worded(self, item: Item) -> Item:
-        if not item.needs:
-            return item
-        words = {f"needs_{lang}": self.settings.words(item.needs, lang) for lang in ("zh", "en")}
-        return replace(item, **words)  # type: ignore[arg-type]
 
     def _note(self, proposal: Proposal) -> Item | None:
         """Item on what was done to the shape; None when nothing was."""

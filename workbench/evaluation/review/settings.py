@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,7 @@ class Settings:
     procedures: Mapping[str, Procedure]
     fits: Mapping[str, Fit]
     """Beginning of a planned class -> what it admits."""
+    _worded: dict[tuple[str, ...], Mapping[str, str]] = field(default_factory=dict, repr=False, compare=False)
 
     def verdict_of(self, rule: Rule, level: int, *, activity: bool = False) -> str:
         """Verdict on a proposal where a pack's rule gives a level without permit.
@@ -93,6 +94,12 @@ class Settings:
             if planned[:length] in self.fits:
                 return self.fits[planned[:length]]
         return None
+
+    def worded(self, keys: tuple[str, ...]) -> Mapping[str, str]:
+        """Texts of procedures as the fields ``needs_zh`` and ``needs_en`` of an item; made once for a row of them."""
+        if keys not in self._worded:
+            self._worded[keys] = {f"needs_{lang}": self.words(keys, lang) for lang in ("zh", "en")}
+        return self._worded[keys]
 
     def words(self, keys: tuple[str, ...], lang: str, *, clauses: bool = True) -> str:
         """Texts of procedures in a row, with their clauses or without."""

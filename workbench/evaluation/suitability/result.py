@@ -287,17 +287,16 @@ def evaluate(
     return result
 
 
+def roles_of(settings: Settings) -> list[str]:
+    """Layers the result may rest on, there or not."""
+    wanted = ["dem", *(one.role for one in settings.factors), "land_use_raster", "population", "statistics"]
+    return list(dict.fromkeys(wanted))
+
+
 def _inputs(data: CityData, city: City, settings: Settings, year: int) -> dict[str, str]:
     """Hash of every layer the result depends on, zones and ranges included."""
-    roles = {one.role for one in settings.factors} | {
-        "dem",
-        "land_use_raster",
-        "boundary",
-        "districts",
-        "scopes",
-    }
-    roles |= {"population", "statistics"} | {level.role for level in city.levels.values()}
-    roles |= set(city.scopes.values()) & set(city.layers)
+    roles = {*roles_of(settings), "boundary", "districts", "scopes"}
+    roles |= {level.role for level in city.levels.values()} | (set(city.scopes.values()) & set(city.layers))
     found = {}
     for role in sorted(roles):
         wanted = year if data.years(role) else None
