@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -219,11 +220,12 @@ def _judge_possible(context: Context, rule: Rule) -> None:
         if definition is None:
             continue
         low, high, _ = limits(definition.title("zh"), str(row["unit"]))
-        for one in (row, *context.districts(indicator).to_dict("records")):
+        rows: list[Any] = [row, *context.districts(indicator).to_dict("records")]
+        for one in rows:
             value = float(one["value"])
             if pd.isna(value):
                 continue
             nearest = min(max(value, -np.inf if low is None else low), np.inf if high is None else high)
             outcome = judge(rule, value=value, other=nearest)
             if outcome.level > 0:
-                context.add(rule, replace(outcome, threshold=nearest), one)  # type: ignore[arg-type]
+                context.add(rule, replace(outcome, threshold=nearest), one)

@@ -80,12 +80,10 @@ def measure_table(checkup: CheckupView, lang: str) -> Html:
     for measure, answered in ordered:
         level = max(level_of(checkup, one, measure, lang) for one in answered)
         closed.append(highest_sensitivity(sensitivity_of_problem(checkup, one) for one in answered))
-        holders = dict.fromkeys(
+        named = dict.fromkeys(
             name for one in answered for name in holder_of(checkup, one, lang).split(between)
         )
-        holders = [
-            name for name in holders if not any(one != name and one.startswith(name) for one in holders)
-        ]
+        holders = [name for name in named if not any(one != name and one.startswith(name) for one in named)]
         when = "now" if level == 4 else "quarter" if level == 3 else "year"
         lines.append(
             [

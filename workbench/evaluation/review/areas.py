@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import shapely
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from workbench.operators.area import area_m2
 from workbench.rules.shapes import parts_of, regroup
@@ -112,7 +114,8 @@ class AreaBook:
 def fused(pieces: Geoms, owner: Ints, count: int) -> Geoms:
     """Union of the pieces of each owner; None where an owner has none.
 
-    Pieces that keep clear of each other are only put together, which gives the same shape as a union of them.
+    Only pieces that touch or overlap each other are united; those that keep clear are put beside them, which gives the
+    same shape.
     """
     out = np.full(count, None, dtype=object)
     if not len(pieces):
@@ -120,33 +123,53 @@ def fused(pieces: Geoms, owner: Ints, count: int) -> Geoms:
     if (owner[1:] < owner[:-1]).any():
         order = np.argsort(owner, kind="stable")
         pieces, owner = pieces[order], owner[order]
+    cluster = _clusters(pieces, owner)
+    if cluster is not None:
+        pieces, owner = _united(pieces, owner, cluster)
     found, first, size = np.unique(owner, return_index=True, return_counts=True)
     out[found[size == 1]] = pieces[first[size == 1]]
-    if not (size > 1).any():
-        return out
-    tangled = _tangled(pieces, owner, int(size.max()), count)
-    loose = ~tangled[owner] & (size > 1)[np.searchsorted(found, owner)]
-    if loose.any():
-        parts, of = parts_of(pieces[loose])
-        put = regroup(parts, owner[loose][of], count)
+    if (size > 1).any():
+        several = np.repeat(size > 1, size)
+        parts, of = parts_of(pieces[several])
+        put = regroup(parts, owner[several][of], count)
         there = ~shapely.is_missing(put)
         out[there] = put[there]
-    for number in np.unique(size[tangled[found]]):
-        rows = np.flatnonzero((size == number) & tangled[found])
-        table = pieces[first[rows][:, None] + np.arange(number)]
-        out[found[rows]] = on_pool(lambda some: shapely.union_all(some, axis=1), table)
     return out
 
 
-def _tangled(pieces: Geoms, owner: Ints, most: int, count: int) -> npt.NDArray[np.bool_]:
-    """Which owners have pieces that touch or overlap each other."""
-    tangled = np.zeros(count, dtype=bool)
+def _united(pieces: Geoms, owner: Ints, cluster: Ints) -> tuple[Geoms, Ints]:
+    """One shape a cluster, at the place of its first piece, and its owner."""
+    order = np.argsort(cluster, kind="stable")
+    _, begin, size = np.unique(cluster[order], return_index=True, return_counts=True)
+    made = pieces[order[begin]]
+    for number in np.unique(size[size > 1]):
+        rows = np.flatnonzero(size == number)
+        table = pieces[order[begin[rows][:, None] + np.arange(number)]]
+        if number == 2:
+            made[rows] = on_pool(shapely.union, table[:, 0], table[:, 1])
+        else:
+            made[rows] = on_pool(lambda some: shapely.union_all(some, axis=1), table)
+    place = np.argsort(order[begin], kind="stable")
+    return made[place], owner[order[begin]][place]
+
+
+def _clusters(pieces: Geoms, owner: Ints) -> Ints | None:
+    """Number of the group of touching pieces that each piece is in; None where no two of an owner touch."""
     box = shapely.bounds(pieces)
-    for step in range(1, most):
-        i = np.flatnonzero(owner[step:] == owner[:-step])
-        i = i[~tangled[owner[i]]]
+    left, right = [], []
+    step = 1
+    while len(i := np.flatnonzero(owner[step:] == owner[:-step])):
         j = i + step
         meet = (box[i, :2] <= box[j, 2:]).all(axis=1) & (box[j, :2] <= box[i, 2:]).all(axis=1)
-        i, j = i[meet], j[meet]
-        tangled[owner[i[shapely.intersects(pieces[i], pieces[j])]]] = True
-    return tangled
+        left.append(i[meet])
+        right.append(j[meet])
+        step += 1
+    if not left:
+        return None
+    a, b = np.concatenate(left), np.concatenate(right)
+    touch = shapely.intersects(pieces[a], pieces[b])
+    a, b = a[touch], b[touch]
+    if not len(a):
+        return None
+    links = coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(len(pieces), len(pieces)))
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.intp)
