@@ -78,10 +78,19 @@ def _suitability(city: City, year: int, data: CityData) -> Answer:
     return Answer(result.values, tuple(roles_of(result.settings)))
 
 
+def _structure(city: City, year: int, data: CityData) -> Answer:
+    from workbench.evaluation.structure import structure
+
+    result = structure(city, year, data=data)
+    used = [role for roles in result.parts["roles"] for role in str(roles).split()]
+    return Answer(result.values, tuple(dict.fromkeys(used)))
+
+
 TOPICS: dict[str, Callable[[City, int, CityData], Answer]] = {
     "quality": _quality,
     "life_circle": _life_circle,
     "suitability": _suitability,
+    "structure": _structure,
 }
 """Topic to what answers it; a layer it cannot do without is a :class:`LayerMissing`."""
 
