@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from workbench.core.codes import groups
@@ -66,15 +67,15 @@ class LineCheck:
         """Name of the line in Chinese and English."""
         return self.first.line_zh, self.first.line_en
 
-    def measured(self, measure: Measure) -> Conflict:
-        """Parts of the proposals the rules are about."""
+    def measured(self, measure: Measure, among: npt.NDArray[np.bool_]) -> Conflict:
+        """Parts of some of the proposals that the rules are about."""
         layer = measure.lines.get(self.line)
         of_kind = None
         if layer is not None and any(self.kinds):
             of_kind = layer.now.of_kind(*self.kinds)
         return measure.conflict(
             self.line, outside=self.side == "outside", anywhere=self.side == "anywhere", of_kind=of_kind,
-            group=self.group, spared=self.spared, min_width_m=self.min_width_m,
+            group=self.group, spared=self.spared, min_width_m=self.min_width_m, among=among,
         )  # fmt: skip
 
     def speaking(self, use: Use, activity: str) -> list[Rule]:
@@ -179,16 +180,19 @@ class LineJudge:
     _rules: dict[tuple[int, str, str], list[Rule]] = field(default_factory=dict)
     _about: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
 
-    def prepare(self, uses: Sequence[Use]) -> None:
-        """Work out the shapes of all checks that a use among the proposals calls for."""
-        several = set(uses)
+    def prepare(self, proposals: Sequence[Proposal]) -> None:
+        """Work out the shapes of each check for the proposals that it concerns."""
+        stated = [(one.use, one.activity) for one in proposals]
+        several = set(stated)
         for at, check in enumerate(self.checks):
             self._by_line.setdefault(_place(check), []).append(at)
             there = check.line in self.measure.lines or (
                 check.side == "anywhere" and check.line in self.measure.layers
             )
-            if there and any(use.is_in(check.to) for use in several):
-                self.parts[at] = check.measured(self.measure)
+            about = {one for one in several if check.concerns(*one)} if there else set()
+            if about:
+                among = np.fromiter((one in about for one in stated), dtype=bool, count=len(stated))
+                self.parts[at] = check.measured(self.measure, among)
         for line in self.measure.lines:
             found = self.measure.pieces(line, later=True)
             if len(found.shape):

@@ -119,6 +119,7 @@ class Measure:
         group: str = "",
         spared: Sequence[str] = (),
         min_width_m: float,
+        among: npt.NDArray[np.bool_] | None = None,
     ) -> Conflict:
         """Return the parts of the shapes on one side of a line.
 
@@ -136,10 +137,16 @@ class Measure:
             Lines whose ground is left out.
         min_width_m : float
             Thinner parts are slivers.
+        among : array of bool, optional
+            Shapes that are asked about; the others have no part.
         """
         found = NOTHING if anywhere else self.pieces(role)
         if of_kind is not None and len(found.shape):
-            found = found.of(of_kind[found.feature])
+            hit = of_kind[found.feature]
+            if hit.all():
+                of_kind = None
+            else:
+                found = found.of(hit)
         if not anywhere and not outside and not len(found.shape):
             return self._nothing
         if anywhere:
@@ -148,12 +155,13 @@ class Measure:
                 parcels = self.pieces("land_use")
                 name = group.removeprefix("not ")
                 found = parcels.of(match(self._dlbm[parcels.feature], name) != group.startswith("not "))
-        elif outside:
-            whole = without(self.shapes, fused(found.geometry, found.shape, len(self)))
         else:
-            whole = (
-                self.inside(role) if of_kind is None else fused(found.geometry, found.shape, len(self))
-            ).copy()
+            inside = self.inside(role) if of_kind is None else fused(found.geometry, found.shape, len(self))
+            whole = (self.shapes if outside else inside).copy()
+        if among is not None:
+            whole[~among] = None
+        if outside:
+            whole = without(whole, inside)
         if group and not anywhere:
             whole = both(whole, self.land(group))
         for line in spared:

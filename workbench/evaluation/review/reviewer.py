@@ -256,7 +256,7 @@ class Reviewer:
         own = OwnChecks(
             self.settings, measure, self.missing, self.ledger, self.city, self.on_date, self.sources
         )
-        judge.prepare([one.use for one in proposals])
+        judge.prepare(proposals)
         own.prepare(building=any(one.use.builds for one in proposals))
         measure.book.close()
         if self._currency is None:
