@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+DATA = os.environ.get("WORKBENCH_DATA")
+
+
+@pytest.fixture(autouse=True)
+def own_data_root() -> Iterator[None]:
+    """A command's ``--data-root`` is set for its whole process: the next test finds the folder it began with."""
+    yield
+    if DATA is None:
+        os.environ.pop("WORKBENCH_DATA", None)
+    else:
+        os.environ["WORKBENCH_DATA"] = DATA
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real data; without it the test is skipped, or fails where data are required."""
-    value = os.environ.get("WORKBENCH_DATA")
+    value = DATA
     if value and Path(value).is_dir():
         return Path(value)
     reason = "no real data: WORKBENCH_DATA is not set or no folder"
@@ -105,7 +118,9 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """End with the seeds of the demo city that were tried and the number of skips by reason."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
-    if any("[drawn" in report.nodeid and any(name in report.nodeid for name in PLANTED) for report in reports):
+    if any(
+        "[drawn" in report.nodeid and any(name in report.nodeid for name in PLANTED) for report in reports
+    ):
         drawn = os.environ[DRAWN]
         terminalreporter.section("seeds of the demo city")
         terminalreporter.write_line(f"drawn for this run: {drawn}   ({DRAWN}={drawn} repeats it)")

@@ -39,7 +39,7 @@ def test_findings_have_the_contract_columns_and_order(result):
     assert result.findings.columns.tolist() == COLUMNS
     assert result.findings["finding_id"].is_unique
     assert result.findings["level"].is_monotonic_decreasing
-    assert str(result.findings.crs) == "EPSG:4547"
+    assert result.findings.crs.to_epsg() == 4547
 
 
 def test_the_house_is_the_one_case(result):

@@ -168,6 +168,8 @@ def expected(
                 hit = zone.partition("/")[2] in ever
             if head == "problem_findings" and zone.startswith("line/"):
                 hit = cases or zone == f"line/{line}"
+        elif head == "quarter":
+            hit = about == "patches" and (cases or bool(line))
         elif head in ("total", "targets", "scope_km2", "projects"):
             hit = False
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import geopandas as gpd
@@ -36,10 +35,8 @@ def grid(rows: int, columns: int, cell: float = 100.0) -> gpd.GeoDataFrame:
 
 
 @pytest.fixture(scope="module")
-def singapore() -> gpd.GeoDataFrame:
-    path = Path(os.environ.get("WORKBENCH_DATA", "")) / "city" / "singapore" / "singapore.gpkg"
-    if not path.is_file():
-        pytest.skip("the real data are not here")
+def singapore(real_data: Path) -> gpd.GeoDataFrame:
+    path = real_data / "city" / "singapore" / "singapore.gpkg"
     return gpd.read_file(path, layer="subzones_population_2018_2020").to_crs("EPSG:3414")
 
 
@@ -140,11 +137,9 @@ def test_bad_values_and_zones() -> None:
         neighbours(gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1), None], crs=GK))
 
 
-def test_tail_is_the_powerlaw_packages() -> None:
+def test_tail_is_the_powerlaw_packages(real_data: Path) -> None:
     """Customers hit by blackouts: alpha 2.3 from 230 (thousand) on, as published and as in the powerlaw package's tests."""
-    folder = Path(os.environ.get("WORKBENCH_DATA", "")) / "city" / "powerlaw_reference"
-    if not folder.is_dir():
-        pytest.skip("the real data are not here")
+    folder = real_data / "city" / "powerlaw_reference"
     known = json.loads((folder / "KNOWN_RESULTS_fits.json").read_text())["blackouts"]
     sizes = np.loadtxt(folder / "blackouts.txt") * known["data_factor"]
     found = rank_size(sizes, samples=60, seed=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -178,10 +177,8 @@ def test_alignment_says_what_was_off() -> None:
 
 
 @pytest.fixture(scope="module")
-def lausanne() -> tuple[xr.DataArray, xr.DataArray]:
-    root = Path(os.environ.get("WORKBENCH_DATA", "")) / "city" / "lausanne_landcover"
-    if not (root / "ls100_06.tif").is_file():
-        pytest.skip("the real data are not here")
+def lausanne(real_data: Path) -> tuple[xr.DataArray, xr.DataArray]:
+    root = real_data / "city" / "lausanne_landcover"
     import rioxarray
 
     dates = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-import os
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -158,10 +157,8 @@ def plain_count(path: Path, day: str, weekday: str, low: int, high: int) -> Coun
         ("porto_alegre", "poa_trensurb.zip", dt.date(2019, 5, 8)),
     ],
 )
-def test_published_timetables(city: str, name: str, day: dt.date) -> None:
-    path = Path(os.environ.get("WORKBENCH_DATA", "")) / "city" / city / name
-    if not path.is_file():
-        pytest.skip("the real data are not here")
+def test_published_timetables(city: str, name: str, day: dt.date, real_data: Path) -> None:
+    path = real_data / "city" / city / name
     table = service(departures(read_feed(path), day), {"am": (7, 9)})
     expected = plain_count(path, day.strftime("%Y%m%d"), "wednesday", 7, 9)
     assert dict(zip(table["stop_id"], table["departures"], strict=True)) == dict(expected)

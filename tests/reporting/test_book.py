@@ -45,6 +45,6 @@ def test_same_id_twice_is_refused(desk):
 
 def test_missing_notebook_is_named(desk):
     path = desk.book(("a", GOOD))
-    (desk.root / "book-a.ipynb").unlink()
-    with pytest.raises(DefinitionError, match=r"book-a\.ipynb"):
+    (desk.root / "annual_checkup-a.ipynb").unlink()
+    with pytest.raises(DefinitionError, match=r"annual_checkup-a\.ipynb"):
         plan(path, str(desk.city))

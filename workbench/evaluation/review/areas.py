@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from workbench.operators.area import area_m2
+from workbench.operators.overlay import polygonal
 from workbench.rules.shapes import parts_of, regroup
 
 Geoms = npt.NDArray[Any]
@@ -27,6 +29,8 @@ LEAST_M = 100.0
 """Half the side of the square in which that scale is taken, at least."""
 THREADED = 200
 """Fewer operations are not worth a second thread."""
+FEW = 40
+"""Pairs of touching pieces that are followed one by one."""
 
 
 @cache
@@ -36,11 +40,10 @@ def _pool() -> ThreadPoolExecutor:
 
 def on_pool(function: Callable[..., Geoms], *arrays: Geoms) -> Geoms:
     """Apply a shapely function of arrays on all cores; the threads stay for the next call."""
-    workers = os.cpu_count() or 1
-    if workers == 1 or len(arrays[0]) < THREADED:
+    if len(arrays[0]) < THREADED or (workers := os.cpu_count() or 1) == 1:
         return function(*arrays)
     cuts = np.linspace(0, len(arrays[0]), 4 * workers + 1).astype(int)
-    spans = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    spans = [slice(a, b) for a, b in pairwise(cuts.tolist())]
     return np.concatenate(list(_pool().map(lambda span: function(*(one[span] for one in arrays)), spans)))
 
 
@@ -126,9 +129,10 @@ def fused(pieces: Geoms, owner: Ints, count: int) -> Geoms:
     cluster = _clusters(pieces, owner)
     if cluster is not None:
         pieces, owner = _united(pieces, owner, cluster)
-    found, first, size = np.unique(owner, return_index=True, return_counts=True)
+    first, size = _runs(owner)
+    found = owner[first]
     out[found[size == 1]] = pieces[first[size == 1]]
-    if (size > 1).any():
+    if len(found) < len(owner):
         several = np.repeat(size > 1, size)
         parts, of = parts_of(pieces[several])
         put = regroup(parts, owner[several][of], count)
@@ -137,18 +141,32 @@ def fused(pieces: Geoms, owner: Ints, count: int) -> Geoms:
     return out
 
 
+def _runs(ordered: Ints) -> tuple[Ints, Ints]:
+    """Beginning and length of the runs of equal numbers."""
+    begin = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    return begin, np.diff(begin, append=len(ordered))
+
+
+def areal(geoms: Geoms) -> Geoms:
+    """Polygonal part of each geometry; None where there is none."""
+    kinds = shapely.get_type_id(geoms)
+    if ((kinds == 3) | (kinds == 6)).all() and not shapely.is_empty(geoms).any():
+        return geoms
+    return polygonal(geoms)
+
+
 def _united(pieces: Geoms, owner: Ints, cluster: Ints) -> tuple[Geoms, Ints]:
     """One shape a cluster, at the place of its first piece, and its owner."""
     order = np.argsort(cluster, kind="stable")
-    _, begin, size = np.unique(cluster[order], return_index=True, return_counts=True)
+    begin, size = _runs(cluster[order])
     made = pieces[order[begin]]
-    for number in np.unique(size[size > 1]):
+    for number in sorted(set(size[size > 1].tolist())):
         rows = np.flatnonzero(size == number)
         table = pieces[order[begin[rows][:, None] + np.arange(number)]]
         if number == 2:
             made[rows] = on_pool(shapely.union, table[:, 0], table[:, 1])
         else:
-            made[rows] = on_pool(lambda some: shapely.union_all(some, axis=1), table)
+            made[rows] = on_pool(lambda some: np.asarray(shapely.union_all(some, axis=1)), table)
     place = np.argsort(order[begin], kind="stable")
     return made[place], owner[order[begin]][place]
 
@@ -171,5 +189,12 @@ def _clusters(pieces: Geoms, owner: Ints) -> Ints | None:
     a, b = a[touch], b[touch]
     if not len(a):
         return None
-    links = coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(len(pieces), len(pieces)))
-    return np.asarray(connected_components(links, directed=False)[1], dtype=np.intp)
+    if len(a) > FEW:
+        links = coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(len(pieces), len(pieces)))
+        return np.asarray(connected_components(links, directed=False)[1], dtype=np.intp)
+    number = list(range(len(pieces)))
+    for one, other in zip(a.tolist(), b.tolist(), strict=True):
+        low, high = sorted((number[one], number[other]))
+        if low != high:
+            number = [low if at == high else at for at in number]
+    return np.array(number, dtype=np.intp)

@@ -237,23 +237,25 @@ class LineJudge:
         return self.settings.names.get(check.line, check.name)
 
     def _not_there(self, check: LineCheck, place: str, words: tuple[str, str]) -> Item:
-        if place not in self._calm:
+        key = f"{place}|{check.first.id}"
+        if key not in self._calm:
             rule, title = check.first, _title(self._name(check))
-            self._calm[place] = Item(rule.id, check.line, "not_checked", *title, *words, clause=rule.clause)
-        return self._calm[place]
+            self._calm[key] = Item(rule.id, check.line, "not_checked", *title, *words, clause=rule.clause)
+        return self._calm[key]
 
     def _nothing(self, check: LineCheck, place: str, layer: LineLayer | None) -> Item:
         """Item of a line that the proposal keeps; the same one serves all proposals."""
-        if place not in self._calm:
+        kept = f"{place}|{check.first.id}"
+        if kept not in self._calm:
             key = "all_inside" if check.side == "outside" else "none"
             if layer is not None and not len(layer.now):
                 key = "none_in_force"
             name = self._name(check)
             words = say(f"line.{key}", line=name)
-            self._calm[place] = Item(
+            self._calm[kept] = Item(
                 check.first.id, check.line, "complies", *_title(name), *words, clause=check.first.clause
             )
-        return self._calm[place]
+        return self._calm[kept]
 
     def _unjudged(self, k: int, proposal: Proposal, check: LineCheck) -> list[Item]:
         """Item for a use that no rule of the line is about, where the line is met."""
@@ -321,8 +323,7 @@ class LineJudge:
             *words,
             clause=rule.clause,
             needs=needs,
-            **self.settings.worded(needs),
-            **common,
+            **(common | self.settings.worded(needs)),
         )
 
     def _tolerated(
@@ -412,7 +413,9 @@ def _taken(check: LineCheck, area: tuple[str, str]) -> tuple[str, str]:
     """Sentence on how much lies on the wrong side; of land of one group where the check asks for that."""
     if not check.group or check.side == "anywhere":
         return say(f"line.{check.side}", line=check.name, area=area)
-    return say("line.inside_group", line=check.name, area=area, group=_group(check.group.removeprefix("not ")))
+    return say(
+        "line.inside_group", line=check.name, area=area, group=_group(check.group.removeprefix("not "))
+    )
 
 
 @cache
@@ -470,7 +473,7 @@ def _activity_words(check: LineCheck, rule: Rule, proposal: Proposal, fits: bool
 
 
 def _with_later(
-    item: Item, words: tuple[str, str], area: float, worded: Callable[[tuple[str, ...]], Mapping[str, str]]
+    item: Item, words: tuple[str, str], area: float, worded: Callable[[tuple[str, ...]], dict[str, Any]]
 ) -> Item:
     """Item with the sentence on what takes force later; a line that was kept until now then needs attention."""
     from dataclasses import replace

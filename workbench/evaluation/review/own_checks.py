@@ -113,18 +113,26 @@ class OwnChecks:
         some = pieces.of(alive)
         if not len(some.shape):
             return Papers(
-                some.shape, some.shape, [], some.geometry, self.measure.book.add(some.geometry, some.shape), ended
+                some.shape,
+                some.shape,
+                [],
+                some.geometry,
+                self.measure.book.add(some.geometry, some.shape),
+                ended,
             )
-        table = pd.DataFrame({"owner": some.shape, "project": layer.column("project_code")[some.feature]})
-        number = table.groupby(["owner", "project"], sort=False).ngroup().to_numpy()
-        groups = table.drop_duplicates()
-        shapes = fused(some.geometry, number.astype(np.intp), len(groups))
+        codes = layer.column("project_code")[some.feature].tolist()
+        groups: dict[tuple[int, str], int] = {}
+        number = [
+            groups.setdefault(pair, len(groups)) for pair in zip(some.shape.tolist(), codes, strict=True)
+        ]
+        shapes = fused(some.geometry, np.array(number, dtype=np.intp), len(groups))
         kinds: list[list[str]] = [[] for _ in range(len(groups))]
         for at, kind in zip(number, layer.column("kind")[some.feature], strict=True):
             if kind not in kinds[at]:
                 kinds[at].append(str(kind))
-        owner, project = groups["owner"].to_numpy(), groups["project"].to_numpy()
-        return Papers(owner, project, kinds, shapes, self.measure.book.add(shapes, owner.astype(np.intp)), ended)
+        owner = np.array([one for one, _ in groups], dtype=np.intp)
+        project = [code for _, code in groups]
+        return Papers(owner, project, kinds, shapes, self.measure.book.add(shapes, owner), ended)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
     def _item(
@@ -132,7 +140,7 @@ class OwnChecks:
     ) -> Item:
         stated = self.settings.checks[check]
         return Item(check, layer, verdict, stated["zh"], stated["en"], *joined(*words), clause=stated.get("clause", ""),
-                    needs=needs, **self.settings.worded(needs), **more)  # fmt: skip
+                    needs=needs, **(more | self.settings.worded(needs)))  # fmt: skip
 
     def _missing(self, check: str, role: str) -> Item:
         return self._item(check, role, "not_checked", say("missing.layer", why=self.missing[role], holder=""))

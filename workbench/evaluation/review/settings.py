@@ -70,7 +70,7 @@ class Settings:
     procedures: Mapping[str, Procedure]
     fits: Mapping[str, Fit]
     """Beginning of a planned class -> what it admits."""
-    _worded: dict[tuple[str, ...], Mapping[str, str]] = field(default_factory=dict, repr=False, compare=False)
+    _worded: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def verdict_of(self, rule: Rule, level: int, *, activity: bool = False) -> str:
         """Verdict on a proposal where a pack's rule gives a level without permit.
@@ -95,7 +95,7 @@ class Settings:
                 return self.fits[planned[:length]]
         return None
 
-    def worded(self, keys: tuple[str, ...]) -> Mapping[str, str]:
+    def worded(self, keys: tuple[str, ...]) -> dict[str, Any]:
         """Texts of procedures as the fields ``needs_zh`` and ``needs_en`` of an item; made once for a row of them."""
         if keys not in self._worded:
             self._worded[keys] = {f"needs_{lang}": self.words(keys, lang) for lang in ("zh", "en")}
