@@ -9,6 +9,7 @@ import openpyxl
 import pandas as pd
 import pypdf
 
+from workbench.core.paths import PACKAGE
 from workbench.reporting.document import read_page
 from workbench.reporting.tree import Heading, Paragraph, Table
 from workbench.views.numbers import format_number
@@ -77,6 +78,9 @@ def closed_numerals(values):
     numerals = printed(values[values["sensitivity"] != PUBLIC]) - printed(
         values[values["sensitivity"] == PUBLIC]
     )
+    numerals -= set(
+        NUMERAL.findall((PACKAGE / "views" / "units.toml").read_text("utf-8"))
+    )  # "10,000 people" is a unit
     return {one for one in numerals if len(re.sub(r"\D", "", one).lstrip("0")) >= LEAST_DIGITS}
 
 

@@ -28,7 +28,7 @@ def roomy(
 
     Examples
     --------
-    >>> roomy(np.array([[0.0, 0.0], [0.1, 0.0], [9.0, 0.0]]), ["a", "b", "c"], 1.0, np.array([1.0, 2.0, 1.0]))
+    >>> roomy(np.array([[0.0, 0.0], [0.05, 0.0], [9.0, 0.0]]), ["a", "b", "c"], 1.0, np.array([1.0, 2.0, 1.0]))
     [1, 2]
     """
     wide, high = _boxes(texts, size / 72 * unit)
