@@ -9,11 +9,10 @@ import openpyxl
 import pandas as pd
 import pypdf
 
-from workbench.core.paths import PACKAGE
 from workbench.reporting.document import read_page
 from workbench.reporting.tree import Heading, Paragraph, Table
 from workbench.views.numbers import format_number
-from workbench.views.text import plain
+from workbench.views.text import plain, unit_label
 
 PUBLIC = "公开"
 NUMERAL = re.compile(r"\d[\d,]*(?:\.\d+)?")
