@@ -77,9 +77,8 @@ def closed_numerals(values):
     numerals = printed(values[values["sensitivity"] != PUBLIC]) - printed(
         values[values["sensitivity"] == PUBLIC]
     )
-    numerals -= set(
-        NUMERAL.findall((PACKAGE / "views" / "units.toml").read_text("utf-8"))
-    )  # "10,000 people" is a unit
+    for unit in values["unit"].dropna().unique():  # "10,000 people" is a unit
+        numerals -= set(NUMERAL.findall(unit_label(unit, "en")))
     return {one for one in numerals if len(re.sub(r"\D", "", one).lstrip("0")) >= LEAST_DIGITS}
 
 
