@@ -123,10 +123,6 @@ class Ancestry:
             return self._of_rule(head, zone)
         return self._everything()
 
-    @property
-    def _families(self) -> dict[str, frozenset[str]]:
-        return families()
-
     def _once(self, key: tuple[Any, ...], make: Callable[[], Inputs]) -> Inputs:
         if key not in self._memo:
             self._memo[key] = make()

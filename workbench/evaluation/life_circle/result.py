@@ -23,6 +23,7 @@ from workbench.evaluation.life_circle.networks import networks_of, places_of
 from workbench.evaluation.life_circle.rows import value_rows
 from workbench.evaluation.life_circle.settings import Settings, load_settings, settings_path
 from workbench.evaluation.life_circle.supply import next_sites, supply
+from workbench.evaluation.topic_results import layer_hashes, newest_date, write_tables
 from workbench.indicators.values import highest_sensitivity, table
 
 if TYPE_CHECKING:
@@ -86,12 +87,7 @@ class LifeCircle:
     @cached_property
     def data_date(self) -> str:
         """Newest date of those layers."""
-        dates = []
-        for role in self._roles:
-            year = self.year if self.data.years(role) else None
-            if self.data.has(role, year):
-                dates.append(str(self.data.source(role, year).date))
-        return max(dates, default="")
+        return newest_date(self.data, self._roles, self.year)
 
     @property
     def _roles(self) -> list[str]:
@@ -108,12 +104,7 @@ class LifeCircle:
         from workbench.core.paths import atomic_write
 
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        written = []
-        for name in TABLES:
-            with atomic_write(target / f"{name}.parquet") as path:
-                getattr(self, name).to_parquet(path)
-            written.append(target / f"{name}.parquet")
+        written = write_tables(target, {name: getattr(self, name) for name in TABLES})
         with atomic_write(target / "life_circle.gpkg") as path:
             path.unlink()
             for name in ("cells", "next_sites", "places", "findings"):
@@ -171,7 +162,7 @@ def life_circle(
     cache = StepCache()
     key = step_key(
         "life_circle",
-        inputs=_inputs(layers, profile, settings, wanted),
+        inputs=layer_hashes(layers, profile, [*roles_of(settings), "buildings"], wanted),
         parameters={"city": profile.name, "year": wanted, "profile": profile.profile_text},
         definition=settings_path(profile).read_text("utf-8"),
         code=code_version(),
@@ -187,21 +178,6 @@ def life_circle(
     result = LifeCircle(profile, wanted, settings, basis, **found)
     result.__dict__["data"] = layers
     return result
-
-
-def _inputs(data: CityData, city: City, settings: Settings, year: int) -> dict[str, str]:
-    """Hash of every layer the result depends on, zones and ranges included."""
-    roles = {*roles_of(settings), "buildings", "boundary", "districts", "scopes"}
-    roles |= {level.role for level in city.levels.values()} | (set(city.scopes.values()) & set(city.layers))
-    found = {}
-    for role in sorted(roles):
-        wanted = year if data.years(role) else None
-        found[role] = (
-            data.source(role, wanted).sha256
-            if data.has(role, wanted)
-            else str(data.why_missing(role, wanted))
-        )
-    return found
 
 
 def compute(city: City, data: Any, year: int, settings: Settings, say: Say) -> dict[str, Any]:

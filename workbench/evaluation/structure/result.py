@@ -23,6 +23,7 @@ from workbench.evaluation.structure.sdg import sdg
 from workbench.evaluation.structure.service import transit
 from workbench.evaluation.structure.settings import Settings, load_settings, settings_path
 from workbench.evaluation.structure.urban import urban
+from workbench.evaluation.topic_results import newest_date, write_tables
 from workbench.indicators.lacking import role_gap
 from workbench.indicators.values import derived, highest_sensitivity, table
 
@@ -113,7 +114,7 @@ class Structure:
                     basis=str(row["basis"]),
                     reason=why,
                     sensitivity=self.sensitivity_of(used),
-                    data_date=self._date(used),
+                    data_date=newest_date(self.data, used, self.year),
                     low=row["low"],
                     high=row["high"],
                 )
@@ -130,26 +131,13 @@ class Structure:
         """Layers a part rests on."""
         return tuple(str(self.parts.set_index("part").at[part, "roles"]).split())
 
-    def _date(self, roles: tuple[str, ...]) -> str:
-        dates = []
-        for role in roles:
-            year = self.year if self.data.years(role) else None
-            if self.data.has(role, year):
-                dates.append(str(self.data.source(role, year).date))
-        return max(dates, default="")
-
     def save(self, folder: Path | str) -> list[Path]:
         """Write the tables as Parquet, and what has shapes as layers of ``structure.gpkg``."""
         from workbench.core.paths import atomic_write
 
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        written = []
         frames = {**self.tables, "facts": self.facts, "findings": self.findings, "parts": self.parts}
-        for name, frame in frames.items():
-            with atomic_write(target / f"{name}.parquet") as path:
-                frame.to_parquet(path)
-            written.append(target / f"{name}.parquet")
+        written = write_tables(target, frames)
         layers = {
             name: one for name, one in self.tables.items() if isinstance(one, gpd.GeoDataFrame) and len(one)
         }

@@ -28,6 +28,7 @@ from workbench.evaluation.suitability.plan import factor_table, make_plan, role_
 from workbench.evaluation.suitability.rows import value_rows
 from workbench.evaluation.suitability.sensitivity import Draws, Judged, judge, one_at_a_time, together
 from workbench.evaluation.suitability.settings import Settings, load_settings, settings_path
+from workbench.evaluation.topic_results import layer_hashes, newest_date, write_tables
 from workbench.indicators.values import highest_sensitivity, table
 
 if TYPE_CHECKING:
@@ -179,26 +180,14 @@ class Suitability:
     @cached_property
     def data_date(self) -> str:
         """Newest date of these layers."""
-        found = []
-        for role in self.roles:
-            year = self.year if self.data.years(role) else None
-            if self.data.has(role, year):
-                found.append(str(self.data.source(role, year).date))
-        return max(found, default="")
+        return newest_date(self.data, self.roles, self.year)
 
     def save(self, folder: Path | str) -> list[Path]:
         """Write tables as Parquet, patches as GeoPackage, classes and chances as GeoTIFF."""
         from workbench.core.paths import atomic_write
 
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        written = []
-        for name in TABLES:
-            if name == "cells":
-                continue
-            with atomic_write(target / f"{name}.parquet") as path:
-                getattr(self, name).to_parquet(path)
-            written.append(target / f"{name}.parquet")
+        written = write_tables(target, {name: getattr(self, name) for name in TABLES if name != "cells"})
         if len(self.patches):
             with atomic_write(target / "conflicts.gpkg") as path:
                 path.unlink()
@@ -270,7 +259,7 @@ def evaluate(
     cache = StepCache()
     key = step_key(
         "suitability",
-        inputs=_inputs(layers, profile, used, wanted),
+        inputs=layer_hashes(layers, profile, roles_of(used), wanted),
         parameters={"city": profile.name, "year": wanted, "profile": profile.profile_text},
         definition=stable_hash(text),
         code=code_version(),
@@ -291,18 +280,6 @@ def roles_of(settings: Settings) -> list[str]:
     """Layers the result may rest on, there or not."""
     wanted = ["dem", *(one.role for one in settings.factors), "land_use_raster", "population", "statistics"]
     return list(dict.fromkeys(wanted))
-
-
-def _inputs(data: CityData, city: City, settings: Settings, year: int) -> dict[str, str]:
-    """Hash of every layer the result depends on, zones and ranges included."""
-    roles = {*roles_of(settings), "boundary", "districts", "scopes"}
-    roles |= {level.role for level in city.levels.values()} | (set(city.scopes.values()) & set(city.layers))
-    found = {}
-    for role in sorted(roles):
-        wanted = year if data.years(role) else None
-        there = data.has(role, wanted)
-        found[role] = data.source(role, wanted).sha256 if there else str(data.why_missing(role, wanted))
-    return found
 
 
 def compute(city: City, data: CityData, year: int, settings: Settings, say: Say) -> dict[str, Any]:

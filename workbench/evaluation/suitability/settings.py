@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from workbench.core.city import City
 from workbench.core.codes import groups
-from workbench.core.errors import DefinitionError
+from workbench.evaluation import topic_settings
 
 PACKAGED = Path(__file__).with_name("suitability.toml")
 CONTINUOUS = ("slope", "relief", "elevation", "raster", "distance", "scope_distance")
@@ -379,8 +377,7 @@ class Settings(_Strict):
 
 def settings_path(city: City) -> Path:
     """File of a city's settings: beside its profile when the profile names one, else the packaged one."""
-    name = city.city.suitability_settings
-    return city.path.parent / name if name else PACKAGED
+    return topic_settings.settings_path(city, "suitability", PACKAGED)
 
 
 def load_settings(city: City) -> Settings:
@@ -391,39 +388,12 @@ def load_settings(city: City) -> Settings:
     DefinitionError
         When the file is absent or does not fit; names file, key and what is wrong.
     """
-    path = settings_path(city)
-    if not path.is_file():
-        raise DefinitionError(
-            "the file of suitability settings is not there", where=city.path.name, found=path.name
-        )
-    return read_settings(path)
+    return topic_settings.load_settings(city, "suitability", PACKAGED, read_settings)
 
 
 def read_settings(path: Path) -> Settings:
     """Settings in a file."""
-    return _read(path, path.read_text("utf-8"))
-
-
-@lru_cache(maxsize=8)
-def _read(path: Path, text: str) -> Settings:
-    try:
-        content: dict[str, Any] = tomllib.loads(text)
-        stated = content.get("parameters", {})
-        origin = {name: {k: str(v) for k, v in one.items() if k != "value"} for name, one in stated.items()}
-        if silent := [name for name, one in origin.items() if not {"source", "confidence"} <= set(one)]:
-            raise DefinitionError("parameters without source and confidence", where=path.name, found=silent)
-        content["parameters"] = {name: one["value"] for name, one in stated.items()}
-        return Settings(**content, origin=origin)
-    except tomllib.TOMLDecodeError as error:
-        raise DefinitionError(f"no valid TOML: {error}", where=path.name) from error
-    except (KeyError, AttributeError, TypeError) as error:
-        raise DefinitionError(
-            "each parameter is a table with value, source and confidence", where=path.name, found=str(error)
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"{path.name}: {'.'.join(map(str, first['loc']))}".rstrip(": ")
-        raise DefinitionError(str(first["msg"]), where=where, found=_short(first.get("input"))) from error
+    return topic_settings.read_settings(path, Settings, _short)
 
 
 def _short(value: Any) -> Any:
