@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.catalog.formats.gtfs import departures, ordinary_day, read_feed, seconds, services_on
 from workbench.core.errors import DataQualityError, ParameterError
-from workbench.operators.transit import departures, ordinary_day, read_feed, seconds, service, services_on
+from workbench.operators.transit import service
 
 TABLES = {
     "stops": "stop_id,stop_name,stop_lat,stop_lon\nA,起点,23.1,113.2\nB,中,23.1,113.3\nC,末,23.1,113.4\nX,无坐标,,\n",

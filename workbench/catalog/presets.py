@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from workbench.catalog.formats import gtfs
 from workbench.core.cells import cell_shapes
-from workbench.core.errors import ProfileError
 
 ROAD_CLASS = {
     **{
@@ -166,33 +164,32 @@ PRESETS: dict[str, Callable[[gpd.GeoDataFrame], gpd.GeoDataFrame]] = {
 """Presets applied to a frame just read; ``gtfs_stops`` reads the file itself."""
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
-    with archive.open(name) as stream:
-        return pd.read_csv(
-            io.TextIOWrapper(stream, encoding="utf-8-sig"), dtype=str, quoting=csv.QUOTE_MINIMAL
-        )
+HOURS = (7, 19)
+"""Hours of the day a stop's headway is the mean of: from the first, to before the second."""
+WEDNESDAY = 2
 
 
-def gtfs_stops(path: Path) -> gpd.GeoDataFrame:
-    """Read the stops of a GTFS timetable in EPSG:4326, with the mean headway of an ordinary weekday.
+def gtfs_stops(path: Path, near: dt.date | None = None) -> gpd.GeoDataFrame:
+    """Read the stops of a GTFS timetable in EPSG:4326, with the mean headway of an ordinary Wednesday.
 
-    The headway is 60 × 12 minutes over the number of departures from 07:00 to 19:00 (h:m of the timetable) on
-    services that run on Wednesdays; all lines and both directions of a stop together; NaN without departures.
+    The headway is 60 × 12 minutes over the number of departures from 07:00 to before 19:00 of all lines and both directions
+    of a stop together; NaN without departures. Days of service, exceptions and times between timing points are read by
+    :mod:`workbench.catalog.formats.gtfs`; the last stop of a trip has no departure.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+    near : date, optional
+        The ordinary Wednesday nearest to this day is read; to the middle of the calendar when not given.
     """
-    with zipfile.ZipFile(path) as archive:
-        absent = {"stops.txt", "stop_times.txt", "trips.txt"} - set(archive.namelist())
-        if absent:
-            raise ProfileError("not a GTFS timetable", where=path.name, expected=", ".join(sorted(absent)))
-        stops, times, trips = (_member(archive, n) for n in ("stops.txt", "stop_times.txt", "trips.txt"))
-        calendar = _member(archive, "calendar.txt") if "calendar.txt" in archive.namelist() else None
-    if calendar is not None:
-        running = calendar.loc[calendar["wednesday"] == "1", "service_id"]
-        trips = trips[trips["service_id"].isin(running)]
-    hour = pd.to_numeric(times["departure_time"].str.strip().str.split(":").str[0], errors="coerce")
-    times = times[times["trip_id"].isin(trips["trip_id"]) & hour.between(7, 18)]
-    departures = stops["stop_id"].map(times.groupby("stop_id").size())
+    feed = gtfs.read_feed(path)
+    found = gtfs.departures(feed, gtfs.ordinary_day(feed, weekday=WEDNESDAY, near=near))
+    first, last = (hour * 3600 for hour in HOURS)
+    inside = found[(found["seconds"] >= first) & (found["seconds"] < last)]
+    stops = feed.stops
+    number = stops["stop_id"].map(inside.groupby("stop_id").size())
     return gpd.GeoDataFrame(
-        {"stop_id": stops["stop_id"], "name": stops["stop_name"], "headway_min": 720.0 / departures},
-        geometry=gpd.points_from_xy(stops["stop_lon"].astype(float), stops["stop_lat"].astype(float)),
-        crs="EPSG:4326",
+        {"stop_id": stops["stop_id"], "name": stops["name"], "headway_min": (last - first) / 60 / number},
+        geometry=stops.geometry,
     )

@@ -1,1 +1,1 @@
-"""Readers of what bureaus hand over: encodings, file geodatabases, drawings, workbooks, OpenStreetMap extracts, datums."""
+"""Readers of what bureaus hand over: encodings, file geodatabases, drawings, workbooks, OpenStreetMap extracts, timetables, datums."""

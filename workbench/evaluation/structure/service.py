@@ -17,7 +17,7 @@ from workbench.core.errors import DataQualityError
 from workbench.evaluation.structure.part import Case, Part, frame_of, missing_layer, need
 from workbench.operators.access import snapped_distance
 from workbench.operators.graph import Graph, build_graph, snap
-from workbench.operators.transit import departures, ordinary_day, read_feed, service
+from workbench.operators.transit import service
 
 Bools = npt.NDArray[np.bool_]
 MODES = {"bus": "bus_stops", "rail": "rail_stations"}
