@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from workbench.catalog.formats.gtfs import departures, ordinary_day, read_feed, seconds, services_on
+from workbench.catalog.presets import gtfs_stops
 from workbench.core.errors import DataQualityError, ParameterError
 from workbench.operators.transit import service
 
@@ -164,3 +165,53 @@ def test_published_timetables(city: str, name: str, day: dt.date, real_data: Pat
     expected = plain_count(path, day.strftime("%Y%m%d"), "wednesday", 7, 9)
     assert dict(zip(table["stop_id"], table["departures"], strict=True)) == dict(expected)
     assert (table["headway_min"] == 120 / table["departures"]).all()
+
+
+def plain_stops(path: Path, day: str, weekday: str, low: int, high: int) -> Counter[str]:
+    """Departures of each stop, those between two timing points set evenly between them: csv and loops alone."""
+    with zipfile.ZipFile(path) as archive:
+
+        def rows(name: str) -> list[dict[str, str]]:
+            with archive.open(name) as stream:
+                return list(csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig")))
+
+        running = {
+            r["service_id"]
+            for r in rows("calendar.txt")
+            if r[weekday] == "1" and r["start_date"] <= day <= r["end_date"]
+        }
+        for r in rows("calendar_dates.txt"):
+            if r["date"] == day:
+                (running.add if r["exception_type"] == "1" else running.discard)(r["service_id"])
+        trips: dict[str, list[tuple[int, str, str]]] = {
+            r["trip_id"]: [] for r in rows("trips.txt") if r["service_id"] in running
+        }
+        for r in rows("stop_times.txt"):
+            if r["trip_id"] in trips:
+                trips[r["trip_id"]].append((int(r["stop_sequence"]), r["stop_id"], r["departure_time"]))
+    found: Counter[str] = Counter()
+    for calls in trips.values():
+        calls.sort()
+        told = [k for k, (_, _, text) in enumerate(calls) if text]
+        at = {
+            k: sum(int(part) * unit for part, unit in zip(calls[k][2].split(":"), (3600, 60, 1), strict=True))
+            for k in told
+        }
+        for k, (_, stop, _) in enumerate(calls[:-1]):
+            before = max((one for one in told if one <= k), default=None)
+            after = min((one for one in told if one >= k), default=None)
+            if before is None or after is None:
+                continue
+            share = (k - before) / (after - before) if after > before else 0.0
+            found[stop] += low * 3600 <= at[before] + share * (at[after] - at[before]) < high * 3600
+    return +found
+
+
+def test_headway_of_porto_alegre_by_plain_loops(real_data: Path) -> None:
+    """All stops of the bus feed, between timing points too, by csv and loops; the ordinary Wednesday is 2019-04-17."""
+    path = real_data / "city" / "porto_alegre" / "poa_eptc.zip"
+    stops, findings = gtfs_stops(path, dt.date(2019, 4, 15))
+    expected = plain_stops(path, "20190417", "wednesday", 7, 19)
+    told = stops.set_index("stop_id")["headway_min"].dropna()
+    assert not findings and set(told.index) == set(expected) and len(stops) == 5636
+    assert told.to_dict() == pytest.approx({stop: 720 / number for stop, number in expected.items()})

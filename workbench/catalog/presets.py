@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.catalog.formats import gtfs
+from workbench.catalog.quality import Finding
 from workbench.core.cells import cell_shapes
+from workbench.core.errors import DataQualityError
 
 ROAD_CLASS = {
     **{
@@ -167,9 +169,10 @@ PRESETS: dict[str, Callable[[gpd.GeoDataFrame], gpd.GeoDataFrame]] = {
 HOURS = (7, 19)
 """Hours of the day a stop's headway is the mean of: from the first, to before the second."""
 WEDNESDAY = 2
+"""As :meth:`datetime.date.weekday` counts."""
 
 
-def gtfs_stops(path: Path, near: dt.date | None = None) -> gpd.GeoDataFrame:
+def gtfs_stops(path: Path, near: dt.date | None = None) -> tuple[gpd.GeoDataFrame, list[Finding]]:
     """Read the stops of a GTFS timetable in EPSG:4326, with the mean headway of an ordinary Wednesday.
 
     The headway is 60 × 12 minutes over the number of departures from 07:00 to before 19:00 of all lines and both directions
@@ -182,14 +185,22 @@ def gtfs_stops(path: Path, near: dt.date | None = None) -> gpd.GeoDataFrame:
         The archive.
     near : date, optional
         The ordinary Wednesday nearest to this day is read; to the middle of the calendar when not given.
+
+    Returns
+    -------
+    GeoDataFrame[stop_id, name, headway_min, geometry], list of Finding
+        A finding where the calendar has no such day: stops without headways.
     """
     feed = gtfs.read_feed(path)
-    found = gtfs.departures(feed, gtfs.ordinary_day(feed, weekday=WEDNESDAY, near=near))
+    stops, findings = feed.stops, []
     first, last = (hour * 3600 for hour in HOURS)
-    inside = found[(found["seconds"] >= first) & (found["seconds"] < last)]
-    stops = feed.stops
-    number = stops["stop_id"].map(inside.groupby("stop_id").size())
-    return gpd.GeoDataFrame(
-        {"stop_id": stops["stop_id"], "name": stops["name"], "headway_min": (last - first) / 60 / number},
-        geometry=stops.geometry,
-    )
+    number = pd.Series(np.nan, index=stops.index)
+    try:
+        found = gtfs.departures(feed, gtfs.ordinary_day(feed, weekday=WEDNESDAY, near=near))
+    except DataQualityError as error:
+        zh, en = f"时刻表没有普通周三的班次，站点无发车间隔：{error}", f"no ordinary Wednesday, stops without headway: {error}"
+        findings.append(Finding("no_ordinary_day", "warning", len(stops), float("nan"), "", zh, en))
+    else:
+        inside = found[(found["seconds"] >= first) & (found["seconds"] < last)]
+        number = stops["stop_id"].map(inside.groupby("stop_id").size())
+    return stops.assign(headway_min=(last - first) / 60 / number)[[*stops.columns[:-1], "headway_min", "geometry"]], findings

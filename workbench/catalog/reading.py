@@ -15,6 +15,7 @@ import pyproj
 import shapely
 
 from workbench.catalog.formats import cad, coordinates, encoding, geodatabase, osm, sheets
+from workbench.catalog.formats.gtfs import stated_day
 from workbench.catalog.presets import gtfs_stops
 from workbench.catalog.quality import Finding
 from workbench.catalog.roles import ROLES
@@ -37,7 +38,7 @@ def read_vector_file(
     form = ROLES.get(role or "")
     family = None if form is None else form.family
     if spec.preset == "gtfs_stops":
-        return gtfs_stops(path), []
+        return gtfs_stops(path, stated_day(spec.date))
     if path.suffix == ".parquet":
         return gpd.read_parquet(path), []
     if path.suffix.lower() in CORNERS:

@@ -173,6 +173,29 @@ def word(group: str, value: object, lang: str) -> str:
     return plain(f"{group}.{text}", lang) if text and has(f"{group}.{text}") else text
 
 
+def cited(source: object, lang: str) -> Html:
+    """Source of a setting in the reader's language; a city's own words as they are. Its digits are no results.
+
+    Examples
+    --------
+    >>> cited("own", "zh")
+    '<span class="x">自拟</span>'
+    """
+    return exempt(word("cited", source, lang))
+
+
+def sure(confidence: str, lang: str) -> Html:
+    """How sure a setting is, piece by piece, in the reader's language; a city's own words as they are.
+
+    Examples
+    --------
+    >>> sure("minutes:own; metres:from-memory", "zh")
+    '<span class="x">时间自拟；半径未见原文，待核对</span>'
+    """
+    pieces = [word("sure", piece, lang) for piece in confidence.split("; ")]
+    return exempt(("；" if lang == "zh" else "; ").join(pieces))
+
+
 def indicator_name(indicator: str, definition: Any, lang: str, *, code: bool = False) -> Html:
     """Title of an indicator, its code in a tooltip or, with ``code``, written small behind it."""
     title = element("span", mark(titles_of(definition, lang, indicator)), {"title": indicator}, css="title")

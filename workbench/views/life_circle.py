@@ -317,13 +317,13 @@ def settings_table(life: LifeCircle, lang: str) -> Html:
     headers += [(t("life.column.confidence", lang), "")]
     lines: list[list[object]] = [
         [one.title(lang), exempt(f"{one.minutes:g}"), exempt(f"{one.metres:g}"), plain(f"life.age.{one.ages}", lang),
-         exempt(one.source), exempt(one.confidence)]
+         cited(one.source, lang), sure(one.confidence, lang)]
         for one in life.settings.facilities
     ]  # fmt: skip
     for circle in life.settings.circles:
         kinds = _names([life.settings.facility(kind) for kind in circle.kinds], lang)
         own = exempt(f"{circle.minutes:g}") if circle.minutes else ""
         lines.append(
-            [mark(circle.title(lang)), own, "", mark(kinds), exempt(circle.source), exempt(circle.confidence)]
+            [mark(circle.title(lang)), own, "", mark(kinds), cited(circle.source, lang), sure(circle.confidence, lang)]
         )
     return table(headers, lines, caption=t("life.caption.settings", lang), lang=lang, css="life-circle")

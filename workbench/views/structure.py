@@ -300,7 +300,7 @@ def low_use_table(found: Structure, lang: str) -> Html:
     ]  # fmt: skip
     lines: list[list[object]] = [
         [mark(rule.title(lang)), _cell(rows, found, f"low_use.parcels.{rule.id}", lang),
-         _cell(rows, found, f"low_use.area.{rule.id}", lang), exempt(rule.source), exempt(rule.confidence)]
+         _cell(rows, found, f"low_use.area.{rule.id}", lang), cited(rule.source, lang), sure(rule.confidence, lang)]
         for rule in found.settings.low_use
     ]  # fmt: skip
     first = table(headers, lines, caption=t("structure.caption.low_use", lang), lang=lang, css="structure",
@@ -374,7 +374,7 @@ def settings_table(found: Structure, lang: str) -> Html:
     stated = found.settings.parameters.model_dump()
     lines: list[list[object]] = [
         [t(f"structure.parameter.{name}", lang), exempt("、".join(map(str, value)) if isinstance(value, tuple) else value),
-         exempt(found.settings.origin[name]["source"]), exempt(found.settings.origin[name]["confidence"])]
+         cited(found.settings.origin[name]["source"], lang), sure(found.settings.origin[name]["confidence"], lang)]
         for name, value in stated.items()
         if name in found.settings.origin
     ]  # fmt: skip

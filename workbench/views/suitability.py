@@ -194,14 +194,16 @@ def _points(result: Suitability, use: Use, lang: str) -> str:
     return ("；" if lang == "zh" else "; ").join(parts)
 
 
-def _with_steps(use: Use, field: str) -> str:
+def _with_steps(use: Use, field: str, lang: str) -> Html:
     """Source (or confidence) of a use, and of those of its steps that have their own."""
     last = use.thresholds[-1] if use.thresholds else None
-    found = [str(getattr(use, field))]
+    say = cited if field == "source" else sure
+    found = [say(getattr(use, field), lang)]
     for step in use.steps:
         if own := str(getattr(step, field)):
-            found.append(f"{f'>{last:g}' if step.to == float('inf') else f'≤{step.to:g}'}: {own}")
-    return "; ".join(found)
+            bound = f">{last:g}" if step.to == float("inf") else f"≤{step.to:g}"
+            found.append(Html(exempt(f"{bound}{'：' if lang == 'zh' else ': '}") + say(own, lang)))
+    return join(found, "；" if lang == "zh" else "; ")
 
 
 def points_table(result: Suitability, lang: str) -> Html:
@@ -224,8 +226,8 @@ def points_table(result: Suitability, lang: str) -> Html:
                 plain("suit.points_between", lang),
                 exempt(between),
                 "",
-                exempt(one.source),
-                exempt(one.confidence),
+                cited(one.source, lang),
+                sure(one.confidence, lang),
             ]
         )
         for use in result.settings.uses:
@@ -233,7 +235,7 @@ def points_table(result: Suitability, lang: str) -> Html:
                 weight = f"{use.weight:g}" if one.combine == "mean" and use.effect == "score" else ""
                 lines.append(
                     [mark(result.settings.factor(use.factor).title(lang)), exempt(_points(result, use, lang)), exempt(weight),
-                     exempt(_with_steps(use, "source")), exempt(_with_steps(use, "confidence"))]
+                     _with_steps(use, "source", lang), _with_steps(use, "confidence", lang)]
                 )  # fmt: skip
     return table(
         headers, lines, caption=t("suit.caption.points", lang), lang=lang, css="suitability",
@@ -364,8 +366,8 @@ def assumption_table(result: Suitability, lang: str) -> Html:
             [
                 mark(one.title(lang)),
                 exempt(f"{value} {unit}".strip()),
-                exempt(one.source),
-                exempt(one.confidence),
+                cited(one.source, lang),
+                sure(one.confidence, lang),
             ]
         )
     made = table(headers, lines, caption=t("suit.caption.assumptions", lang), lang=lang, css="suitability")

@@ -148,6 +148,18 @@ def services_on(feed: Feed, day: dt.date) -> frozenset[str]:
     return frozenset(running)
 
 
+def stated_day(text: str) -> dt.date | None:
+    """Day written as 2025-03-05; None for anything else.
+
+    >>> stated_day("2019-04-15"), stated_day("2019")
+    (datetime.date(2019, 4, 15), None)
+    """
+    try:
+        return dt.date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        return None
+
+
 def ordinary_day(feed: Feed, *, weekday: int = 2, near: dt.date | None = None) -> dt.date:
     """The day of a weekday (Monday is 0) with the usual number of trips, nearest to a date; the middle of the calendar else.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
+from workbench.catalog.formats.gtfs import departures, ordinary_day, read_feed, stated_day
 from workbench.core.errors import DataQualityError
 from workbench.evaluation.structure.part import Case, Part, frame_of, missing_layer, need
 from workbench.operators.access import snapped_distance
@@ -119,8 +119,7 @@ def _stops(case: Case, part: Part, mode: str, role: str) -> _Stops:
 def _of_feed(case: Case, part: Part, mode: str, role: str) -> _Stops:
     spec = case.city.layer(role)
     feed = read_feed(spec.file(case.city.root, None))
-    stated = re.fullmatch(r"\d{4}-\d{2}-\d{2}", spec.date)
-    near = dt.date.fromisoformat(spec.date) if stated else dt.date(case.year, 6, 15)
+    near = stated_day(spec.date) or dt.date(case.year, 6, 15)
     day = ordinary_day(feed, weekday=case.settings.parameters.weekday, near=near)
     part.find(
         f"day_{mode}", f"{TITLES[mode][0]}时刻表取{day}" + ("" if day.year == case.year else f"（不含{case.year}年）"),

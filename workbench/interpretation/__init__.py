@@ -1,0 +1,1 @@
+"""Imagery read by machines: land cover, change, cases, and areas that carry intervals."""
