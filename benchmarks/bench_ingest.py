@@ -65,7 +65,7 @@ def make(path: Path, rows: int) -> None:
 def run_workbench(source: Path, target: Path) -> None:
     from workbench.catalog.ingest_layer import Place, write_layer
     from workbench.catalog.standard_layers import known_fields
-    from workbench.core.city import LayerSpec
+    from workbench.core.layer_spec import LayerSpec
 
     fields = known_fields("land_use", pyogrio.read_info(source)["fields"])
     spec = LayerSpec(path=source.name, kind="vector", fields=fields)

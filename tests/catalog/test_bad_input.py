@@ -13,7 +13,6 @@ import shapely
 
 from workbench.catalog.build import build
 from workbench.catalog.data import CityData
-from workbench.catalog.quality import overlaps
 from workbench.core import gcj02
 from workbench.core.city import City, load_city
 from workbench.core.errors import CRSError, LayerMissing, ProfileError
@@ -132,29 +131,6 @@ def test_self_intersections_are_repaired_and_said(city: Make, source: Path) -> N
     assert finding(data, "parks", "geometry_type")["count"] == 1
 
 
-def test_overlapping_districts_are_measured(city: Make, source: Path) -> None:
-    frame = districts()
-    frame.geometry = [box(900, 0, 2000, 1000), box(0, 0, 1000, 1000)]
-    frame.to_file(source / "districts.gpkg")
-    found = finding(CityData(city()), "districts", "overlap")
-    assert found["count"] == 1 and found["measured"] == pytest.approx(100_000.0) and found["unit"] == "m2"
-
-
-@pytest.mark.parametrize(
-    ("shapes", "pairs", "area"),
-    [
-        ([box(0, 0, 100, 100), box(100, 0, 200, 100)], 0, 0.0),
-        ([box(0, 0, 100, 100), box(0, 0, 100, 100)], 1, 10_000.0),  # the same twice
-        ([box(0, 0, 100, 100), box(20, 20, 30, 30)], 1, 100.0),  # one inside the other
-        ([box(0, 0, 100, 100), box(100, 0, 200, 50), box(100, 50, 200, 100)], 0, 0.0),  # T junction
-        ([box(0, 0, 100, 100), box(90, 0, 190, 100), box(95, 0, 99, 100)], 3, 1000 + 400 + 400),
-    ],
-)
-def test_overlaps_by_hand(shapes: list[shapely.Geometry], pairs: int, area: float) -> None:
-    found = overlaps(gpd.GeoDataFrame(geometry=shapes, crs=CRS))
-    assert len(found) == pairs and found["area_m2"].sum() == pytest.approx(area)
-
-
 def test_duplicate_zone_codes_are_an_error_finding(city: Make, source: Path) -> None:
     districts().assign(XZQDM="01").to_file(source / "districts.gpkg")
     found = finding(CityData(city()), "districts", "duplicate_code")
@@ -261,7 +237,6 @@ def test_real_offset_of_guangzhou_is_measured(real_data: Path, home: Path) -> No
 
 def test_real_las_palmas(real_data: Path, home: Path) -> None:
     data = CityData(load_city("las_palmas", data_root=real_data))
-    assert finding(data, "school_areas", "overlap")["count"] == 44
     assert data.zones("city").area.iloc[0] / 1e6 == pytest.approx(103.2, abs=0.1)
     roads = data.vector("roads", 2023)
     assert set(roads["road_class"]) >= {"motorway", "residential", "footway", "steps"}

@@ -13,8 +13,9 @@ import shapely
 from workbench.catalog.formats import batches, datum
 from workbench.catalog.ingest import ingest_vector
 from workbench.catalog.ingest_layer import Place, Written, write_layer
-from workbench.core.city import LayerSpec, load_city
+from workbench.core.city import load_city
 from workbench.core.errors import CRSError, ProfileError
+from workbench.core.layer_spec import LayerSpec
 
 from .conftest import CRS, X, Y, box
 from .test_ingest_formats import curved, drawing, parameters, seven

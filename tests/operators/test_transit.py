@@ -213,5 +213,5 @@ def test_headway_of_porto_alegre_by_plain_loops(real_data: Path) -> None:
     stops, findings = gtfs_stops(path, dt.date(2019, 4, 15))
     expected = plain_stops(path, "20190417", "wednesday", 7, 19)
     told = stops.set_index("stop_id")["headway_min"].dropna()
-    assert not findings and set(told.index) == set(expected) and len(stops) == 5636
+    assert not findings and set(told.index) == set(expected) and len(stops) == 3986
     assert told.to_dict() == pytest.approx({stop: 720 / number for stop, number in expected.items()})

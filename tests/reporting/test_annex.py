@@ -9,7 +9,8 @@ import pyogrio
 import pytest
 from shapely.geometry import box
 
-from workbench.core.city import LayerSpec, Level, load_city
+from workbench.core.city import Level, load_city
+from workbench.core.layer_spec import LayerSpec
 from workbench.evaluation.checkup import Checkup
 from workbench.indicators.values import table, value_id
 from workbench.reporting.annex import (

@@ -61,11 +61,6 @@ def test_the_annex_says_what_is_measured_in_the_readers_language(checkup: Any, m
         assert 'People within <span class="x">5</span> minutes of a park' in made and "步行" not in made
 
 
-def test_gaps_name_what_is_lacking(checkup: Any) -> None:
-    made = annex.gap_table(checkup, "zh")
-    assert "缺少用水量统计" in made and "人均年用水量" in made
-
-
 def test_best_and_worst_districts_stand_out_only_where_that_means_something(checkup: Any) -> None:
     checkup.definitions["S-1"].denominator_zh = "城区常住人口"
     checkup.definitions["C-1"].denominator_zh = "城区面积"

@@ -20,8 +20,9 @@ from workbench.catalog import manifest, published, quality, rasters, stac
 from workbench.catalog.ingest import Ingested, ingest_table, ingest_vector
 from workbench.catalog.manifest import Entry
 from workbench.catalog.quality import Finding
-from workbench.core.city import City, LayerSpec, load_city
+from workbench.core.city import City, load_city
 from workbench.core.errors import ProfileError
+from workbench.core.layer_spec import LayerSpec
 from workbench.core.paths import PACKAGE, atomic_write, catalog_dir
 from workbench.core.provenance import sha256_file, stable_hash
 

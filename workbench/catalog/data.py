@@ -16,8 +16,9 @@ from shapely.geometry.base import BaseGeometry
 from workbench.catalog import fill_ins, gates, manifest, published, quality
 from workbench.catalog.build import build as build_catalog
 from workbench.catalog.manifest import Entry
-from workbench.core.city import City, LayerSpec, load_city
+from workbench.core.city import City, load_city
 from workbench.core.errors import DataQualityError, LayerMissing, ParameterError
+from workbench.core.layer_spec import LayerSpec
 from workbench.core.provenance import Source, stable_hash
 
 REASONS: dict[str, tuple[str, str]] = {

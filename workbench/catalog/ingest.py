@@ -24,8 +24,9 @@ from workbench.catalog.reading import read_table_file
 from workbench.catalog.reading import read_vector_file as read_vector_file
 from workbench.catalog.roles import EMPTY, ROLES
 from workbench.core import gcj02
-from workbench.core.city import City, LayerSpec
+from workbench.core.city import City
 from workbench.core.errors import CRSError, ProfileError
+from workbench.core.layer_spec import LayerSpec
 
 REFUSED_DATUMS = ("beijing 1954", "xian 1980", "beijing_1954", "xian_1980", "new beijing")
 """Datums from which PROJ converts to CGCS2000 without any shift, tens of metres wrong."""
@@ -370,14 +371,12 @@ def check_coordinates(frame: gpd.GeoDataFrame, crs: pyproj.CRS, where: str) -> N
 
 
 def _row_checks(city: City, role: str, frame: gpd.GeoDataFrame) -> list[Finding]:
-    """Check keys, overlaps and codes."""
+    """Check keys and codes; overlaps, gaps and slivers are told by the quality packs."""
     form, findings = ROLES.get(role), []
     levels = [level for level in city.levels.values() if level.role == role]
     key = levels[0].code if levels else (form.key if form is not None else None)
     if key is not None and key in frame:
         findings += quality.check_keys(frame, key, zones=bool(levels))
-    if (levels or (form is not None and form.coverage)) and len(frame) > 1:
-        findings += quality.check_overlaps(frame)
     if role == "land_use":
         findings += quality.check_land_use(frame)
     return findings

@@ -32,8 +32,8 @@ from workbench.catalog.ingest import (
 from workbench.catalog.quality import Finding
 from workbench.catalog.reading import CORNERS, opened_layer, read_vector_file, readable
 from workbench.catalog.roles import ROLES
-from workbench.core.city import LayerSpec
 from workbench.core.errors import CRSError, ProfileError
+from workbench.core.layer_spec import LayerSpec
 
 Bounds = tuple[float, float, float, float]
 Progress = Callable[[int, int], None]

@@ -198,9 +198,14 @@ def gtfs_stops(path: Path, near: dt.date | None = None) -> tuple[gpd.GeoDataFram
     try:
         found = gtfs.departures(feed, gtfs.ordinary_day(feed, weekday=WEDNESDAY, near=near))
     except DataQualityError as error:
-        zh, en = f"时刻表没有普通周三的班次，站点无发车间隔：{error}", f"no ordinary Wednesday, stops without headway: {error}"
+        zh, en = (
+            f"时刻表没有普通周三的班次，站点无发车间隔：{error}",
+            f"no ordinary Wednesday, stops without headway: {error}",
+        )
         findings.append(Finding("no_ordinary_day", "warning", len(stops), float("nan"), "", zh, en))
     else:
         inside = found[(found["seconds"] >= first) & (found["seconds"] < last)]
         number = stops["stop_id"].map(inside.groupby("stop_id").size())
-    return stops.assign(headway_min=(last - first) / 60 / number)[[*stops.columns[:-1], "headway_min", "geometry"]], findings
+    return stops.assign(headway_min=(last - first) / 60 / number)[
+        [*stops.columns[:-1], "headway_min", "geometry"]
+    ], findings

@@ -1,27 +1,36 @@
-"""Tables the workbench makes itself and publishes in a city's catalogue, so that other modules find them there.
+"""Tables and layers the workbench makes itself and publishes in a city's catalogue, so that other modules find them there.
 
 They are no layers of the profile: what is published stays when the profile's layers are built anew, is described in
-STAC beside them, and is read through ``CityData`` like any other table dated by year.
+STAC beside them, and is read through ``CityData`` like any other dated by year. Each may say what it was made of.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import geopandas as gpd
 import pandas as pd
+import shapely
+from shapely.geometry.base import BaseGeometry
 
-from workbench.catalog import manifest, stac
+from workbench.catalog import gates, manifest, stac
 from workbench.catalog.manifest import Entry
-from workbench.core.city import City, LayerSpec, Sensitivity
-from workbench.core.errors import ParameterError
+from workbench.core.city import City
+from workbench.core.errors import LayerMissing, ParameterError
+from workbench.core.layer_spec import LayerSpec, Sensitivity, Tier
 from workbench.core.paths import atomic_write
 from workbench.core.provenance import sha256_file
 
 FOLDER = "published"
 """Folder below a city's built data."""
+URBAN_RANGE, TOPIC_FIGURES = "urban_range", "topic_figures"
+"""Urban range told from the survey of a year; figures of the topics that rules judge."""
+DERIVED_SCOPES = {"城区": URBAN_RANGE}
+"""Scope -> published layer that stands in for it, year by year, where the city has not delimited it."""
 
 
 def _register(city_name: str) -> Path:
@@ -55,9 +64,60 @@ def specs(city_name: str) -> dict[str, LayerSpec]:
     return found
 
 
+def made_of(city_name: str, role: str, year: int) -> dict[str, str]:
+    """Inputs a published table or layer was made of, with the hashes they had; empty when it does not say or is not there."""
+    for record in _records(city_name):
+        if (record["entry"]["role"], record["entry"]["year"]) == (role, year):
+            return dict(record.get("made_of", {}))
+    return {}
+
+
+def scope_of(store: Any, name: str, year: int, *, delimited: bool = True) -> tuple[BaseGeometry, str] | None:
+    """Shape of a scope and the published layer it was told from; ``""`` where the city has delimited it, None for neither.
+
+    Parameters
+    ----------
+    store : CityData or the like
+        Layers of the city.
+    name : str
+        Scope, e.g. 城区.
+    year : int
+        Year of the survey that stands in.
+    delimited : bool
+        Whether the profile names the scope at all.
+    """
+    if delimited:
+        try:
+            return store.scope(name), ""
+        except LayerMissing as missing:
+            if missing.reason == gates.REASON:  # what must not be used is not replaced in silence
+                return None
+    role = DERIVED_SCOPES.get(name, "")
+    if not role or year not in store.years(role) or not store.has(role, year):
+        return None
+    return shapely.union_all(store.vector(role, year).geometry.to_numpy()), role
+
+
 def with_published(city: City) -> City:
     """The profile with the published tables among its layers; a layer of the profile itself goes first."""
     return city.model_copy(update={"layers": {**specs(city.name), **city.layers}})
+
+
+def withdraw(city: City, role: str, year: int) -> bool:
+    """Take what was published for a year out of the catalogue; whether there was anything."""
+    with manifest.lock(city.name):
+        known = _records(city.name)
+        others = [r for r in known if (r["entry"]["role"], r["entry"]["year"]) != (role, year)]
+        if len(others) == len(known):
+            return False
+        _write(city, others)
+    return True
+
+
+def _write(city: City, records: list[dict[str, Any]]) -> None:
+    with atomic_write(_register(city.name)) as temporary:
+        temporary.write_text(json.dumps(records, ensure_ascii=False, indent=1), encoding="utf-8")
+    stac.write(with_published(city), [*manifest.read(city.name), *read(city.name)])
 
 
 def publish(
@@ -68,11 +128,13 @@ def publish(
     *,
     source: str,
     sensitivity: Sensitivity = "内部",
+    tier: Tier = "statutory",
     holder: str = "",
     note_zh: str = "",
     note_en: str = "",
+    inputs: Mapping[str, str] | None = None,
 ) -> Path:
-    """Publish a table of a year in the catalogue of a city that has been built.
+    """Publish a table, or a layer with shapes, of a year in the catalogue of a city that has been built.
 
     Parameters
     ----------
@@ -83,9 +145,11 @@ def publish(
     year : int
         Year the table is for; a table of the year published before is replaced.
     table : DataFrame
-        Its rows.
-    source, sensitivity, holder, note_zh, note_en : str
+        Its rows; a GeoDataFrame in the city's CRS becomes a vector layer.
+    source, sensitivity, tier, holder, note_zh, note_en : str
         What the catalogue says of it.
+    inputs : mapping of str to str, optional
+        What it was made of, see :mod:`workbench.core.lineage`.
 
     Returns
     -------
@@ -101,8 +165,9 @@ def publish(
         raise ParameterError("the profile has a layer of this name", where=city.name, found=role)
     file = f"{FOLDER}/{role}/{role}-{year}.parquet"
     path = manifest.folder(city.name) / file
+    kind: Literal["vector", "table"] = "vector" if isinstance(table, gpd.GeoDataFrame) else "table"
     spec = LayerSpec(
-        path=f"{role}-{{year}}.parquet", kind="table", years=(year,), source=source, date=f"{year}-12-31",
+        path=f"{role}-{{year}}.parquet", kind=kind, tier=tier, years=(year,), source=source, date=f"{year}-12-31",
         sensitivity=sensitivity, holder=holder, update_cycle="yearly", note_zh=note_zh, note_en=note_en,
     )  # fmt: skip
     with manifest.lock(city.name):
@@ -110,15 +175,12 @@ def publish(
             table.to_parquet(temporary, index=False)
         sha256 = sha256_file(path)
         entry = Entry(
-            role, year, "original", "table", sha256, sha256, {"data": file}, f"{year}-12-31", rows=len(table)
+            role, year, "original", kind, sha256, sha256, {"data": file}, f"{year}-12-31", rows=len(table)
         )
         record = {"entry": {**asdict(entry), "findings": []}, "spec": spec.model_dump(mode="json")}
+        record |= {"made_of": dict(inputs)} if inputs is not None else {}
         others = [r for r in _records(city.name) if (r["entry"]["role"], r["entry"]["year"]) != (role, year)]
         if [record, *others] == _records(city.name):
             return path
-        with atomic_write(_register(city.name)) as temporary:
-            temporary.write_text(
-                json.dumps([record, *others], ensure_ascii=False, indent=1), encoding="utf-8"
-            )
-        stac.write(with_published(city), [*manifest.read(city.name), *read(city.name)])
+        _write(city, [record, *others])
     return path

@@ -15,8 +15,6 @@ import shapely
 from workbench.catalog.roles import Role
 from workbench.core import codes, gcj02
 
-OVERLAP_M2 = 1.0
-"""Overlaps of two zones below this area are slivers of digitising and not reported."""
 OFFSET_M = 50.0
 """An offset from the trusted layer up to this is not reported as a warning."""
 STATED_SHARE, STATED_M2 = 0.05, 1.0
@@ -30,7 +28,7 @@ class Finding:
     """One finding on a layer."""
 
     check: str
-    """Name of the check, e.g. ``"overlap"``."""
+    """Name of the check, e.g. ``"stated_area"``."""
     severity: Literal["info", "warning", "error"]
     """``error``: the layer, or what the check concerns, must not be used."""
     count: int
@@ -161,43 +159,6 @@ def _only_family(frame: gpd.GeoDataFrame, family: str) -> tuple[gpd.GeoDataFrame
         return frame, 0
     kept = frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs))[good]
     return kept, int((~good).sum())
-
-
-def overlaps(frame: gpd.GeoDataFrame) -> pd.DataFrame:
-    """Pairs of polygons that share more than a sliver: ``left, right`` (row numbers), ``area_m2`` (planar)."""
-    shapes = frame.geometry.to_numpy()
-    suspects = np.flatnonzero(~shapely.is_empty(shapely.coverage_invalid_edges(shapes)))
-    first, right = shapely.STRtree(shapes).query(shapes[suspects], predicate="intersects")
-    pairs = np.sort(np.column_stack([suspects[first], right]), axis=1)
-    left, right = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0).T
-    area = shapely.area(shapely.intersection(shapes[left], shapes[right]))
-    found = pd.DataFrame({"left": left, "right": right, "area_m2": area})
-    return found[found["area_m2"] > OVERLAP_M2].reset_index(drop=True)
-
-
-def check_overlaps(frame: gpd.GeoDataFrame) -> list[Finding]:
-    """Find polygons that should not overlap but do."""
-    pairs = overlaps(frame)
-    if pairs.empty:
-        return []
-    area, n = float(pairs["area_m2"].sum()), len(pairs)
-    large = area >= 1e5
-    zh, en = (
-        (f"{area / 1e6:.2f} 平方千米", f"{area / 1e6:.2f} km²")
-        if large
-        else (f"{area:,.1f} 平方米", f"{area:,.1f} m²")
-    )
-    return [
-        Finding(
-            "overlap",
-            "warning",
-            n,
-            area,
-            "m2",
-            f"{n} 对图形相互重叠，重叠面积合计 {zh}，分区合计会重复计算",
-            f"{n} pairs of polygons overlap by {en} in all; sums over zones count them twice",
-        )
-    ]
 
 
 def repeated(frame: pd.DataFrame, key: str) -> npt.NDArray[np.bool_]:

@@ -15,9 +15,10 @@ from odc.geo.geobox import GeoBox
 
 from workbench.catalog.ingest import source_crs
 from workbench.catalog.quality import Finding
-from workbench.core.city import City, Grid, LayerSpec
+from workbench.core.city import City, Grid
 from workbench.core.errors import CRSError, ProfileError
 from workbench.core.grid import describe, same_grid
+from workbench.core.layer_spec import LayerSpec
 
 DEFAULT_BANDS = {4: ("blue", "green", "red", "nir")}
 """Names of the bands of the role ``imagery`` when the profile gives none."""

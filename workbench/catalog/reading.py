@@ -19,8 +19,8 @@ from workbench.catalog.formats.gtfs import stated_day
 from workbench.catalog.presets import gtfs_stops
 from workbench.catalog.quality import Finding
 from workbench.catalog.roles import ROLES
-from workbench.core.city import LayerSpec
 from workbench.core.errors import CRSError, ProfileError
+from workbench.core.layer_spec import LayerSpec
 
 CORNERS = (*sheets.WORKBOOKS, ".csv")
 """Forms of tables of coordinates."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def use_data_root(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
@@ -33,6 +36,50 @@ SOURCES_HINT = "codes of sources such as R1, N8 or warnings.md: see docs/sources
 city_option = click.option(
     "--city", default="demo", show_default=True, help="Name of a city, or the path of a profile."
 )
+
+
+def topic_options(*, year: str, out: str) -> Callable[[F], F]:
+    """Options of a command that answers one question of a city and year: the same names, order and checks for all.
+
+    Parameters
+    ----------
+    year : str
+        What the year is of.
+    out : str
+        What the folder of ``--out`` takes.
+    """
+    options = (
+        city_option,
+        click.option("--year", type=int, help=f"{year}; the profile's latest when not given."),
+        click.option(
+            "--lang", type=click.Choice(["zh", "en"]), help="Language; the profile's when not given."
+        ),
+        click.option(
+            "--out",
+            type=click.Path(file_okay=False, path_type=Path),
+            is_eager=True,  # --maps asks whether it was given
+            help=f"Folder for {out}; nothing is written when not given.",
+        ),
+        click.option(
+            "--maps", is_flag=True, callback=_with_out, help="Also pictures, into the folder of --out."
+        ),
+        click.option("--no-cache", is_flag=True, help="Compute everything again."),
+        data_root_option,
+    )
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _with_out(ctx: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    """Refuse pictures without a folder."""
+    if value and ctx.params.get("out") is None:
+        raise click.UsageError("--maps needs --out")
+    return value
 
 
 def make_table(*columns: str) -> Table:

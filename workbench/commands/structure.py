@@ -7,26 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workbench.commands.options import SOURCES_HINT, city_option, data_root_option, make_table, show
+from workbench.commands.options import SOURCES_HINT, make_table, show, topic_options
 
 if TYPE_CHECKING:
     from workbench.evaluation.structure import Structure
 
 
 @click.command("structure")
-@city_option
-@click.option(
-    "--year", type=int, help="Year of the survey and the residents; the profile's latest when not given."
-)
-@click.option("--lang", type=click.Choice(["zh", "en"]), help="Language; the profile's when not given.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for tables (Parquet) and shapes (GeoPackage); nothing is written when not given.",
-)
-@click.option("--maps", is_flag=True, help="Also pictures, into the folder of --out.")
-@click.option("--no-cache", is_flag=True, help="Compute everything again.")
-@data_root_option
+@topic_options(year="Year of the survey and the residents", out="tables (Parquet) and shapes (GeoPackage)")
 def structure(
     city: str, year: int | None, lang: str | None, out: Path | None, maps: bool, no_cache: bool
 ) -> None:
@@ -37,8 +25,6 @@ def structure(
     from workbench.evaluation.structure import structure as compute
     from workbench.reporting.run import find_city
 
-    if maps and out is None:
-        raise click.UsageError("--maps needs --out")
     profile = find_city(city)
     found = compute(profile, year, use_cache=not no_cache, say=lambda text: click.echo(text, err=True))
     words = lang or profile.language

@@ -7,29 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workbench.commands.options import SOURCES_HINT, city_option, data_root_option, make_table, show
+from workbench.commands.options import SOURCES_HINT, make_table, show, topic_options
 
 if TYPE_CHECKING:
     from workbench.evaluation.suitability import Suitability
 
 
 @click.command("suitability")
-@city_option
-@click.option("--year", type=int, help="Year of lines and land use; the profile's latest when not given.")
-@click.option("--lang", type=click.Choice(["zh", "en"]), help="Language; the profile's when not given.")
+@topic_options(
+    year="Year of lines and land use", out="tables (Parquet), rasters (GeoTIFF) and patches (GeoPackage)"
+)
 @click.option(
     "--settings",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Settings to use instead of the city's own (TOML).",
 )
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for tables (Parquet), rasters (GeoTIFF) and patches (GeoPackage); nothing is written when not given.",
-)
-@click.option("--maps", is_flag=True, help="Also pictures, into the folder of --out.")
-@click.option("--no-cache", is_flag=True, help="Compute everything again.")
-@data_root_option
 def suitability(
     city: str,
     year: int | None,
@@ -46,8 +38,6 @@ def suitability(
     from workbench.evaluation.suitability import evaluate, read_settings
     from workbench.reporting.run import find_city
 
-    if maps and out is None:
-        raise click.UsageError("--maps needs --out")
     profile = find_city(city)
     found = evaluate(
         profile, year, read_settings(settings) if settings else None, use_cache=not no_cache,

@@ -83,5 +83,9 @@ class DataQualityError(WorkbenchError, ValueError):
     """Data are too faulty to give a number."""
 
 
+class ImageError(WorkbenchError, ValueError):
+    """An image cannot be used: its bands, scale, grid, dates or file are not what they should be."""
+
+
 class RunError(WorkbenchError, RuntimeError):
     """A run could not be finished."""

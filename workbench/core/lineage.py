@@ -1,7 +1,7 @@
 """What a value is made of: the inputs behind it by name, each with the hash it had, as one line of text.
 
 An input is a layer edition (``land_use-2025``, ``districts``; with ``-original`` behind it the data as first published), a
-definition (``definition:TJ-A11``), or one of the few things that are neither: the profile, its targets, the rules, the case
+definition (``definition:TJ-A11``), the settings of a topic (``settings:structure``), or one of the few things that are neither: the profile, its targets, the rules, the case
 register, an earlier report. A layer that was looked for and not found has the hash ``absent``: were it there, the value might
 be made another way.
 """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import pandas as pd
 
+from workbench.catalog.published import TOPIC_FIGURES, URBAN_RANGE
 from workbench.core.cache import StepCache, step_key, write_json
 from workbench.core.city import City, load_city
 from workbench.core.errors import LayerMissing, ParameterError, ProfileError, RunError
@@ -21,6 +22,7 @@ from workbench.core.provenance import code_version
 from workbench.core.units import convert
 from workbench.evaluation.accounts import account_values
 from workbench.evaluation.derived import derived_rows, target_rows
+from workbench.evaluation.figures import prepare
 from workbench.evaluation.kept import Kept
 from workbench.evaluation.lineage import lineage
 from workbench.evaluation.states import States
@@ -185,6 +187,8 @@ def checkup(
     wanted = profile.check_year(int(year)) if year is not None else profile.latest_year
     check_targets(profile)
     data = CityData(profile)
+    if prepare(profile, data, wanted, years_compared(data, profile, wanted), say=say, use_cache=use_cache):
+        data = CityData(profile, build=False)
     cache = StepCache()
     inputs = input_hashes(data, profile)
     texts = {name: inputs[name] for name in ("profile", "indicator_changes")}
@@ -319,7 +323,7 @@ def scope_areas(data: Any, city: City) -> dict[str, float]:
 def input_hashes(data: Any, city: City) -> dict[str, str]:
     """Hash of every layer edition and of the profile: what a checkup's cached results depend on."""
     found = {"profile": city.profile_text, "indicator_changes": changes_text(city)}
-    for role in dict.fromkeys([*city.layers, "statistics"]):  # departments may have filled in some
+    for role in dict.fromkeys([*city.layers, "statistics", URBAN_RANGE, TOPIC_FIGURES]):  # departments may have filled in some
         for year in data.years(role) or [None]:
             if data.has(role, year):
                 for edition in ("latest", "original"):

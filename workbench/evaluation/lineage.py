@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.catalog import published
 from workbench.core.lineage import ABSENT, input_name, join, layer_of, pack, unpack
 from workbench.evaluation.quotas import chain
 from workbench.evaluation.states import Inputs, States
@@ -213,6 +214,9 @@ class Ancestry:
     def _of_rule(self, rule_id: str, zone: str) -> Inputs:
         """Inputs of what a rule on a layer, on permits or on projects says."""
         rule = self._rules[rule_id]
+        if "figure" in rule.applies:
+            made_of = published.made_of(self.city.name, published.TOPIC_FIGURES, self.year)
+            return {**made_of, **self.states.of([input_name(published.TOPIC_FIGURES, self.year), "rules"])}
         if "paper" in rule.applies:
             layers = ["permits"]
             layers += ["projects"] if rule.applies["paper"] == "stuck" else []

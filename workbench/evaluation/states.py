@@ -9,7 +9,9 @@ import pandas as pd
 
 from workbench.core.errors import LayerMissing, ParameterError
 from workbench.core.lineage import ABSENT, DIGITS, layer_of, unpack
+from workbench.core.paths import PACKAGE
 from workbench.core.provenance import sha256_file, stable_hash
+from workbench.evaluation.topic_settings import settings_path
 from workbench.indicators.changes import city_library
 from workbench.rules.evaluate import rules_of
 
@@ -54,6 +56,9 @@ class States:
         if kind == "definition" and rest:
             found = city_library(self.city).get(rest)
             return ABSENT if found is None else found.definition_version
+        if kind == "settings" and rest:
+            path = settings_path(self.city, rest, PACKAGE / "evaluation" / rest / f"{rest}.toml")
+            return sha256_file(path) if path.is_file() else ABSENT
         special = {
             "profile": lambda: stable_hash(self.city.model_dump(mode="json", exclude=TEXTS)),
             "targets": lambda: stable_hash([one.model_dump(mode="json") for one in self.city.targets]),

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from workbench.core.city import City
 
 
-def layer_hashes(data: CityData, city: City, roles: Iterable[str], year: int) -> dict[str, str]:
-    """Hash of each layer, or why there is none, with those that bound the city, its zones and its ranges."""
+def layer_hashes(data: CityData, city: City, roles: Iterable[str], *years: int) -> dict[str, str]:
+    """Hash of each layer of each year, or why there is none, with those that bound the city, its zones and its ranges."""
     wanted = {*roles, "boundary", "districts", "scopes", *(level.role for level in city.levels.values())}
     wanted |= set(city.scopes.values()) & set(city.layers)
     found = {}
     for role in sorted(wanted):
-        of = year if data.years(role) else None
-        there = data.has(role, of)
-        found[role] = data.source(role, of).sha256 if there else str(data.why_missing(role, of))
+        for of in sorted(set(years)) if data.years(role) else [None]:
+            there = data.has(role, of)
+            state = data.source(role, of).sha256 if there else str(data.why_missing(role, of))
+            found[role if of is None else f"{role}-{of}"] = state
     return found
 
 

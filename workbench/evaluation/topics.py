@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,6 +20,7 @@ from workbench.indicators.values import table
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
     from workbench.core.city import City
+    from workbench.governance import QualityReport
 
 Say = Callable[[str], None]
 
@@ -55,11 +57,11 @@ class Answers:
     """Topics that cannot be answered, with the reason."""
 
 
-def _quality(city: City, year: int, data: CityData) -> Answer:
+def _quality(city: City, year: int, data: CityData, report: QualityReport | None = None) -> Answer:
     from workbench.evaluation.quality import quality_rows
     from workbench.governance import check
 
-    return Answer(table(quality_rows(check(city), year)), tuple(city.layers))
+    return Answer(table(quality_rows(report or check(city), year)), tuple(city.layers))
 
 
 def _life_circle(city: City, year: int, data: CityData) -> Answer:
@@ -108,7 +110,15 @@ def check_topics(names: Iterable[str]) -> None:
             raise ParameterError("no such topic", found=name, expected=", ".join(TOPICS))
 
 
-def answer(city: City, year: int, names: Sequence[str], *, data: CityData, say: Say | None = None) -> Answers:
+def answer(
+    city: City,
+    year: int,
+    names: Sequence[str],
+    *,
+    data: CityData,
+    quality: QualityReport | None = None,
+    say: Say | None = None,
+) -> Answers:
     """Rows of the topics named, and why others have none.
 
     Parameters
@@ -121,6 +131,8 @@ def answer(city: City, year: int, names: Sequence[str], *, data: CityData, say: 
         Keys of :data:`TOPICS`.
     data : CityData
         The city's layers.
+    quality : QualityReport, optional
+        The quality check where it has been made just now; else the topic makes it.
     say : callable, optional
         Told in words what is being computed.
 
@@ -130,18 +142,19 @@ def answer(city: City, year: int, names: Sequence[str], *, data: CityData, say: 
         There is no such topic.
     """
     check_topics(names)
+    makers = TOPICS if quality is None else {**TOPICS, "quality": partial(_quality, report=quality)}
     states, frames, made = States(city, data, year), [], []
     absent: dict[str, Absence] = {}
     for name in names:
         if say is not None:
             say(f"topic {name}")
         try:
-            found = TOPICS[name](city, year, data)
+            found = makers[name](city, year, data)
         except LayerMissing as missing:
             absent[name] = absence(missing, city, data)
             continue
         frames.append(found.rows)
-        text = pack(states.of([*_editions(found.roles, city, data, year), "profile"]))
+        text = pack(states.of([*editions_of(found.roles, city, data, year), "profile"]))
         made.append(pd.DataFrame({"value_id": found.rows["value_id"].to_numpy(), "made_of": text}))
     return Answers(
         pd.concat(frames, ignore_index=True) if frames else table([]),
@@ -150,12 +163,12 @@ def answer(city: City, year: int, names: Sequence[str], *, data: CityData, say: 
     )
 
 
-def _editions(roles: Iterable[str], city: City, data: CityData, year: int) -> list[str]:
+def editions_of(roles: Iterable[str], city: City, data: CityData, year: int) -> list[str]:
     """Editions of layers up to a year, with the layers that bound the city and its zones."""
     zones = ["boundary", "scopes", *(level.role for level in city.levels.values())]
     found: list[str] = []
     for role in dict.fromkeys([*roles, *zones]):
-        if role in city.layers:
+        if role in city.layers or data.has(role):
             years = [one for one in data.years(role) if one <= year]
             found += [input_name(role, one) for one in years] or [input_name(role, None)]
     return found

@@ -19,8 +19,8 @@ from workbench.catalog.formats.datum import DatumParameters
 from workbench.catalog.ingest import source_crs
 from workbench.catalog.reading import may_be_told, opened_file, read_table_file, readable
 from workbench.catalog.standard_layers import Guess, guess
-from workbench.core.city import LayerSpec
 from workbench.core.errors import CRSError, WorkbenchError
+from workbench.core.layer_spec import LayerSpec
 
 VECTORS = {
     ".gdb": "FileGDB", ".gpkg": "GeoPackage", ".shp": "Shapefile", ".zip": "zip", ".geojson": "GeoJSON",

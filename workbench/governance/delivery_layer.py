@@ -20,8 +20,9 @@ from workbench.catalog.quality import Finding
 from workbench.catalog.reading import read_table_file
 from workbench.catalog.roles import ROLES
 from workbench.catalog.standard_layers import known_fields
-from workbench.core.city import City, LayerSpec
+from workbench.core.city import City
 from workbench.core.errors import ParameterError, ProfileError, WorkbenchError
+from workbench.core.layer_spec import LayerSpec
 from workbench.core.paths import atomic_write
 from workbench.governance.delivery import Found
 

@@ -175,7 +175,9 @@ def _concerns(one: Check, city: City, data: CityData, place: Place) -> bool:
         return True
     form = ROLES.get(role)
     polygons = form is not None and form.family == "polygon"
-    tiles = (form is not None and form.coverage) or any(level.role == role for level in city.levels.values())
+    tiles = (form is not None and form.coverage) or any(
+        level.role == role and level.tiles for level in city.levels.values()
+    )
     return ("*polygon" in one.roles and polygons) or ("*tiles" in one.roles and tiles)
 
 

@@ -68,11 +68,6 @@ class Layer:
             self.key = ROLES[self.role].key
 
     @property
-    def tiles(self) -> bool:
-        """Whether its polygons should tile the ground."""
-        return bool(self.zone_levels) or (self.role in ROLES and ROLES[self.role].coverage)
-
-    @property
     def geo(self) -> gpd.GeoDataFrame:
         """Rows with shapes."""
         assert isinstance(self.frame, gpd.GeoDataFrame)

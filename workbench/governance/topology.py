@@ -119,15 +119,20 @@ def outside(layer: Layer, check: Check) -> Outcome:
     shapes = layer.geo.geometry.to_numpy()
     rows = np.flatnonzero(~shapely.covers(wide, shapes))
     part = check.parameters["whole"]
-    if part:  # roads and stops of the neighbours are nothing wrong; a layer wholly elsewhere is
+    if part:
         rows = rows[~shapely.intersects(wide, shapes[rows])]
+    if check.parameters.get(
+        "all"
+    ):  # roads and stops of the neighbours are nothing wrong; a layer wholly elsewhere is
+        nearest = rows[np.argsort(shapely.distance(shapes[rows], territory), kind="stable")[:1]]
+        rows = nearest if len(rows) == len(shapes) else rows[:0]
     for row in rows:
         far = float(shapely.hausdorff_distance(shapes[row], shapely.intersection(shapes[row], territory)))
         far = float(shapely.distance(shapes[row], territory)) if np.isnan(far) or part else far
         name = layer.name(row)
         zh, en = f"{name} 超出市域范围 {far:.1f} 米", f"{name} reaches {far:.1f} m beyond the territory"
         outcome.hits.append(Hit(name, zh, en, far, "m", f"<={limit:g}", shapes[row]))
-    outcome.share = layer.share(rows)
+    outcome.share = float(bool(len(rows))) if check.parameters.get("all") else layer.share(rows)
     return outcome
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 import shapely
 
 from workbench import __version__
-from workbench.catalog import gates
+from workbench.catalog import gates, published
 from workbench.core.errors import LayerMissing, ParameterError
 from workbench.core.lineage import ABSENT, input_name, pack
 from workbench.core.paths import PACKAGE
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TOLD_ZH, TOLD_EN = "（城区范围未划定，由变更调查推算）", " (urban area not delimited: told from the survey)"
+"""Said behind a denominator inside a range that was told from the survey."""
 MIN_ZONE_M2 = 10_000.0
 """A zone with less than one hectare, and less than half of itself, inside a scope lies outside it (slivers of digitising)."""
 
@@ -96,13 +98,21 @@ class Run:
         return self.memo.get(("zones", level), lambda: self.store.zones(level))
 
     def scope(self, name: str) -> Any | None:
-        """Geometry of a scope; None when the city has not delimited it."""
-        if name == WHOLE or name not in self.city.scopes:
-            return None
-        try:
-            return self.memo.get(("scope", name), lambda: self.store.scope(name))
-        except LayerMissing:
-            return None
+        """Geometry of a scope; None when the city has not delimited it and no survey of the year tells it."""
+        return self._scope(name)[0]
+
+    def scope_role(self, name: str) -> str:
+        """Published layer that stands in for a scope the city has not delimited; ``""`` where none does."""
+        return self._scope(name)[1]
+
+    def _scope(self, name: str) -> tuple[Any | None, str]:
+        if name == WHOLE:
+            return None, ""
+        known = name in self.city.scopes
+        found = self.memo.get(
+            ("scope", name), lambda: published.scope_of(self.store, name, self.year, delimited=known)
+        )
+        return found or (None, "")
 
     def zones(self, level: str, scope: str) -> tuple[gpd.GeoDataFrame, frozenset[str]]:
         """Zones of a level cut to a scope, indexed by code, and the codes that lie outside it."""
@@ -218,6 +228,7 @@ def _choose(run: Run, indicator: Indicator, level: str, tried: set[Access], abse
             outcome = _Outcome(method=method, reason=_lack(run, indicator, method, gaps))
             short.append(gaps)
             absent.update((gap.role, gap.year) for gap in gaps)
+            absent.update((published.DERIVED_SCOPES[g.scope], run.year) for g in gaps if g.scope in published.DERIVED_SCOPES)
         else:
             outcome = _apply(run, indicator, method, level)
             tried |= outcome.accesses | outcome.tried
@@ -294,6 +305,12 @@ def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -
     ]  # editions compared with do not count
     dates = of_year or [described for s in sources if (described := _described(run, s))]
     tiers = [chosen.tier, *(s.tier for s in sources if s.tier in TIERS)]
+    told = run.scope_role(chosen.scope or indicator.scope)
+    if told:
+        sources.append(run.source(told, run.year))
+        tiers.append(sources[-1].tier)
+    denominator = indicator.denominator_zh if chosen.denominator_zh is None else chosen.denominator_zh
+    denominator_en = indicator.denominator_en if chosen.denominator_en is None else chosen.denominator_en
     content = {
         "layers": [[s.role, s.year, s.sha256] for s in [*sources, *frame_sources]],
         "parameters": dict(chosen.parameters),
@@ -309,10 +326,8 @@ def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -
         "inputs_hash": stable_hash(content)[:16],
         "code_version": formula_version(chosen.formula.partition(".")[0]),
         "basis": f"{outcome.method + 1}: {chosen.formula}",
-        "denominator": indicator.denominator_zh if chosen.denominator_zh is None else chosen.denominator_zh,
-        "denominator_en": indicator.denominator_en
-        if chosen.denominator_en is None
-        else chosen.denominator_en,
+        "denominator": denominator + TOLD_ZH if told and denominator else denominator,
+        "denominator_en": denominator_en + TOLD_EN if told and denominator_en else denominator_en,
     }
 
 
@@ -321,7 +336,8 @@ def _lineage(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -> s
     chosen = indicator.methods[outcome.method]
     roles = _zone_roles(run, level)
     scope = chosen.scope or indicator.scope
-    if (value := run.city.scopes.get(scope)) is not None and scope != WHOLE:
+    told = run.scope_role(scope)
+    if not told and (value := run.city.scopes.get(scope)) is not None and scope != WHOLE:
         whole = value == "city"
         roles += _zone_roles(run, "city") if whole else [value if value in run.city.layers else "scopes"]
     if outcome.frame is not None and chosen.formula.startswith(
@@ -334,6 +350,9 @@ def _lineage(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -> s
             found[input_name(role, year, run.edition)] = run.source(role, year).sha256
         except LayerMissing:
             found[input_name(role, year, run.edition)] = ABSENT
+    if told:
+        found[input_name(told, run.year)] = run.source(told, run.year).sha256
+        found = {**published.made_of(run.city.name, told, run.year), **found}
     return pack({**found, f"definition:{indicator.id}": indicator.definition_version})
 
 

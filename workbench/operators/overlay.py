@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import geopandas as gpd
@@ -27,17 +29,26 @@ Bools = npt.NDArray[np.bool_]
 
 _BLOCK = 50_000
 """Pairs that are intersected before their results are handed on."""
+_THREADED = 200
+"""Fewer operations are not worth a second thread."""
 
 
-def on_threads(function: Callable[[Geoms, Geoms], Geoms], left: Geoms, right: Geoms) -> Geoms:
-    """Apply a shapely function of two arrays on all cores (shapely releases the interpreter lock)."""
-    workers = os.cpu_count() or 1
-    if workers == 1 or len(left) < 200:
-        return function(left, right)
-    cuts = np.array_split(np.arange(len(left)), 8 * workers)
-    with ThreadPoolExecutor(workers) as pool:
-        done = list(pool.map(lambda c: function(left[c], right[c]), cuts))
-    return np.concatenate(done)
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="overlay")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # a fork has the pool and none of its threads
+
+
+def on_threads(function: Callable[..., Geoms], *arrays: Geoms) -> Geoms:
+    """Apply a shapely function of arrays on all cores (shapely releases the lock); the threads stay for the next call."""
+    if len(arrays[0]) < _THREADED or (workers := os.cpu_count() or 1) == 1:
+        return function(*arrays)
+    cuts = np.linspace(0, len(arrays[0]), 8 * workers + 1).astype(int)
+    spans = [slice(a, b) for a, b in pairwise(cuts.tolist())]
+    return np.concatenate(list(_threads().map(lambda span: function(*(one[span] for one in arrays)), spans)))
 
 
 def polygonal(geoms: Geoms) -> Geoms:

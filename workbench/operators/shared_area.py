@@ -19,10 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyproj
 import shapely
-from scipy.interpolate import RectBivariateSpline
 
 from workbench.core.errors import ParameterError
-from workbench.operators.area import area_m2
+from workbench.operators.area import LocalAreas
 from workbench.operators.guards import has_columns, same_crs, valid_polygons
 from workbench.operators.overlay import polygonal
 
@@ -32,44 +31,6 @@ Floats = npt.NDArray[np.float64]
 
 TASK_PAIRS = 4_000
 """Pairs that a thread takes at a time."""
-SMALL_M = 400.0
-"""Polygons up to this wide and high are measured in the plane and scaled to the ellipsoid at their centroid."""
-_NODE_M, _BOX_M, _MAX_NODES = 5_000.0, 200.0, 400
-
-
-class _Measure:
-    """Ellipsoidal areas of many small polygons in one region.
-
-    The scale of areas is smooth: known at nodes every 5 km (from :func:`area_m2` of a small square) and cubic between. At the
-    centroid of a polygon up to ``SMALL_M`` across it is the mean over the polygon to 1e-9; larger ones are measured in full.
-    """
-
-    def __init__(self, bounds: Floats, crs: pyproj.CRS) -> None:
-        self.crs = crs
-        axes = []
-        for low, high in (bounds[[0, 2]], bounds[[1, 3]]):
-            step = _NODE_M * np.ceil(max((high - low) / _NODE_M / _MAX_NODES, 1))
-            first, last = (
-                np.floor(low / step) - 1,
-                np.ceil(high / step) + 1,
-            )  # nodes at the same places in every block
-            axes.append(np.arange(first, last + 1) * step)
-        x, y = np.meshgrid(*axes, indexing="ij")
-        half = _BOX_M / 2
-        boxes = shapely.box(x - half, y - half, x + half, y + half)
-        self.spline = RectBivariateSpline(*axes, area_m2(boxes.ravel(), crs).reshape(x.shape) / _BOX_M**2)
-
-    def areas(self, geoms: Geoms) -> Floats:
-        """Square metres of polygons inside the bounds; missing ones have none."""
-        out = np.zeros(len(geoms))
-        bounds = shapely.bounds(geoms)
-        small = np.flatnonzero(np.maximum(*(bounds[:, 2:] - bounds[:, :2]).T) <= SMALL_M)
-        centre = shapely.get_coordinates(shapely.centroid(geoms[small]))
-        out[small] = shapely.area(geoms[small]) * self.spline.ev(centre[:, 0], centre[:, 1])
-        large = np.setdiff1d(np.flatnonzero(~shapely.is_missing(geoms)), small)
-        if large.size:
-            out[large] = area_m2(geoms[large], self.crs)
-        return out
 
 
 def _tasks(j: Ints) -> Iterator[slice]:
@@ -82,7 +43,7 @@ def _tasks(j: Ints) -> Iterator[slice]:
         start = stop
 
 
-def _task(a: Geoms, b: Geoms, i: Ints, j: Ints, measure: _Measure) -> tuple[Ints, Ints, Floats]:
+def _task(a: Geoms, b: Geoms, i: Ints, j: Ints, measure: LocalAreas) -> tuple[Ints, Ints, Floats]:
     """Pairs that share an area, and the area: of the whole left polygon where it lies inside the right one, else of the cut."""
     used = b[np.unique(j)]
     shapely.prepare(used)
@@ -110,7 +71,7 @@ def _block(
         return
     order = np.lexsort((i, j))
     i, j = i[order], j[order]
-    measure = _Measure(shapely.total_bounds(a), crs)
+    measure = LocalAreas(shapely.total_bounds(a), crs)
     pending: deque[Future[tuple[Ints, Ints, Floats]]] = deque()
     tasks = _tasks(j)
     done = False

@@ -20,7 +20,7 @@ import shapely
 from workbench.core.errors import ParameterError
 from workbench.operators.area import area_m2
 from workbench.operators.guards import has_columns, same_crs, valid_polygons
-from workbench.operators.overlay import intersect
+from workbench.operators.shared_area import area_table
 
 Bools = npt.NDArray[np.bool_]
 
@@ -140,7 +140,7 @@ def urban_range(area: gpd.GeoDataFrame, zones: gpd.GeoDataFrame, *, least_share:
     has_columns(zones, ["code", "name"], where="zones")
     same_crs(area, zones)
     inside = area[area["round"] >= 0][["parcel_id", "geometry"]].reset_index(drop=True)
-    pieces = intersect(
+    pieces = area_table(
         inside, zones[["code", "geometry"]].reset_index(drop=True), left_id="parcel_id", right_id="code"
     )
     urban = pieces.groupby("code")["area_m2"].sum().reindex(zones["code"]).fillna(0.0).to_numpy()

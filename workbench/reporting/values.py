@@ -70,7 +70,7 @@ def compute(
 
     profile = load_city(city)
     build(profile, force=False, progress=None if say is None else lambda *step: say(catalogue_step(*step)))
-    check(
+    quality = check(
         profile, progress=None if say is None else lambda *step: say(quality_step(*step)), use_cache=use_cache
     )
     result = checkup(profile, year, use_cache=use_cache, say=say)
@@ -79,7 +79,7 @@ def compute(
 
         Register.open(profile).update(result.findings, date.today(), year=result.year)
         result = checkup(profile, year, say=say)  # steps before the register come from the cache
-    answers = answer(profile, result.year, topics, data=result.data, say=say)
+    answers = answer(profile, result.year, topics, data=result.data, quality=quality, say=say)
     if len(answers.rows):
         result.values = pd.concat([result.values, answers.rows], ignore_index=True)
         result.lineage = pd.concat([result.lineage, answers.lineage], ignore_index=True)

@@ -13,6 +13,7 @@ import pandas as pd
 from workbench.indicators.indicator import Indicator
 from workbench.rules.checks import judge_data
 from workbench.rules.context import Context
+from workbench.rules.figures import judge_figures
 from workbench.rules.library import load_rules
 from workbench.rules.papers import judge_papers
 from workbench.rules.rule import Rule
@@ -103,9 +104,11 @@ def evaluate(
     judge_peers(context, on_values)
     papers = [rule for rule in rules if "paper" in rule.applies]
     spatial = [rule for rule in rules if rule.kind == "spatial_conflict"]
-    told = {rule.id for rule in (*papers, *spatial)}
+    figures = [rule for rule in rules if "figure" in rule.applies]
+    told = {rule.id for rule in (*papers, *spatial, *figures)}
     judge_data(context, [rule for rule in rules if rule.id not in told])
     judge_papers(context, papers)
+    judge_figures(context, figures)
     cases = spatial_findings(context, spatial, activities) if spatial else None
     return _frame(context, cases)
 

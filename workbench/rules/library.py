@@ -34,6 +34,8 @@ SPATIAL_APPLIES = frozenset(
     }
 )
 """Keys of ``applies`` that spatial rules know."""
+FIGURES = ("low_use.", "conflict.", "conflict_share.", "capacity.")
+"""Beginnings of the figures of topics that rules may judge (``applies.figure``)."""
 REQUIRED = (
     "title_zh",
     "title_en",
@@ -58,7 +60,7 @@ _TEXTS = set(REQUIRED[:7]) | {
 }
 PARAMETERS: dict[str, frozenset[str]] = {
     "floor": frozenset({"near"}),
-    "cap": frozenset({"near", "limit_days", "limits", "min_area_m2"}),
+    "cap": frozenset({"near", "limit_days", "limits", "min_area_m2", "limit"}),
     "path": frozenset({"behind", "far_behind", "running", "base_lag_years", "least_span"}),
     "trend": frozenset({"method", "steady", "agreement"}),
     "spatial_conflict": frozenset({"min_area_m2", "min_width_m"}),
@@ -219,6 +221,13 @@ def _problems_of_kind(record: Mapping[str, Any]) -> Iterator[Problem]:
         yield "differing from peers is a note only", dict(levels), "levels 0 and 1"
     if kind == "spatial_conflict":
         yield from _problems_of_space(record)
+    if (figure := _table(record, "applies").get("figure")) is not None:
+        if not str(figure).startswith(FIGURES):
+            yield "no topic has this figure", figure, " or ".join(f"{one}…" for one in FIGURES)
+        if (_table(record, "applies").get("by") == "warning") == ("limit" in _table(record, "parameters")):
+            yield "a figure is held against a limit or told by its warning", dict(_table(record, "parameters")), (
+                "parameters.limit, or applies.by = 'warning'"
+            )
     yield from _problems_of_cases(kind, record.get("cases") or ())
 
 

@@ -1,15 +1,14 @@
-"""Tables behind the report: definitions with their basis, planned values, rules, gaps, data and their quality."""
+"""Tables behind the report: definitions with their basis, planned values, rules, data and their quality."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from workbench.evaluation.filled import filled_rows
-from workbench.indicators.reasons import item_words, kind_words, role_words
 from workbench.views.cells import (
     indicator_name,
     judgement,
@@ -278,72 +277,6 @@ def _listed_words(group: str, text: str, lang: str) -> str:
     return _between(lang).join(word(group, part, lang) for part in text.split("、"))
 
 
-def gap_table(checkup: CheckupView, lang: str) -> Html:
-    """What is lacking, who usually holds it, which indicators it alone would unlock, and which need more besides."""
-    needs: dict[str, list[tuple[str, str]]] = {}
-    titles: dict[str, str] = {}
-    for row in in_order(checkup):
-        if pd.isna(row["value"]):
-            definition = definition_of(checkup, row["indicator"])
-            needs[row["indicator"]] = list(dict.fromkeys(_needs(checkup, row, definition, lang)))
-            titles[row["indicator"]] = titles_of(definition, lang, row["indicator"])
-    by_gap: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
-    for indicator, gaps in needs.items():
-        for gap in gaps:
-            alone, others = by_gap.setdefault(gap, ([], []))
-            (alone if len(gaps) == 1 else others).append(titles[indicator])
-    if not by_gap:
-        return Html("")
-    headers: Headers = [(t("column.lacking", lang), "row"), (t("column.holder", lang), "")]
-    headers += [(t("column.unlocks_alone", lang), ""), (t("column.unlocks_more", lang), "")]
-    order = sorted(by_gap.items(), key=lambda item: (-len(item[1][0]), -len(item[1][1])))
-    rows: list[list[object]] = [
-        [what, holder, _between(lang).join(alone), _between(lang).join(others)]
-        for (what, holder), (alone, others) in order
-    ]
-    return table(headers, rows, caption=t("caption.gaps", lang), lang=lang, css="gaps")
-
-
-def _needs(
-    checkup: CheckupView, row: Mapping[str, Any], definition: Any, lang: str
-) -> Iterator[tuple[str, str]]:
-    """What the preferred method of an indicator lacks: (words, holder)."""
-    at = 1 if lang == "en" else 0
-    kind, _, rest = str(row.get("reason") or "").partition(":")
-    data, year = checkup.data, checkup.year
-    methods = getattr(definition, "methods", ())
-    found = False
-    for role in methods[0].inputs if methods else ():
-        if not data.has(role, year if data.years(role) else None):
-            yield role_words(role)[at], _held(checkup, role, lang)
-            found = True
-    scope = str(getattr(definition, "scope", ""))
-    if methods and scope != "市域" and scope not in checkup.city.scopes:
-        yield plain("gap.scope", lang, scope=plain(f"scope.{scope}", lang)), _held(checkup, "scopes", lang)
-        found = True
-    if kind in ("no_item", "no_item_year", "stale"):
-        item = item_words(rest.partition(":")[0])
-        yield item[at], item[2 + at]
-        found = True
-    if kind == "no_kind":
-        names = [kind_words(one)[at] for one in rest.split("+")]
-        yield plain("gap.kind", lang, kinds=_between(lang).join(names)), role_words("facilities")[2 + at]
-        found = True
-    if not found:
-        yield reason_text(row, lang), str(getattr(definition, "holder_en" if lang == "en" else "holder", ""))
-
-
-def _held(checkup: CheckupView, role: str, lang: str) -> Html:
-    """Who usually holds a layer the city lacks, and what the profile says of its absence."""
-    said = profile_text(checkup, getattr(checkup.data, "holder", lambda _: None)(role), lang)
-    usual = role_words(role)[3 if lang == "en" else 2]
-    hint = getattr(checkup.city, "missing", {}).get(role)
-    note = _plain_small(getattr(hint, f"note_{lang}", ""))
-    if note and hint is not None and not hint.holder:
-        return note
-    return _lines([mark(said if said and (lang == "zh" or said.isascii()) else usual), note])
-
-
 def _layer_name(checkup: CheckupView, role: str, lang: str) -> str:
     return level_title(checkup, role, lang) or role_label(role, lang)
 
@@ -409,10 +342,24 @@ def _filled_layer(checkup: CheckupView, lang: str) -> list[list[object]]:
 
 
 def quality_table(checkup: CheckupView, lang: str) -> Html:
-    """Findings of the data checks: layer, year, check, severity and explanation; a sentence when there are none."""
+    """What was found while data were read: layer, year, check, severity and explanation; a sentence when there is nothing.
+
+    Where the report has a chapter on data quality (rows ``quality.*``), it tells them; here its count and what it leaves
+    out: notes, and findings on rasters.
+    """
     quality = checkup.data.quality
+    told = find(checkup, "quality.findings", level="report", zone="all")
+    if told is not None:
+        layers = checkup.city.layers
+        raster = quality["role"].map(lambda role: role in layers and layers[role].kind == "raster")
+        quality = quality[quality["severity"].eq("info") | raster.astype(bool)]
+    said = (
+        paragraph("quality.none", lang)
+        if told is None
+        else paragraph("quality.chapter", lang, count=num_of(told, lang=lang))
+    )
     if quality.empty:
-        return paragraph("quality.none", lang)
+        return said
     columns = list(quality.columns)
     explain = next((name for name in (f"message_{lang}", "message", "detail") if name in columns), None)
     shown: list[tuple[str, Callable[[Mapping[str, Any]], object], str]] = [
@@ -425,9 +372,10 @@ def quality_table(checkup: CheckupView, lang: str) -> Html:
     headers: Headers = [(t(f"column.{name}", lang), kind) for name, _, kind in shown]
     rows = [[make(row) for _, make, _ in shown] for row in records(quality)]
     closed = [sensitivity_of(checkup, [str(row.get("role", ""))]) for row in records(quality)]
-    return table(
+    listed = table(
         headers, rows, caption=t("caption.quality", lang), lang=lang, css="quality", row_sensitivity=closed
     )
+    return listed if told is None else join([said, listed])
 
 
 def method_notes(checkup: CheckupView, lang: str) -> Html:
@@ -455,6 +403,6 @@ def scopes_replaced(city: Any) -> list[str]:
 
 
 __all__ = [
-    "data_table", "definition_table", "gap_table", "method_notes", "quality_table", "rule_table", "scopes_replaced", "substituted_scopes",
+    "data_table", "definition_table", "method_notes", "quality_table", "rule_table", "scopes_replaced", "substituted_scopes",
     "target_table",
 ]  # fmt: skip

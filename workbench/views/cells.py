@@ -12,7 +12,7 @@ from workbench.core.codes import survey_codes
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import num_of
 from workbench.views.style import LAND_GROUPS
-from workbench.views.text import has, mark, plain, t
+from workbench.views.text import exempt, has, mark, plain, t
 
 if TYPE_CHECKING:
     from workbench.views.source import CheckupView

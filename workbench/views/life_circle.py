@@ -8,7 +8,7 @@ import pandas as pd
 import shapely
 
 from workbench.evaluation.life_circle.settings import AGES, EVERYONE, Facility
-from workbench.views.cells import table, value_cell
+from workbench.views.cells import cited, sure, table, value_cell
 from workbench.views.html import Html, join
 from workbench.views.numbers import num_of, records
 from workbench.views.text import exempt, mark, paragraph, plain, t
@@ -324,6 +324,13 @@ def settings_table(life: LifeCircle, lang: str) -> Html:
         kinds = _names([life.settings.facility(kind) for kind in circle.kinds], lang)
         own = exempt(f"{circle.minutes:g}") if circle.minutes else ""
         lines.append(
-            [mark(circle.title(lang)), own, "", mark(kinds), cited(circle.source, lang), sure(circle.confidence, lang)]
+            [
+                mark(circle.title(lang)),
+                own,
+                "",
+                mark(kinds),
+                cited(circle.source, lang),
+                sure(circle.confidence, lang),
+            ]
         )
     return table(headers, lines, caption=t("life.caption.settings", lang), lang=lang, css="life-circle")

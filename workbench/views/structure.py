@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from workbench.evaluation.structure.land import SHOWN
+from workbench.evaluation.structure.land import SHOWN, group_names
 from workbench.evaluation.structure.low_use import LISTED
 from workbench.evaluation.structure.people import VERDICTS
 from workbench.evaluation.structure.service import SPAN, STATED
-from workbench.views.cells import class_name, table, value_cell
+from workbench.views.cells import cited, class_name, sure, table, value_cell
 from workbench.views.html import Html, join
 from workbench.views.numbers import num_of, records
 from workbench.views.openness import guarded
@@ -365,6 +365,15 @@ def finding_table(found: Structure, lang: str) -> Html:
     )
 
 
+def _stated(name: str, value: object, lang: str) -> str:
+    """Value of a parameter; groups of classes by their names."""
+    if not isinstance(value, tuple):
+        return str(value)
+    names = group_names(value) if name.endswith("_groups") else {}
+    shown = [names[one][lang == "en"] if one in names else str(one) for one in value]
+    return ("、" if lang == "zh" else ", ").join(shown)
+
+
 def settings_table(found: Structure, lang: str) -> Html:
     """Thresholds with their source and how sure they are."""
     headers: list[tuple[object, str]] = [
@@ -373,7 +382,7 @@ def settings_table(found: Structure, lang: str) -> Html:
     ]  # fmt: skip
     stated = found.settings.parameters.model_dump()
     lines: list[list[object]] = [
-        [t(f"structure.parameter.{name}", lang), exempt("、".join(map(str, value)) if isinstance(value, tuple) else value),
+        [t(f"structure.parameter.{name}", lang), exempt(_stated(name, value, lang)),
          cited(found.settings.origin[name]["source"], lang), sure(found.settings.origin[name]["confidence"], lang)]
         for name, value in stated.items()
         if name in found.settings.origin

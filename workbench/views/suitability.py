@@ -9,7 +9,7 @@ import pandas as pd
 from workbench.core.codes import groups
 from workbench.evaluation.suitability.capacity import FORMULAS
 from workbench.evaluation.suitability.plan import missing_of
-from workbench.views.cells import profile_text, table, tier_label, value_cell
+from workbench.views.cells import cited, profile_text, sure, table, tier_label, value_cell
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import num_of, records
 from workbench.views.openness import PUBLIC, guarded

@@ -81,7 +81,7 @@ def homes_of(city: Any, data: Any, year: int, settings: Settings) -> Homes:
     """
     findings: list[dict[str, Any]] = []
     frame, ages, basis = _people(data, year, settings, findings)
-    scope = _scope(city, data, settings, findings)
+    scope = _scope(data, year, settings, findings)
     if scope is not None:
         shapely.prepare(scope)
         inside = shapely.intersects(scope, frame.geometry.to_numpy())
@@ -90,13 +90,12 @@ def homes_of(city: Any, data: Any, year: int, settings: Settings) -> Homes:
     return Homes(frame, ages, basis, zones, member, findings)
 
 
-def _scope(city: Any, data: Any, settings: Settings, findings: list[dict[str, Any]]) -> Any:
+def _scope(data: Any, year: int, settings: Settings, findings: list[dict[str, Any]]) -> Any:
     name = settings.parameters.scope
     if not name:
         return None
-    try:
-        return data.scope(name)
-    except LayerMissing:
+    found = scope_of(data, name, year)
+    if found is None:
         findings.append(
             _finding(
                 "no_scope",
@@ -105,6 +104,10 @@ def _scope(city: Any, data: Any, settings: Settings, findings: list[dict[str, An
             )
         )
         return None
+    if found[1]:
+        zh, en = f"没有划定{name}，以变更调查推算的范围代替", f"the range {name} is not delimited: told from the survey"
+        findings.append(_finding("told_scope", zh, en))
+    return found[0]
 
 
 def _people(

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,8 +10,8 @@ import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from workbench.operators.area import area_m2
-from workbench.operators.overlay import polygonal
+from workbench.operators.area import LocalAreas, area_m2
+from workbench.operators.overlay import on_threads, polygonal
 from workbench.rules.shapes import parts_of, regroup
 
 Geoms = npt.NDArray[Any]
@@ -25,26 +20,8 @@ Floats = npt.NDArray[np.float64]
 
 NEAR_M = 500.0
 """Shapes that reach no farther from their middle have areas by the local scale of the projection."""
-LEAST_M = 100.0
-"""Half the side of the square in which that scale is taken, at least."""
-THREADED = 200
-"""Fewer operations are not worth a second thread."""
 FEW = 40
 """Pairs of touching pieces that are followed one by one."""
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="review")
-
-
-def on_pool(function: Callable[..., Geoms], *arrays: Geoms) -> Geoms:
-    """Apply a shapely function of arrays on all cores; the threads stay for the next call."""
-    if len(arrays[0]) < THREADED or (workers := os.cpu_count() or 1) == 1:
-        return function(*arrays)
-    cuts = np.linspace(0, len(arrays[0]), 4 * workers + 1).astype(int)
-    spans = [slice(a, b) for a, b in pairwise(cuts.tolist())]
-    return np.concatenate(list(_pool().map(lambda span: function(*(one[span] for one in arrays)), spans)))
 
 
 class AreaBook:
@@ -59,10 +36,9 @@ class AreaBook:
 
     Notes
     -----
-    The ratio of ellipsoidal to planar area is all but linear over a few hundred metres. It is taken in the four quarters
-    of a square round each shape; a piece has its planar area times the ratio at its centroid, which is exact for a linear
-    ratio, so that areas of pieces add up to that of the whole. The square of the distance by that of the earth's radius
-    is left out: less than 5e-9 of the area. Larger shapes are worked out vertex by vertex.
+    All pieces of a shape that reaches no farther than :data:`NEAR_M` from its middle have areas by the local scale of the
+    projection, so that they add up to that of the whole (:class:`workbench.operators.area.LocalAreas`, to 5e-9). Those of
+    larger shapes are worked out vertex by vertex.
     """
 
     def __init__(self, shapes: Geoms, crs: str) -> None:
@@ -87,26 +63,14 @@ class AreaBook:
         shapes, owner = np.concatenate(self._shapes), np.concatenate(self._owners)
         there = np.flatnonzero(~shapely.is_missing(shapes))
         box = shapely.bounds(self._sites)
-        half = np.maximum((box[:, 2:] - box[:, :2]).max(axis=1) / 2, LEAST_M)
-        near = half[owner[there]] <= NEAR_M
-        at, far = there[near], there[~near]
+        near = (box[:, 2:] - box[:, :2]).max(axis=1) <= 2 * NEAR_M
+        close = near[owner[there]]
+        at, far = there[close], there[~close]
         if len(at):
-            self._areas[at] = self._by_scale(shapes[at], owner[at], (box[:, :2] + box[:, 2:]) / 2, half)
+            local = LocalAreas(shapely.total_bounds(self._sites[near]), self._crs)
+            self._areas[at] = local.scaled(shapes[at])
         if len(far):
             self._areas[far] = area_m2(shapes[far], self._crs)
-
-    def _by_scale(self, shapes: Geoms, owner: Ints, middle: Floats, half: Floats) -> Floats:
-        """Areas by the ratio at the centroids."""
-        asked, row = np.unique(owner, return_inverse=True)
-        (x, y), h = middle[asked].T, half[asked]
-        quarters = [shapely.box(x + a * h, y + b * h, x + (a + 1) * h, y + (b + 1) * h)
-                    for a, b in ((-1, -1), (0, -1), (-1, 0), (0, 0))]  # fmt: skip
-        sw, se, nw, ne = area_m2(np.concatenate(quarters), self._crs).reshape(4, -1) / h**2
-        centre = shapely.centroid(shapes)
-        u, v = (shapely.get_x(centre) - x[row]) / h[row], (shapely.get_y(centre) - y[row]) / h[row]
-        ratio = ((sw + se + nw + ne) / 4)[row] + ((se + ne - sw - nw) / 2)[row] * u
-        ratio += ((nw + ne - sw - se) / 2)[row] * v
-        return np.asarray(shapely.area(shapes) * ratio, dtype=np.float64)
 
     def __getitem__(self, at: slice) -> Floats:
         """Areas of pieces noted before; square metres, 0 for missing ones."""
@@ -164,9 +128,9 @@ def _united(pieces: Geoms, owner: Ints, cluster: Ints) -> tuple[Geoms, Ints]:
         rows = np.flatnonzero(size == number)
         table = pieces[order[begin[rows][:, None] + np.arange(number)]]
         if number == 2:
-            made[rows] = on_pool(shapely.union, table[:, 0], table[:, 1])
+            made[rows] = on_threads(shapely.union, table[:, 0], table[:, 1])
         else:
-            made[rows] = on_pool(lambda some: np.asarray(shapely.union_all(some, axis=1)), table)
+            made[rows] = on_threads(lambda some: np.asarray(shapely.union_all(some, axis=1)), table)
     place = np.argsort(order[begin], kind="stable")
     return made[place], owner[order[begin]][place]
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
-from workbench.evaluation.review.areas import areal, on_pool
+from workbench.evaluation.review.areas import areal
 from workbench.operators.guards import metric_crs, valid_polygons
+from workbench.operators.overlay import on_threads
 from workbench.rules.shapes import SPECK_M2
 
 Geoms = npt.NDArray[Any]
@@ -170,7 +171,7 @@ def _common(left: Geoms, right: Geoms, corners: Any, bounds: Any) -> Geoms:
         part = shapely.clip_by_rect(right[k], x0 - MARGIN_M, y0 - MARGIN_M, x1 + MARGIN_M, y1 + MARGIN_M)
         if shapely.is_valid(part):
             right[k] = part
-    return areal(on_pool(shapely.intersection, left, right))
+    return areal(on_threads(shapely.intersection, left, right))
 
 
 @dataclass(frozen=True)

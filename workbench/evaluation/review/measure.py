@@ -10,8 +10,9 @@ import numpy.typing as npt
 import shapely
 
 from workbench.core.codes import match
-from workbench.evaluation.review.areas import AreaBook, areal, fused, on_pool
+from workbench.evaluation.review.areas import AreaBook, areal, fused
 from workbench.evaluation.review.layers import NOTHING, Layer, LineLayer, Pieces
+from workbench.operators.overlay import on_threads
 from workbench.rules.shapes import SPECK_M2, Geoms, mean_widths, parts_of, regroup
 
 Floats = npt.NDArray[np.float64]
@@ -179,7 +180,7 @@ def both(left: Geoms, right: Geoms) -> Geoms:
     out = np.full(len(left), None, dtype=object)
     at = np.flatnonzero(~shapely.is_missing(left) & ~shapely.is_missing(right))
     if len(at):
-        out[at] = areal(on_pool(shapely.intersection, left[at], right[at]))
+        out[at] = areal(on_threads(shapely.intersection, left[at], right[at]))
     return out
 
 
@@ -188,7 +189,7 @@ def without(geoms: Geoms, taken: Geoms) -> Geoms:
     out = geoms.copy()
     at = np.flatnonzero(~shapely.is_missing(taken) & ~shapely.is_missing(geoms))
     if len(at):
-        left = areal(on_pool(shapely.difference, geoms[at], taken[at]))
+        left = areal(on_threads(shapely.difference, geoms[at], taken[at]))
         parts, owner = parts_of(left)
         keep = shapely.area(parts) > SPECK_M2
         out[at] = left if keep.all() else regroup(parts[keep], owner[keep], len(at))

@@ -14,8 +14,8 @@ import pandas as pd
 import pyproj
 import shapely
 
-from workbench.core.city import LayerSpec
 from workbench.core.errors import CRSError, DataQualityError, ParameterError
+from workbench.core.layer_spec import LayerSpec
 from workbench.evaluation.review.proposal import Proposal, make_proposal
 from workbench.evaluation.review.shapes import clean_shape
 

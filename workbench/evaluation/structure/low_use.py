@@ -13,6 +13,7 @@ from workbench.evaluation.structure.part import Case, Part, need
 from workbench.evaluation.structure.settings import LowUse
 from workbench.operators.area import area_m2
 from workbench.operators.overlay import intersect
+from workbench.operators.shared_area import area_table
 
 Floats = npt.NDArray[np.float64]
 METRIC_WORDS = {
@@ -270,8 +271,8 @@ def _settled(case: Case, part: Part, land: gpd.GeoDataFrame) -> npt.NDArray[np.b
         ["parcel_id", "geometry"]
     ].reset_index(drop=True)
     before["parcel_id"] = [f"b{k}" for k in range(len(before))]
-    pieces = intersect(land[["parcel_id", "geometry"]], before.rename(columns={"parcel_id": "base"}), left_id="parcel_id",
-                       right_id="base")  # fmt: skip
+    old = before.rename(columns={"parcel_id": "base"})
+    pieces = area_table(land[["parcel_id", "geometry"]], old, left_id="parcel_id", right_id="base")
     was = pieces.groupby("parcel_id")["area_m2"].sum().reindex(land["parcel_id"]).fillna(0.0).to_numpy()
     found: npt.NDArray[np.bool_] = was >= SETTLED_SHARE * area_m2(land.geometry.to_numpy(), land.crs)
     return found

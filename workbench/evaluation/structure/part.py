@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
+from workbench.catalog.published import scope_of
 from workbench.core.errors import LayerMissing
 from workbench.operators.area import area_m2
 
@@ -57,12 +58,10 @@ class Case:
         return next(reversed(self.city.levels), "") if self.city.levels else ""
 
     def scope(self) -> tuple[shapely.Geometry, str]:
-        """Range that people are counted in and its name; the whole city where the range is not delimited."""
+        """Range that people are counted in and its name; the whole city where it is neither delimited nor told from the survey."""
         name = self.settings.parameters.scope
-        try:
-            return self.data.scope(name), name
-        except LayerMissing:
-            return self.data.zones("city").geometry.iloc[0], "市域"
+        found = scope_of(self.data, name, self.year)
+        return (self.data.zones("city").geometry.iloc[0], "市域") if found is None else (found[0], name)
 
     def homes(self, year: int | None = None) -> tuple[gpd.GeoDataFrame, str]:
         """Where people live inside the scope (``people``, points) and the basis: people, or building footprint instead."""

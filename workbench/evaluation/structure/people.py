@@ -23,7 +23,7 @@ from workbench.operators.clusters import (
     settlements,
 )
 from workbench.operators.inequality import gini, theil_parts
-from workbench.operators.overlay import intersect
+from workbench.operators.shared_area import area_table
 
 Floats = npt.NDArray[np.float64]
 VERDICTS = ("too_few", "not_power_law", "zipf", "flatter", "steeper", "primate")
@@ -131,7 +131,7 @@ def _inequality(case: Case, part: Part, zones: gpd.GeoDataFrame, heads: Floats) 
         land = land[codes.match(land["dlbm"].astype(str), "urban_rural_construction")][
             ["parcel_id", "geometry"]
         ]
-        pieces = intersect(
+        pieces = area_table(
             land.reset_index(drop=True),
             zones[["code", "geometry"]].reset_index(drop=True),
             left_id="parcel_id",

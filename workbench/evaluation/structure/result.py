@@ -23,7 +23,7 @@ from workbench.evaluation.structure.sdg import sdg
 from workbench.evaluation.structure.service import transit
 from workbench.evaluation.structure.settings import Settings, load_settings, settings_path
 from workbench.evaluation.structure.urban import urban
-from workbench.evaluation.topic_results import newest_date, write_tables
+from workbench.evaluation.topic_results import layer_hashes, newest_date, write_tables
 from workbench.indicators.lacking import role_gap
 from workbench.indicators.values import derived, highest_sensitivity, table
 
@@ -41,6 +41,9 @@ PARTS: dict[str, Callable[[Case], Part]] = {
     "sdg": sdg,
 }
 """Parts in the order they are shown."""
+ROLES = ("land_use", "land_use_raster", "reference_sample", "population", "buildings", "roads", "parks", "bus_stops",
+         "rail_stations")  # fmt: skip
+"""Layers that parts read, beside those of the city's zones."""
 FINDINGS = ("part", "check", "message_zh", "message_en")
 STATES = ("part", "there", "reason", "reason_zh", "reason_en", "roles")
 TABLES = ("urban_area", "urban_range", "transitions", "landscape", "clusters", "settlements", "stops", "transit", "low_use",
@@ -189,7 +192,7 @@ def structure(
     cache = StepCache()
     key = step_key(
         "structure",
-        inputs=_inputs(layers, profile, wanted),
+        inputs=layer_hashes(layers, profile, ROLES, wanted, profile.base_year),
         parameters={"city": profile.name, "year": wanted, "profile": profile.profile_text},
         definition=settings_path(profile).read_text("utf-8"),
         code=code_version(),
@@ -210,21 +213,6 @@ def structure(
     result = Structure(profile, wanted, settings, own["facts"], own["findings"], own["parts"], frames)
     result.__dict__["data"] = layers
     return result
-
-
-def _inputs(data: CityData, city: City, year: int) -> dict[str, str]:
-    """Hash of every layer any part reads, of both years."""
-    roles = {"land_use", "land_use_raster", "reference_sample", "population", "buildings", "roads", "parks", "bus_stops",
-             "rail_stations", "boundary", "districts", "scopes"}  # fmt: skip
-    roles |= {level.role for level in city.levels.values()} | (set(city.scopes.values()) & set(city.layers))
-    found = {}
-    for role in sorted(roles):
-        for one in sorted({year, city.base_year}) if data.years(role) else [None]:
-            there = data.has(role, one)
-            found[f"{role}-{one}"] = (
-                data.source(role, one).sha256 if there else str(data.why_missing(role, one))
-            )
-    return found
 
 
 def compute(case: Case, say: Say) -> dict[str, pd.DataFrame]:

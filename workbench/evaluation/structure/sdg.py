@@ -17,7 +17,7 @@ from workbench.evaluation.structure.part import Case, Part, frame_of
 from workbench.indicators.compute import compute
 from workbench.operators.access import polygon_access_points, radius_covered, snapped_distance
 from workbench.operators.graph import build_graph, snap
-from workbench.operators.overlay import intersect
+from workbench.operators.shared_area import area_table
 
 Bools = npt.NDArray[np.bool_]
 IDS = ("SDG-11.3.1", "SDG-11.3.1s", "SDG-11.7.1a", "SDG-11.7.1b", "SDG-11.2.1")
@@ -91,7 +91,7 @@ def _built(case: Case, scope: shapely.Geometry, year: int) -> pd.DataFrame:
     zone = gpd.GeoDataFrame({"scope": ["scope"]}, geometry=[scope], crs=land.crs)
     land = land[["dlbm", "geometry"]].reset_index(drop=True)
     land["row"] = np.arange(len(land))
-    pieces = intersect(land[["row", "geometry"]], zone, left_id="row", right_id="scope")
+    pieces = area_table(land[["row", "geometry"]], zone, left_id="row", right_id="scope")
     found = pieces.groupby(land["dlbm"].to_numpy()[pieces["row"].to_numpy()])["area_m2"].sum()
     return pd.Series(found, name="m2").rename_axis("dlbm").reset_index()
 
