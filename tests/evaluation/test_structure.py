@@ -14,9 +14,13 @@ from click.testing import CliRunner
 from shapely.geometry import LineString, Point, box
 
 from tests.reporting.numerals import faults
+from workbench.catalog.data import CityData
 from workbench.cli import main
 from workbench.core.city import load_city
 from workbench.core.errors import DefinitionError, GridMismatch, LayerMissing
+from workbench.core.lineage import unpack
+from workbench.evaluation.checkup import checkup
+from workbench.evaluation.states import States, stale
 from workbench.evaluation.structure import structure
 from workbench.evaluation.structure.land import _with_interval, on_one_grid, report_misfit
 from workbench.evaluation.structure.low_use import judge, measured
@@ -339,3 +343,70 @@ def test_misaligned_dates_are_reported_or_refused():
     assert "0.30个像元" in part.findings[0]["message_zh"]
     with pytest.raises(GridMismatch, match="apart along x"):
         on_one_grid(before, before.assign_coords(x=x + 30), 0.25)
+
+
+@pytest.fixture(scope="module")
+def unlimited(tmp_path_factory):
+    """The town without a 城区 of its own: seven blocks in the first zone, three in the second, one of them joined to the city."""
+    folder = tmp_path_factory.mktemp("unlimited")
+    town_in(folder)
+    frame([box(X, Y, X + 700, Y + 100), box(X + 700, Y, X + 1000, Y + 100)], code=["01", "02"], name=["西", "东"],
+          name_en=["West", "East"]).to_parquet(folder / "source" / "districts.parquet")  # fmt: skip
+    profile = folder / "town.toml"
+    text = profile.read_text("utf-8").replace('"城区" = "city"\n', "")
+    text = text.replace(
+        'data = "source"', 'data = "source"\nindicator_set = "sdg"\nrule_packs = ["low_use", "suitability"]'
+    )
+    profile.write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_HOME", str(folder / "home"))
+        yield folder, load_city(profile, data_root=folder)
+
+
+def test_the_urban_range_of_the_survey_stands_in_for_one_not_delimited(unlimited):
+    """The second zone is city to a third and stays outside: one park in seven blocks, 70,000 m² for 430 people."""
+    found = checkup(unlimited[1], 2025)
+    row = found.get("SDG-11.7.1a")
+    assert row["value"] == pytest.approx(100 / 7, rel=1e-4) and row["tier"] == "substitute"
+    assert "城区范围未划定" in row["denominator"] and "told from the survey" in row["denominator_en"]
+    assert found.get("SDG-11.3.1s")["value"] == pytest.approx(70_000 / 430, rel=1e-3)
+    assert found.get("SDG-11.7.1a", "district", "02")["reason"] == "outside_scope"
+    assert found.get("SDG-15.1.1")["tier"] == "statutory", "of the whole city, which needs no range"
+    made = unpack(found.lineage.set_index("value_id").at[row["value_id"], "made_of"])
+    assert {"urban_range-2025", "land_use-2025", "settings:structure", "districts"} <= set(made)
+    recount = structure(unlimited[1], 2025).tables["sdg_check"].set_index("indicator")
+    assert recount["difference"].abs().dropna().max() < 1e-3, "both count in the same range"
+
+
+def test_rules_judge_low_efficiency_land(unlimited):
+    """Four of the seven hectares judged meet a rule, two of them for standing idle; there is no terrain to judge suitability by."""
+    found = checkup(unlimited[1], 2025)
+    low = found.findings.set_index("rule")
+    share = found.get("report.lu_share", "report", "town")
+    assert share["value"] == pytest.approx(100 * 4 / 7, rel=1e-3)
+    assert low.at["lu_share", "level"] == 2 and low.at["lu_share", "threshold"] == 10
+    assert low.at["lu_idle", "value"] == pytest.approx(2.0, rel=1e-3) and low.at["lu_idle", "level"] == 2
+    assert (low.loc[low.index.str.startswith("su_"), "level"] == -1).all()
+    made = unpack(found.lineage.set_index("value_id").at[share["value_id"], "made_of"])
+    assert {"topic_figures-2025", "land_use-2025", "buildings", "settings:structure", "rules"} <= set(made)
+    topic = structure(unlimited[1], 2025)
+    shown = tables.rule_table(topic, "zh")
+    assert "疑似闲置未建用地" in shown and faults(shown, topic.values) == []
+
+
+def test_what_stands_on_the_urban_range_is_stale_when_the_survey_changes(unlimited):
+    folder, city = unlimited
+    before = checkup(city, 2025)
+    path = folder / "source" / "land_use_2025.parquet"
+    land = gpd.read_parquet(path)
+    land.loc[land["parcel_id"].isin(["P7", "P9"]), "czcsxm"] = "201"  # the second zone becomes city
+    land.to_parquet(path)
+    told = stale(before.values, before.lineage, States(city, CityData(city), 2025))
+    assert set(told.loc[told["indicator"] == "SDG-11.2.1", "input"]) == {"land_use-2025"}, (
+        "it reads no land use but by the range"
+    )
+    after = checkup(city, 2025)
+    assert after.get("SDG-11.7.1a")["value"] == pytest.approx(100 / 8, rel=1e-4), (
+        "eight blocks are built, one is a park"
+    )
+    assert stale(after.values, after.lineage, States(city, CityData(city), 2025)).empty

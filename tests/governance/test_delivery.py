@@ -19,6 +19,8 @@ from workbench.core.city import City, load_city
 from workbench.core.errors import ParameterError
 from workbench.governance.delivery import examine
 from workbench.governance.delivery_layer import Order, deliver, deliver_all
+from workbench.samples.delivery import faulty_delivery
+from workbench.views import delivery
 
 CRS, X, Y = "EPSG:4547", 500_000.0, 2_500_000.0
 PROFILE = """
@@ -292,3 +294,27 @@ def test_a_drawing_as_one_delivery(city: City, tmp_path: Path) -> None:
     outcomes = deliver_all(city, found, Order(tmp_path / "四线.dxf", "", 2024, crs=CRS))
     assert [one.delivered is not None for one in outcomes] == [True, True, False]
     assert gpd.read_parquet(city.root / "green_line_2024.parquet").area.tolist() == pytest.approx([600.0])
+
+
+def test_the_sample_delivery_has_the_faults_it_says_and_is_shown_in_both_languages(
+    city: City, tmp_path: Path
+) -> None:
+    handed = faulty_delivery(tmp_path / "handed", (X + 100, Y + 100), CRS)
+    found = examine(handed)
+    problems = {one.path.name: " ".join((*one.problems, *one.notes)) for one in found}
+    assert not problems["三调.gpkg"] and not problems["永久基本农田.shp"]
+    for name, words in {
+        "CZKFBJ.shp": "does not say its coordinate reference system", "LSWHBHX.gpkg": "zone number 38",
+        "界址点.txt": "were not closed", "总图.dwg": "ask for DXF",
+    }.items():  # fmt: skip
+        assert words in problems[name]
+    outcomes = deliver_all(city, found, Order(handed, "", 2024), dry_run=True)
+    taken = {one.role: one.delivered for one in outcomes if one.delivered is not None}
+    assert set(taken) == {"land_use", "permanent_farmland"}
+    assert {one.check for one in taken["land_use"].written.findings} >= {
+        "codes_standardised", "geometry_repaired", "stated_area",
+    }  # fmt: skip
+    shown = delivery.taken_table(outcomes, "zh")
+    assert "按三调编码统一" in shown and "见上表" in shown and "zone number" in delivery.found_table(found, "zh")
+    assert "Taken as" in delivery.taken_table(outcomes, "en")
+    assert not list((tmp_path / "source").glob("*.parquet"))

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import re
 import string
+import tomllib
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from workbench.core.errors import DefinitionError, ParameterError
+from workbench.core.paths import PACKAGE
 from workbench.rules.rule import LEVELS
 from workbench.views import text
+from workbench.views.cells import cited, sure
 from workbench.views.html import Html
 from workbench.views.style import LEVEL_COLOURS
 from workbench.views.text import exempt, mark, plain, strings, t
@@ -71,3 +76,42 @@ def test_every_layer_of_the_demo_has_a_name_officials_can_read() -> None:
     from workbench.views.cells import role_label
 
     assert [role for role in load_city("demo").layers if role_label(role, "zh") == role] == []
+
+
+def _stated(value: Any) -> Iterator[tuple[str, str]]:
+    """Every (source, confidence) below a value of a settings file."""
+    if isinstance(value, dict):
+        if value.get("source"):
+            yield value["source"], value.get("confidence", "")
+        for one in value.values():
+            yield from _stated(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _stated(one)
+
+
+@pytest.mark.parametrize("topic", ["life_circle", "structure", "suitability"])
+def test_sources_and_confidence_of_settings_are_chinese_in_chinese(topic: str) -> None:
+    content = tomllib.loads((PACKAGE / "evaluation" / topic / f"{topic}.toml").read_text("utf-8"))
+    if topic != "structure":  # only the structure shows its parameters
+        content.pop("parameters")
+    stated = list(_stated(content))
+    assert len(stated) > 20
+    for source, confidence in stated:
+        for lang in ("zh", "en"):
+            shown = (
+                re.sub(r"<[^>]+>", "", cited(source, lang))
+                + "|"
+                + re.sub(r"<[^>]+>", "", sure(confidence, lang))
+            )
+            if lang == "en":
+                assert not re.search(r"[\u4e00-\u9fff]", shown), shown
+            else:
+                assert not re.search(r"[a-z]{3,} [a-z]{2,}|own|found", shown), shown
+
+
+def test_a_citys_own_words_for_a_source_stay() -> None:
+    assert "本市技术规定" in cited("本市技术规定", "zh") and "据本市规定" in sure(
+        "weight:own; 据本市规定", "zh"
+    )
+    assert "权重自拟；据本市规定" in sure("weight:own; 据本市规定", "zh")

@@ -137,7 +137,7 @@ def _background(sink: Sink) -> Iterator[Callable[[gpd.GeoDataFrame], None]]:
 
 def open_layer(path: Path, spec: LayerSpec, role: str, where: str) -> tuple[batches.Feed, list[Finding]]:
     """Open a vector file of any kind; what cannot come in batches comes in one."""
-    whole = osm.is_osm(path) or path.suffix.lower() in {".dxf", *CORNERS}
+    whole = osm.is_osm(path) or path.suffix.lower() in {".dxf", ".txt", *CORNERS}
     if not whole and spec.preset not in {"gtfs_stops", "point_cells"}:
         with readable(path, spec, where):
             if path.suffix == ".parquet":

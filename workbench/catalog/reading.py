@@ -14,7 +14,7 @@ import pyogrio
 import pyproj
 import shapely
 
-from workbench.catalog.formats import cad, coordinates, encoding, geodatabase, osm, sheets
+from workbench.catalog.formats import cad, coordinates, corner_text, encoding, geodatabase, osm, sheets
 from workbench.catalog.formats.gtfs import stated_day
 from workbench.catalog.presets import gtfs_stops
 from workbench.catalog.quality import Finding
@@ -32,7 +32,7 @@ def read_vector_file(
     """Rows of a vector file as it is, with findings on its text encoding.
 
     Reads GeoParquet, GeoPackage, FileGDB (also zipped), GeoJSON, Shapefile (also zipped), DXF, OpenStreetMap
-    extracts, tables of coordinates in workbooks, and GTFS stops. The role says whether closed lines of a drawing and
+    extracts, tables of coordinates in workbooks, texts of parcel corners, and GTFS stops. The role says whether closed lines of a drawing and
     rows of coordinates are areas or not.
     """
     form = ROLES.get(role or "")
@@ -45,6 +45,8 @@ def read_vector_file(
         table, findings = read_table_file(path, spec, where)
         shapes, more = coordinates.shapes(table, where, points=family == "point")
         return shapes, [*findings, *more]
+    if corner_text.is_corner_text(path):
+        return corner_text.read(path, where, crs=spec.crs, encoding=spec.encoding)
     with readable(path, spec, where):
         if osm.is_osm(path):
             return osm.read(path, spec.preset, spec.layer, where), []

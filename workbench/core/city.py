@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import pyproj
 from pydantic import (
-    BaseModel,
     Field,
     ValidationError,
     ValidationInfo,
@@ -99,6 +98,25 @@ class Grid(Strict):
     """Cells across."""
 
 
+class Interpretation(Strict):
+    """What is read from the city's images (section ``[interpretation]``)."""
+
+    land_cover: str = ""
+    """Weights that map land cover; none: it is not mapped."""
+    change: str = ""
+    """Weights that find change; none: change is found without labels, by ``method``."""
+    method: Literal["net", "irmad", "cva"] = "net"
+    """How change is found."""
+    mmu_m2: float = Field(default=400.0, gt=0)
+    """Smallest patch of change that is mapped, m²."""
+    sample_points: int = Field(default=600, ge=50)
+    """Points drawn to estimate areas, where there is something to compare the map with."""
+    reference: str = ""
+    """Role that says what lies at a sample point: ``land_use``, or points that people have interpreted."""
+    seed: int = 20260
+    """Seed of the drawing."""
+
+
 class _Header(Strict):
     """Section ``[city]`` of a profile."""
 
@@ -168,6 +186,8 @@ class City(Strict):
     """Language -> {text of this profile (source, licence, holder, zone name) = the same in that language}."""
     grid: Grid | None = None
     """Raster grid; when not given, that of the profile's first raster layer."""
+    interpretation: Interpretation | None = None
+    """What is read from images; None: nothing is."""
     root: Path
     """Folder of the data."""
     path: Path

@@ -323,7 +323,9 @@ def scope_areas(data: Any, city: City) -> dict[str, float]:
 def input_hashes(data: Any, city: City) -> dict[str, str]:
     """Hash of every layer edition and of the profile: what a checkup's cached results depend on."""
     found = {"profile": city.profile_text, "indicator_changes": changes_text(city)}
-    for role in dict.fromkeys([*city.layers, "statistics", URBAN_RANGE, TOPIC_FIGURES]):  # departments may have filled in some
+    for role in dict.fromkeys(
+        [*city.layers, "statistics", URBAN_RANGE, TOPIC_FIGURES]
+    ):  # departments may have filled in some
         for year in data.years(role) or [None]:
             if data.has(role, year):
                 for edition in ("latest", "original"):

@@ -6,8 +6,8 @@ against suitability and on carrying capacity are what rule packs judge. Both say
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import geopandas as gpd
 import pandas as pd
@@ -24,6 +24,7 @@ from workbench.rules.figures import COLUMNS
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
     from workbench.core.city import City
+    from workbench.core.layer_spec import Sensitivity
     from workbench.evaluation.structure import Structure
     from workbench.evaluation.suitability import Suitability
 
@@ -35,7 +36,13 @@ THRESHOLDS = {"farming": "over_share", "building": "land_over", "water": "over_s
 
 
 def prepare(
-    city: City, data: CityData, year: int, years: Sequence[int], *, say: Say | None = None, use_cache: bool = True
+    city: City,
+    data: CityData,
+    year: int,
+    years: Sequence[int],
+    *,
+    say: Say | None = None,
+    use_cache: bool = True,
 ) -> bool:
     """Publish what indicators and rules of a city need of the topics.
 
@@ -64,6 +71,10 @@ def prepare(
 
         store = CityData(city, build=False)
     return _figures(city, store, year, say, use_cache) or any(changed)
+
+
+def _strictest(levels: Iterable[str]) -> Sensitivity:
+    return cast("Sensitivity", highest_sensitivity(levels))
 
 
 def _tell(say: Say | None, text: str) -> None:
@@ -106,12 +117,17 @@ def _urban_range(city: City, data: CityData, year: int, say: Say | None) -> bool
     kept = None if whole is None else whole[whole["kept"]]
     if kept is not None and len(kept):
         frame = kept[["code", "name", "share", "geometry"]].reset_index(drop=True)
-        note = ("没有划定城区，由变更调查推算：城区实体地域占比过半的分区整体计入", "told from the survey: zones of which half or more is physical urban area, whole")
+        note = (
+            "没有划定城区，由变更调查推算：城区实体地域占比过半的分区整体计入",
+            "told from the survey: zones of which half or more is physical urban area, whole",
+        )
     else:
         shape = physical.geometry.union_all()
-        frame = gpd.GeoDataFrame({"code": ["physical"], "name": [city.name_zh], "share": [1.0]}, geometry=[shape], crs=area.crs)
+        frame = gpd.GeoDataFrame(
+            {"code": ["physical"], "name": [city.name_zh], "share": [1.0]}, geometry=[shape], crs=area.crs
+        )
         note = ("没有划定城区，由变更调查推算：城区实体地域", "told from the survey: the physical urban area")
-    sensitivity = highest_sensitivity(city.layers[role].sensitivity for role in ("land_use", *zones))
+    sensitivity = _strictest(city.layers[role].sensitivity for role in ("land_use", *zones))
     published.publish(
         city, URBAN_RANGE, year, gpd.GeoDataFrame(frame, geometry="geometry", crs=area.crs), source="变更调查（推算）",
         sensitivity=sensitivity, tier="substitute", note_zh=note[0], note_en=note[1], inputs=inputs,
@@ -121,7 +137,11 @@ def _urban_range(city: City, data: CityData, year: int, say: Say | None) -> bool
 
 def _figures(city: City, data: CityData, year: int, say: Say | None, use_cache: bool) -> bool:
     """Publish the figures that the city's rules judge; whether they are others than before."""
-    heads = {str(rule.applies["figure"]).partition(".")[0] for rule in rules_of(city, year) if "figure" in rule.applies}
+    heads = {
+        str(rule.applies["figure"]).partition(".")[0]
+        for rule in rules_of(city, year)
+        if "figure" in rule.applies
+    }
     if not heads:
         return False
     from workbench.evaluation.structure import structure
@@ -154,7 +174,7 @@ def _figures(city: City, data: CityData, year: int, say: Say | None, use_cache: 
     inputs = States(city, data, year).of([*editions_of(roles, city, data, year), *settings])
     published.publish(
         city, TOPIC_FIGURES, year, pd.concat(frames, ignore_index=True), source="空间结构、双评价（推算）",
-        sensitivity=highest_sensitivity(city.layers[role].sensitivity for role in roles if role in city.layers),
+        sensitivity=_strictest(city.layers[role].sensitivity for role in roles if role in city.layers),
         tier="substitute", inputs=inputs,
     )  # fmt: skip
     from workbench.catalog.data import CityData
@@ -192,7 +212,13 @@ def suitability_figures(result: Suitability) -> pd.DataFrame:
                 "threshold": float("nan")}  # fmt: skip
         name = str(row["conflict"])
         rows.append(
-            {"figure": f"conflict.{name}", "value": row["area_m2"] / 1e4, "unit": "ha", "row": f"suitability.conflict.{name}", **zone}
+            {
+                "figure": f"conflict.{name}",
+                "value": row["area_m2"] / 1e4,
+                "unit": "ha",
+                "row": f"suitability.conflict.{name}",
+                **zone,
+            }
         )
         rows.append(
             {"figure": f"conflict_share.{name}", "value": row["share"], "unit": "%", "row": f"suitability.conflict_share.{name}", **zone}

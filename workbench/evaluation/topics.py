@@ -142,7 +142,9 @@ def answer(
         There is no such topic.
     """
     check_topics(names)
-    makers = TOPICS if quality is None else {**TOPICS, "quality": partial(_quality, report=quality)}
+    makers = dict(TOPICS)
+    if quality is not None:
+        makers["quality"] = partial(_quality, report=quality)
     states, frames, made = States(city, data, year), [], []
     absent: dict[str, Absence] = {}
     for name in names:

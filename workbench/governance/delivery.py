@@ -14,7 +14,17 @@ import pyogrio
 import pyproj
 import shapely
 
-from workbench.catalog.formats import batches, cad, coordinates, encoding, geodatabase, osm, sheets, zones
+from workbench.catalog.formats import (
+    batches,
+    cad,
+    coordinates,
+    corner_text,
+    encoding,
+    geodatabase,
+    osm,
+    sheets,
+    zones,
+)
 from workbench.catalog.formats.datum import DatumParameters
 from workbench.catalog.ingest import source_crs
 from workbench.catalog.reading import may_be_told, opened_file, read_table_file, readable
@@ -28,6 +38,8 @@ VECTORS = {
     ".kml": "KML", ".tab": "MapInfo", ".mif": "MapInfo",
 }  # fmt: skip
 """Forms that are read, by the end of the name."""
+CORNERS = "corners (.txt)"
+"""Form of a text of parcel corners."""
 TABLES = {".xlsx": "workbook", ".xlsm": "workbook", ".csv": "CSV"}
 UNREAD = {
     ".dwg": "no reader for DWG: ask for DXF",
@@ -148,6 +160,7 @@ def examine(
     if suffix in UNREAD:
         return [Found(path, form=suffix.removeprefix("."), problems=(UNREAD[suffix],))]
     form = "OpenStreetMap" if osm.is_osm(path) else {**VECTORS, **TABLES}.get(suffix, "")
+    form = CORNERS if corner_text.is_corner_text(path) else form
     if not form:
         known = ", ".join(sorted({*VECTORS, *TABLES}))
         return [
@@ -169,7 +182,8 @@ def examine(
 
 def _known(path: Path) -> bool:
     """Whether a file is of a form that holds layers, read or not."""
-    return path.suffix.lower() in {*VECTORS, *TABLES, *UNREAD} or osm.is_osm(path)
+    suffixes = {*VECTORS, *TABLES, *UNREAD}
+    return path.suffix.lower() in suffixes or osm.is_osm(path) or corner_text.is_corner_text(path)
 
 
 def _short(error: WorkbenchError, path: Path) -> str:
@@ -186,6 +200,8 @@ def _layers(path: Path, form: str, spec: LayerSpec, parameters: DatumParameters 
         return [_osm(path)]
     if form == "DXF":
         return _drawing(path, spec)
+    if form == CORNERS:
+        return [_corners(path, spec, parameters)]
     if path.suffix == ".parquet":
         return [_parquet(path, parameters, spec)]
     if form == "FileGDB" and (harm := geodatabase.damage(path)):
@@ -340,6 +356,17 @@ def _osm(path: Path) -> Found:
         geometry=", ".join(names),
         crs="EPSG:4326",
     )
+
+
+def _corners(path: Path, spec: LayerSpec, parameters: DatumParameters | None) -> Found:
+    """Describe a text of parcel corners."""
+    frame, findings = corner_text.read(path, path.name, crs=spec.crs, encoding=spec.encoding)
+    fields = tuple(str(name) for name in frame.columns if name != "geometry")
+    problems = _crs_problems(frame.crs, spec.crs, frame.total_bounds, parameters, path)
+    return Found(
+        path, None, CORNERS, len(frame), fields, "polygon", "Polygon", _crs_text(frame.crs), "",
+        guess(path.stem, fields, "polygon"), tuple(problems), tuple(one.message_en for one in findings),
+    )  # fmt: skip
 
 
 def _drawing(path: Path, spec: LayerSpec) -> list[Found]:

@@ -24,6 +24,7 @@ from workbench.core.paths import PACKAGE
 from workbench.core.provenance import Source, stable_hash
 from workbench.indicators import lacking, reasons
 from workbench.indicators.changes import city_library
+from workbench.indicators.frames import described, frame_roles, zone_roles
 from workbench.indicators.indicator import TIERS, WHOLE, Indicator
 from workbench.indicators.inputs import Access, Inputs, Memo, Store
 from workbench.indicators.values import OBSERVED, highest_sensitivity, table, value_id
@@ -228,7 +229,11 @@ def _choose(run: Run, indicator: Indicator, level: str, tried: set[Access], abse
             outcome = _Outcome(method=method, reason=_lack(run, indicator, method, gaps))
             short.append(gaps)
             absent.update((gap.role, gap.year) for gap in gaps)
-            absent.update((published.DERIVED_SCOPES[g.scope], run.year) for g in gaps if g.scope in published.DERIVED_SCOPES)
+            absent.update(
+                (published.DERIVED_SCOPES[g.scope], run.year)
+                for g in gaps
+                if g.scope in published.DERIVED_SCOPES
+            )
         else:
             outcome = _apply(run, indicator, method, level)
             tried |= outcome.accesses | outcome.tried
@@ -256,54 +261,23 @@ def formula_version(module: str) -> str:
         "indicators/formulas/common.py",
         "indicators/formulas/land.py",
     ]
-    names += ["indicators/formulas/statistics.py", "indicators/compute.py"]
+    names += ["indicators/formulas/statistics.py", "indicators/compute.py", "indicators/frames.py"]
     paths = [PACKAGE / name for name in names] + sorted((PACKAGE / "operators").glob("*.py"))
     paths += sorted((PACKAGE / "codes").glob("*.csv"))
     content = {p.relative_to(PACKAGE).as_posix(): p.read_text("utf-8") for p in paths}
     return f"{__version__}+{stable_hash(content)[:10]}"
 
 
-def _frame_roles(run: Run, level: str, scope: str) -> list[str]:
-    """Undated layers that give the zones and the scope their shapes."""
-    city = run.city
-    roles = [city.levels[level].role] if level in city.levels else ["boundary", "districts"]
-    if level == "city":
-        roles += [spec.role for spec in city.levels.values()][:1]
-    if scope != WHOLE and scope in city.scopes:
-        roles.append(city.scopes[scope] if city.scopes[scope] in city.layers else "scopes")
-    return [role for role in dict.fromkeys(roles) if run.store.has(role) and not run.store.years(role)]
-
-
-def _described(run: Run, source: Source) -> str:
-    """Day that what is used of a layer describes.
-
-    Of a table with rows by year it is the year's end, of planning lines the last approval by then; else the layer's own date.
-    """
-    end = f"{run.year}-12-31"
-    spec = run.city.layers.get(source.role)
-    if source.year is not None or spec is None or not source.date:
-        return source.date
-    if spec.kind == "table":
-        return min(source.date, end)
-    if spec.kind == "vector" and source.update_cycle == "on change":
-        lines = run.store.vector(source.role)
-        if "approved" in lines:
-            approved = pd.to_datetime(lines["approved"]).dropna()
-            known = approved[approved <= pd.Timestamp(end)]
-            return str(known.max().date()) if len(known) else source.date
-    return source.date
-
-
 def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -> dict[str, Any]:
     chosen = indicator.methods[outcome.method]
     sources = [run.source(role, year) for role, year in sorted(outcome.accesses, key=str)]
     frame_sources = [
-        run.source(role, None) for role in _frame_roles(run, level, chosen.scope or indicator.scope)
+        run.source(role, None) for role in frame_roles(run, level, chosen.scope or indicator.scope)
     ]
     of_year = [
         s.date for s in sources if s.year == run.year and s.date
     ]  # editions compared with do not count
-    dates = of_year or [described for s in sources if (described := _described(run, s))]
+    dates = of_year or [day for s in sources if (day := described(run, s))]
     tiers = [chosen.tier, *(s.tier for s in sources if s.tier in TIERS)]
     told = run.scope_role(chosen.scope or indicator.scope)
     if told:
@@ -334,16 +308,16 @@ def _provenance(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -
 def _lineage(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -> str:
     """Everything the values of an indicator at a level are made of, see :mod:`workbench.core.lineage`."""
     chosen = indicator.methods[outcome.method]
-    roles = _zone_roles(run, level)
+    roles = zone_roles(run, level)
     scope = chosen.scope or indicator.scope
     told = run.scope_role(scope)
     if not told and (value := run.city.scopes.get(scope)) is not None and scope != WHOLE:
         whole = value == "city"
-        roles += _zone_roles(run, "city") if whole else [value if value in run.city.layers else "scopes"]
+        roles += zone_roles(run, "city") if whole else [value if value in run.city.layers else "scopes"]
     if outcome.frame is not None and chosen.formula.startswith(
         "flows."
     ):  # asks of every place whether it is one of the city's zones
-        roles += [role for one in run.city.levels for role in _zone_roles(run, one)]
+        roles += [role for one in run.city.levels for role in zone_roles(run, one)]
     found = {input_name(role, year, run.edition): ABSENT for role, year in outcome.absent}
     for role, year in outcome.tried | {(role, None) for role in roles}:
         try:
@@ -354,14 +328,6 @@ def _lineage(run: Run, indicator: Indicator, outcome: _Outcome, level: str) -> s
         found[input_name(told, run.year)] = run.source(told, run.year).sha256
         found = {**published.made_of(run.city.name, told, run.year), **found}
     return pack({**found, f"definition:{indicator.id}": indicator.definition_version})
-
-
-def _zone_roles(run: Run, level: str) -> list[str]:
-    """Layer that gives the zones of a level their shapes."""
-    if level in run.city.levels:
-        return [run.city.levels[level].role]
-    roles = ["boundary", "districts", *(item.role for item in run.city.levels.values())]
-    return [role for role in roles if run.store.has(role)][:1]
 
 
 def _rows(

@@ -238,10 +238,10 @@ class Reader:
         self._mask = stack.enter_context(opened(scene.mask_href, scene.name)) if scene.mask_href else None
 
     def counts(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-        """Counts as stored (band, row, col) and validity (row, col) in a window; beyond the edge mirrored, not valid."""
+        """Counts as stored (band, row, col) and whether they may be used (row, col); beyond the edge both are mirrored."""
         scene, (height, width) = self.scene, self.scene.shape
-        rows, row_low, row_high, row_inside = _mirror(int(window.row_off), int(window.height), height)
-        cols, col_low, col_high, col_inside = _mirror(int(window.col_off), int(window.width), width)
+        rows, row_low, row_high = _mirror(int(window.row_off), int(window.height), height)
+        cols, col_low, col_high = _mirror(int(window.col_off), int(window.width), width)
         inner = Window(col_low, row_low, col_high - col_low, row_high - row_low)
         data = self._counts(inner)
         valid = np.ones(data.shape[1:], dtype=bool)
@@ -251,17 +251,14 @@ class Reader:
             valid &= np.isfinite(data).all(axis=0)
         if self._mask is not None:
             valid &= self._file(self._mask, 1, inner) == 0
-        if row_inside is not None or col_inside is not None:
-            data = data[:, rows - row_low][:, :, cols - col_low]
-            valid = valid[rows - row_low][:, cols - col_low]
-            if row_inside is not None:
-                valid &= row_inside[:, None]
-            if col_inside is not None:
-                valid &= col_inside[None, :]
+        if rows is not None:
+            data, valid = data[:, rows - row_low], valid[rows - row_low]
+        if cols is not None:
+            data, valid = data[:, :, cols - col_low], valid[:, cols - col_low]
         return data, valid
 
     def read(self, window: Window) -> Block:
-        """Reflectance and validity in a window."""
+        """Reflectance and validity in a window; beyond the edge mirrored, not valid."""
         counts, valid = self.counts(window)
         data = counts.astype(np.float32)
         if self.scene.scale != 1.0:
@@ -270,6 +267,10 @@ class Reader:
             data += np.float32(self.scene.offset)
         if counts.dtype.kind == "f":
             np.nan_to_num(data, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        height, width = self.scene.shape
+        row, col = int(window.row_off), int(window.col_off)
+        valid[: max(0, -row)] = valid[max(0, height - row) :] = False
+        valid[:, : max(0, -col)] = valid[:, max(0, width - col) :] = False
         return Block(data, valid)
 
     def _counts(self, window: Window) -> npt.NDArray[Any]:
@@ -290,18 +291,14 @@ class Reader:
         return found
 
 
-def _mirror(
-    first: int, length: int, size: int
-) -> tuple[npt.NDArray[np.intp], int, int, npt.NDArray[np.bool_] | None]:
-    """Places to read along an axis, their range, and which lie inside (None: all)."""
-    places = np.arange(first, first + length)
+def _mirror(first: int, length: int, size: int) -> tuple[npt.NDArray[np.intp] | None, int, int]:
+    """Places along an axis of a range that may lie beyond its ends (None: the range itself), and the range to read."""
     if first >= 0 and first + length <= size:
-        return places, first, first + length, None
-    inside = (places >= 0) & (places < size)
+        return None, first, first + length
     period = max(2 * (size - 1), 1)
-    folded = np.abs(places) % period
-    folded = np.where(folded >= size, period - folded, folded) if size > 1 else np.zeros_like(places)
-    return folded, int(folded.min()), int(folded.max()) + 1, inside
+    folded = np.abs(np.arange(first, first + length)) % period
+    folded = np.where(folded >= size, period - folded, folded) if size > 1 else np.zeros_like(folded)
+    return folded, int(folded.min()), int(folded.max()) + 1
 
 
 def _day(date: pd.Timestamp) -> str:

@@ -55,7 +55,9 @@ def proportion(hits: npt.ArrayLike, points: npt.ArrayLike, level: float = 0.95) 
     return Limits(y / n, low, high)
 
 
-def weighted_sum(weights: npt.ArrayLike, hits: npt.ArrayLike, points: npt.ArrayLike, level: float = 0.95) -> Limits:
+def weighted_sum(
+    weights: npt.ArrayLike, hits: npt.ArrayLike, points: npt.ArrayLike, level: float = 0.95
+) -> Limits:
     """Sum over strata (last axis) of weight times proportion, with its interval.
 
     Parameters

@@ -99,7 +99,11 @@ def place_scores(matrices: npt.ArrayLike, classes: Sequence[Any], *, seed: int, 
     """
     cells = np.asarray(matrices, dtype=float)
     if cells.ndim != 3 or cells.shape[1:] != (len(classes),) * 2:
-        raise ParameterError("one matrix a place is needed", found=cells.shape, expected=f"(places, {len(classes)}, {len(classes)})")
+        raise ParameterError(
+            "one matrix a place is needed",
+            found=cells.shape,
+            expected=f"(places, {len(classes)}, {len(classes)})",
+        )
     whole = _flat(measures(cells.sum(axis=0)))
     count = len(cells)
     if count < FEWEST_PLACES:
@@ -114,14 +118,20 @@ def place_scores(matrices: npt.ArrayLike, classes: Sequence[Any], *, seed: int, 
 
 
 def _flat(found: Mapping[str, Array]) -> Array:
-    parts = [found["overall"][..., None], _mean_known(found["iou"])[..., None], *(found[one] for one in MEASURES)]
+    parts = [
+        found["overall"][..., None],
+        _mean_known(found["iou"])[..., None],
+        *(found[one] for one in MEASURES),
+    ]
     return np.concatenate(parts, axis=-1)
 
 
 def _mean_known(values: Array) -> Array:
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(axis=-1)
-    return np.asarray(np.divide(total, known.sum(axis=-1), out=np.full(total.shape, np.nan), where=known.any(axis=-1)))
+    return np.asarray(
+        np.divide(total, known.sum(axis=-1), out=np.full(total.shape, np.nan), where=known.any(axis=-1))
+    )
 
 
 def _places_drawn(count: int, draws: int, seed: int) -> Array:
@@ -198,7 +208,11 @@ def count_sample(strata: Mapping[Any, float], stratum: Sequence[Any] | pd.Series
     names = sorted({*found, *(areas if mapped is None else on_map)}, key=str)
     index, rows = pd.Index(names), pd.Index(list(areas))
     cells = np.zeros((len(rows), len(names), len(names)))
-    at = (rows.get_indexer(pd.Index(where)), index.get_indexer(pd.Index(on_map)), index.get_indexer(pd.Index(found)))
+    at = (
+        rows.get_indexer(pd.Index(where)),
+        index.get_indexer(pd.Index(on_map)),
+        index.get_indexer(pd.Index(found)),
+    )
     np.add.at(cells, at, 1.0)
     points = cells.sum(axis=(1, 2))
     if thin := [name for name, number in zip(rows, points, strict=True) if number < 2]:
@@ -234,7 +248,7 @@ def _overall(sample: Sample, level: float) -> dict[str, Any]:
     error = float(np.sqrt((sample.weights**2 * share * (1 - share) / (sample.points - 1)).sum()))
     return {
         "measure": "overall", "class": "", "value": float(found.value), "error": error, "low": float(found.low),
-        "high": float(min(found.high, 1.0)), "points": int(sample.points.sum()),
+        "high": min(float(found.high), 1.0), "points": int(sample.points.sum()),
     }  # fmt: skip
 
 
@@ -249,7 +263,9 @@ def _class_measure(sample: Sample, measure: str, at: int, level: float) -> dict[
         "producers": (missed, can_missed),
     }.get(measure, (false + missed, can_false | can_missed))
     times = 2.0 if measure == "f1" else 1.0
-    found = ratio_limits(sample.weights, right, wrong, sample.points, level, times=times, can=(can_right, can_wrong))
+    found = ratio_limits(
+        sample.weights, right, wrong, sample.points, level, times=times, can=(can_right, can_wrong)
+    )
     error = _ratio_error(sample, times * right / sample.points, wrong / sample.points, times)
     value = float(found.value)
     points = int(right.sum() + wrong.sum())
@@ -273,7 +289,11 @@ def ratio_limits(weights: npt.ArrayLike, right: npt.ArrayLike, wrong: npt.ArrayL
         Where the design allows right and wrong points; elsewhere none is certain, not only unseen.
     """
     w, y, z, n = (np.asarray(one, dtype=float) for one in (weights, right, wrong, points))
-    open_y, open_z = (np.asarray(one, dtype=float) for one in can) if can is not None else (np.ones_like(w), np.ones_like(w))
+    open_y, open_z = (
+        (np.asarray(one, dtype=float) for one in can)
+        if can is not None
+        else (np.ones_like(w), np.ones_like(w))
+    )
     part = weighted_sum(times * w * open_y, y, n, level)
     rest = weighted_sum(w * open_z, z, n, level)
     a, b = (y + 0.5) / (n + 1), (z + 0.5) / (n + 1)  # never quite 0 or 1, so that a correlation exists
@@ -336,11 +356,17 @@ def calibration(probability: npt.ArrayLike, true: npt.ArrayLike, *, places: Sequ
     """
     said, was = np.asarray(probability, dtype=float).ravel(), np.asarray(true, dtype=bool).ravel()
     if not len(said) or len(said) != len(was):
-        raise ParameterError("a probability and a truth for each point are needed", found=(len(said), len(was)))
+        raise ParameterError(
+            "a probability and a truth for each point are needed", found=(len(said), len(was))
+        )
     if not (np.isfinite(said).all() and said.min() >= 0 and said.max() <= 1):
-        raise ParameterError("probabilities lie between 0 and 1", found=(float(np.nanmin(said)), float(np.nanmax(said))))
+        raise ParameterError(
+            "probabilities lie between 0 and 1", found=(float(np.nanmin(said)), float(np.nanmax(said)))
+        )
     at = np.minimum((said * bins).astype(int), bins - 1)
-    codes, _ = pd.factorize(np.asarray(places)) if places is not None else (np.zeros(len(said), dtype=np.intp), None)
+    codes, _ = (
+        pd.factorize(np.asarray(places)) if places is not None else (np.zeros(len(said), dtype=np.intp), None)
+    )
     count = int(codes.max()) + 1
     sums = np.zeros((count, bins, 3))
     np.add.at(sums, (codes, at), np.stack([np.ones_like(said), said, was.astype(float)], axis=-1))

@@ -18,6 +18,10 @@ from workbench.rules.rule import Rule
 NO_DATA = -1
 MISFIT = "不符"
 """Outcome of an activity rule: what was built does not fit the activity stated for it."""
+UNCERTAIN = "不确定"
+"""Outcome of a limit that lies inside the interval of the value: neither kept nor broken can be said."""
+UNCERTAIN_LEVEL = 1
+"""A note: it calls for more sample points, not for measures."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,19 @@ def _outcome(rule: Rule, name: str, **parts: object) -> Outcome:
     return Outcome(level=int(rule.levels[name]), outcome=name, **parts)  # type: ignore[arg-type]
 
 
-def floor(rule: Rule, *, value: float | None, target: float) -> Outcome:
+def _straddles(low: float | None, high: float | None, limit: float) -> bool:
+    """Whether an interval holds a limit inside; never without an interval."""
+    return low is not None and high is not None and not _missing(low, high) and low < limit < high
+
+
+def _uncertain(low: float | None, high: float | None, **parts: float) -> Outcome:
+    words = {"low": float(low or 0.0), "high": float(high or 0.0)}
+    return Outcome(UNCERTAIN_LEVEL, UNCERTAIN, words=words, **parts)
+
+
+def floor(
+    rule: Rule, *, value: float | None, target: float, low: float | None = None, high: float | None = None
+) -> Outcome:
     """Judge ``value >= target``.
 
     Parameters
@@ -52,9 +68,11 @@ def floor(rule: Rule, *, value: float | None, target: float) -> Outcome:
     rule : Rule
         ``parameters["near"]`` is the margin, as share of the target, under which attention is called for;
         ``tolerance`` is the shortfall allowed, in the unit of the value.
-        Outcomes: ``met``, ``near``, ``breached``.
+        Outcomes: ``met``, ``near``, ``breached``; ``不确定`` where the interval of the value holds the limit.
     value, target : float
         In one unit.
+    low, high : float, optional
+        Interval of a value told from a sample.
 
     Returns
     -------
@@ -64,12 +82,16 @@ def floor(rule: Rule, *, value: float | None, target: float) -> Outcome:
     if value is None or _missing(value, target):
         return Outcome(NO_DATA, "no_data", threshold=target)
     margin = value - target
+    if _straddles(low, high, target - rule.tolerance):
+        return _uncertain(low, high, margin=margin, threshold=target)
     near = float(rule.parameters.get("near", 0.01)) * abs(target)
     name = "breached" if margin < -rule.tolerance else "near" if margin < near else "met"
     return _outcome(rule, name, margin=margin, threshold=target)
 
 
-def cap(rule: Rule, *, value: float | None, target: float) -> Outcome:
+def cap(
+    rule: Rule, *, value: float | None, target: float, low: float | None = None, high: float | None = None
+) -> Outcome:
     """Judge ``value <= target`` by the share of the cap that is used.
 
     Parameters
@@ -77,9 +99,11 @@ def cap(rule: Rule, *, value: float | None, target: float) -> Outcome:
     rule : Rule
         ``parameters["near"]`` is the used share from which attention is called for (0.95);
         at 1.0 the cap is reached, above it it is passed.
-        Outcomes: ``met``, ``near``, ``reached``, ``breached``.
+        Outcomes: ``met``, ``near``, ``reached``, ``breached``; ``不确定`` where the interval of the value holds the limit.
     value, target : float
         In one unit; the target is positive.
+    low, high : float, optional
+        Interval of a value told from a sample.
 
     Returns
     -------
@@ -89,6 +113,8 @@ def cap(rule: Rule, *, value: float | None, target: float) -> Outcome:
     if value is None or _missing(value, target):
         return Outcome(NO_DATA, "no_data", threshold=target)
     used = value / target if target else math.inf if value > 0 else 0.0
+    if _straddles(low, high, target + rule.tolerance):
+        return _uncertain(low, high, margin=target - value, threshold=target)
     if value > target + rule.tolerance:
         name = "breached"
     elif used >= 1.0:

@@ -34,7 +34,7 @@ SPATIAL_APPLIES = frozenset(
     }
 )
 """Keys of ``applies`` that spatial rules know."""
-FIGURES = ("low_use.", "conflict.", "conflict_share.", "capacity.")
+FIGURES = ("low_use.", "conflict.", "conflict_share.", "capacity.", "imagery.")
 """Beginnings of the figures of topics that rules may judge (``applies.figure``)."""
 REQUIRED = (
     "title_zh",
@@ -59,7 +59,7 @@ _TEXTS = set(REQUIRED[:7]) | {
     "note_en",
 }
 PARAMETERS: dict[str, frozenset[str]] = {
-    "floor": frozenset({"near"}),
+    "floor": frozenset({"near", "limit"}),
     "cap": frozenset({"near", "limit_days", "limits", "min_area_m2", "limit"}),
     "path": frozenset({"behind", "far_behind", "running", "base_lag_years", "least_span"}),
     "trend": frozenset({"method", "steady", "agreement"}),
@@ -225,8 +225,10 @@ def _problems_of_kind(record: Mapping[str, Any]) -> Iterator[Problem]:
         if not str(figure).startswith(FIGURES):
             yield "no topic has this figure", figure, " or ".join(f"{one}…" for one in FIGURES)
         if (_table(record, "applies").get("by") == "warning") == ("limit" in _table(record, "parameters")):
-            yield "a figure is held against a limit or told by its warning", dict(_table(record, "parameters")), (
-                "parameters.limit, or applies.by = 'warning'"
+            yield (
+                "a figure is held against a limit or told by its warning",
+                dict(_table(record, "parameters")),
+                ("parameters.limit, or applies.by = 'warning'"),
             )
     yield from _problems_of_cases(kind, record.get("cases") or ())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import geopandas as gpd
@@ -70,20 +70,24 @@ def city_cases(
     if change is None and images is None:
         return None
     return build_cases(
-        change,
-        {
-            rule.line: data.vector(rule.line)
-            for rule in rules
-            if rule.side != "anywhere" and data.has(rule.line)
-        },
-        rules,
-        permits=data.vector("permits") if data.has("permits") else None,
-        districts=data.zones("district" if "district" in city.levels else "city"),
-        units=data.zones("unit") if "unit" in city.levels else None,
-        patches=images,
-        projects=data.vector("projects") if data.has("projects") else None,
-        activities=activities,
-    )
+        change, lines_of(data, rules), rules, patches=images, activities=activities, **places_of(city, data)
+    )  # fmt: skip
+
+
+def lines_of(data: Any, rules: Sequence[Rule]) -> dict[str, gpd.GeoDataFrame]:
+    """Lines that spatial rules ask for, by role; those the city does not have are left out."""
+    wanted = dict.fromkeys(rule.line for rule in rules if rule.side != "anywhere")
+    return {line: data.vector(line) for line in wanted if data.has(line)}
+
+
+def places_of(city: Any, data: Any) -> dict[str, Any]:
+    """Permits, projects and zones of a city as :func:`workbench.rules.cases.build_cases` takes them."""
+    return {
+        "permits": data.vector("permits") if data.has("permits") else None,
+        "districts": data.zones("district" if "district" in city.levels else "city"),
+        "units": data.zones("unit") if "unit" in city.levels else None,
+        "projects": data.vector("projects") if data.has("projects") else None,
+    }
 
 
 def spatial_findings(

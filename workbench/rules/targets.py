@@ -94,7 +94,8 @@ def _judge_limit(
     goal = goal_of(target, row["unit"])
     if not holds_now(target, goal, base, bound=bound, year=context.year):
         return
-    context.add(rule, judge(rule, value=row["value"], target=goal), row, suffix=str(target.year))
+    outcome = judge(rule, value=row["value"], target=goal, low=row.get("low"), high=row.get("high"))
+    context.add(rule, outcome, row, suffix=str(target.year))
 
 
 def _judge_path(

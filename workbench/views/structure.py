@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.evaluation.figures import structure_figures
 from workbench.evaluation.structure.land import SHOWN, group_names
 from workbench.evaluation.structure.low_use import LISTED
 from workbench.evaluation.structure.people import VERDICTS
 from workbench.evaluation.structure.service import SPAN, STATED
 from workbench.views.cells import cited, class_name, sure, table, value_cell
 from workbench.views.html import Html, join
+from workbench.views.judgements import judgement_table
 from workbench.views.numbers import num_of, records
 from workbench.views.openness import guarded
 from workbench.views.text import exempt, mark, plain, t
@@ -318,6 +320,14 @@ def low_use_table(found: Structure, lang: str) -> Html:
     shown = [found.sensitivity_of(found.roles("low_use"))] * len(lines)
     return join([first, table(headers, lines, caption=t("structure.caption.parcels", lang), lang=lang, css="structure",
                               row_sensitivity=shown)])  # fmt: skip
+
+
+def rule_table(found: Structure, lang: str) -> Html | None:
+    """What the rules on low-efficiency land say."""
+    shown = found.sensitivity_of(found.roles("low_use"))
+    return judgement_table(
+        structure_figures(found), found.values, "low_use", found.year, lang, sensitivity=shown
+    )
 
 
 def sdg_table(found: Structure, lang: str) -> Html:

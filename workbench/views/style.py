@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workbench.core.errors import WorkbenchError
+from workbench.core.fonts import font_path
 from workbench.rules.rule import LEVELS
 
 LEVEL_COLOURS = {number: level.colour for number, level in LEVELS.items()}
@@ -58,22 +58,6 @@ ACCENT = "#1f4e79"
 INK = "#1f2933"
 MUTED = "#66727f"
 PAPER = "#ffffff"
-
-
-@cache
-def font_path() -> Path:
-    """Path of the packaged Noto Sans SC (OFL), found without importing the package that carries it."""
-    spec = importlib.util.find_spec("zhplot")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        found = sorted(Path(folder).rglob("NotoSansSC-Regular.ttf"))
-        if found:
-            return found[0]
-    raise WorkbenchError(
-        "the packaged Chinese font is not there",
-        where="NotoSansSC-Regular.ttf",
-        hint="install the locked dependencies (zhplot carries the font)",
-    )
 
 
 @cache

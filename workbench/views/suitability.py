@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from workbench.core.codes import groups
+from workbench.evaluation.figures import suitability_figures
 from workbench.evaluation.suitability.capacity import FORMULAS
 from workbench.evaluation.suitability.plan import missing_of
 from workbench.views.cells import cited, profile_text, sure, table, tier_label, value_cell
 from workbench.views.html import Html, element, join
+from workbench.views.judgements import judgement_table
 from workbench.views.numbers import num_of, records
 from workbench.views.openness import PUBLIC, guarded
 from workbench.views.text import exempt, mark, plain, t, unit_label
@@ -317,6 +319,14 @@ def conflict_table(result: Suitability, lang: str) -> Html:
         headers, lines, caption=t("suit.caption.conflicts", lang), lang=lang, css="suitability",
         row_sensitivity=_open(result, lines),
     )  # fmt: skip
+
+
+def rule_table(result: Suitability, lang: str) -> Html | None:
+    """What the rules on present use against suitability and on carrying capacity say."""
+    figures = suitability_figures(result)
+    return judgement_table(
+        figures, result.values, "suitability", result.year, lang, sensitivity=result.openness
+    )
 
 
 def _open(result: Suitability, lines: list[list[object]]) -> list[str]:

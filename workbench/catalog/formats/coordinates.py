@@ -78,7 +78,7 @@ def shapes(
             if ring is None
             else frame[ring].ffill().to_numpy(dtype=object)[places]
         )
-        shape = None if bad[places].any() else _parcel(east[places], north[places], rings)
+        shape = None if bad[places].any() else parcel(east[places], north[places], rings)
         if shape is None:
             broken.append(str(name))
         rows.append(places[0])
@@ -129,8 +129,8 @@ def _numbers(column: pd.Series) -> Numbers:
     return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
 
 
-def _parcel(east: Numbers, north: Numbers, rings: npt.NDArray[np.object_]) -> shapely.Geometry | None:
-    """Polygon of a parcel's corners; None when a ring has fewer than three."""
+def parcel(east: Numbers, north: Numbers, rings: npt.NDArray[np.object_]) -> shapely.Geometry | None:
+    """Polygon of a parcel's corners by ring: one within another is a hole; None when a ring has fewer than three corners."""
     parts = []
     for name in dict.fromkeys(rings.tolist()):
         here = np.column_stack([east, north])[rings == name]

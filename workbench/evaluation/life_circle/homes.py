@@ -12,7 +12,7 @@ import pandas as pd
 import shapely
 from scipy.sparse import csr_array
 
-from workbench.core.errors import LayerMissing
+from workbench.catalog.published import scope_of
 from workbench.evaluation.life_circle.settings import AGES, EVERYONE, Settings
 from workbench.operators.area import area_m2
 
@@ -105,7 +105,10 @@ def _scope(data: Any, year: int, settings: Settings, findings: list[dict[str, An
         )
         return None
     if found[1]:
-        zh, en = f"没有划定{name}，以变更调查推算的范围代替", f"the range {name} is not delimited: told from the survey"
+        zh, en = (
+            f"没有划定{name}，以变更调查推算的范围代替",
+            f"the range {name} is not delimited: told from the survey",
+        )
         findings.append(_finding("told_scope", zh, en))
     return found[0]
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 Words = tuple[str, str]
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "name": ("name", "项目名称", "名称", "XMMC", "MC"),
-    "use": ("use", "用途", "拟用地类", "土地用途", "DLBM", "dlbm", "DLMC", "TDYT"),
+    "name": ("name", "项目名称", "名称", "XMMC", "MC", "地块名称", "地块编号"),
+    "use": ("use", "用途", "拟用地类", "土地用途", "DLBM", "dlbm", "DLMC", "TDYT", "地块用途"),
     "project": ("project", "project_code", "项目代码", "XMDM"),
     "activity": ("activity", "活动类型", "HDLX"),
     "far": ("far", "FAR", "容积率", "RJL"),
@@ -69,7 +69,7 @@ def read_proposals(
     fields: Mapping[str, str] | None = None,
     default: Mapping[str, Any] | None = None,
 ) -> Proposals:
-    """Read a file of proposals (GeoPackage, Shapefile, FileGDB, GeoJSON, DXF, GeoParquet).
+    """Read a file of proposals (GeoPackage, Shapefile, FileGDB, GeoJSON, DXF, GeoParquet, text of corners).
 
     Parameters
     ----------
