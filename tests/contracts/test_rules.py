@@ -58,8 +58,8 @@ def test_all_eight_kinds_are_in_use():
 
 PACKS = [
     "control_lines", "data_checks", "data_consistency", "development_boundary", "farmland", "flood", "heritage",
-    "industrial", "minerals", "nature_reserves", "peers", "permits", "red_line_activities", "targets", "three_lines",
-    "trends", "urban_lines",
+    "imagery", "industrial", "low_use", "minerals", "nature_reserves", "peers", "permits", "red_line_activities",
+    "suitability", "targets", "three_lines", "trends", "urban_lines",
 ]  # fmt: skip
 
 

@@ -15,15 +15,19 @@ from affine import Affine
 from click.testing import CliRunner
 from shapely.geometry import LineString, Point, box
 
+from tests.reporting.numerals import faults
 from workbench.catalog.data import CityData
 from workbench.cli import main
 from workbench.core.city import load_city
 from workbench.core.errors import DefinitionError, LayerMissing
+from workbench.evaluation.figures import suitability_figures
 from workbench.evaluation.suitability import evaluate, load_settings, read_settings
 from workbench.evaluation.suitability.capacity import warning
 from workbench.evaluation.suitability.plan import missing_of
 from workbench.evaluation.suitability.settings import PACKAGED, Integration
 from workbench.evaluation.topics import answer
+from workbench.rules.figures import judged
+from workbench.rules.library import load_rules
 from workbench.views import suitability as tables
 from workbench.views import suitability_pictures as pictures
 
@@ -268,7 +272,9 @@ def test_rules_on_the_figures_of_the_drawn_city(squares):
     assert (value, outcome.level, outcome.threshold) == (pytest.approx(0.95), 2, 1.0)
     assert outcome.margin == pytest.approx(0.05)
     assert said["su_capacity_water", "01"][1].level == -1, "no limit for the zone: not judged"
-    assert said["su_capacity_building", "01"][1].level == 3 and math.isnan(said["su_capacity_building", "01"][0])
+    assert said["su_capacity_building", "01"][1].level == 3 and math.isnan(
+        said["su_capacity_building", "01"][0]
+    )
     assert said["su_capacity_farming", "squares"][1].level == 0
     shown = tables.rule_table(squares, "zh")
     assert "临界超载" in shown and "耕地位于陡坡" in shown and faults(shown, squares.values) == []

@@ -87,5 +87,9 @@ class ImageError(WorkbenchError, ValueError):
     """An image cannot be used: its bands, scale, grid, dates or file are not what they should be."""
 
 
+class WeightsError(WorkbenchError, ValueError):
+    """Weights or their card cannot be used: missing, damaged, unsafe, or made for something else."""
+
+
 class RunError(WorkbenchError, RuntimeError):
     """A run could not be finished."""

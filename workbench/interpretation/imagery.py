@@ -234,8 +234,13 @@ class Reader:
         for href in dict.fromkeys(name for name, _ in scene.hrefs):
             places = [place for place, (name, _) in enumerate(scene.hrefs) if name == href]
             numbers = [scene.hrefs[place][1] for place in places]
-            self._groups.append((stack.enter_context(opened(href, scene.name)), numbers, places))
-        self._mask = stack.enter_context(opened(scene.mask_href, scene.name)) if scene.mask_href else None
+            self._groups.append((opened(href, scene.name), numbers, places))
+            stack.callback(
+                self._groups[-1][0].close
+            )  # as a context a file would have to be left by the thread that entered
+        self._mask = opened(scene.mask_href, scene.name) if scene.mask_href else None
+        if self._mask is not None:
+            stack.callback(self._mask.close)
 
     def counts(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
         """Counts as stored (band, row, col) and whether they may be used (row, col); beyond the edge both are mirrored."""

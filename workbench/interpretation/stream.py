@@ -306,9 +306,11 @@ class _Worker:
         import torch
 
         if image.shape[0] > self.batch:
-            parts = [
-                self._forward(image[start : start + self.batch]) for start in range(0, len(image), self.batch)
-            ]
+            parts, start = [], 0
+            while start < len(image):
+                size = self.batch  # may become less on the way
+                parts.append(self._forward(image[start : start + size]))
+                start += size
             return torch.cat(parts) if torch.is_tensor(parts[0]) else np.concatenate(parts)
         try:
             return self.forward(image)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 import rasterio.shutil
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.io import MemoryFile
 
@@ -132,6 +133,7 @@ class Strips:
         profile = {
             "driver": "GTiff", "dtype": "uint8", "count": bands, "height": rows, "width": cols,
             "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1, "interleave": "band",
+            "transform": Affine(1, 0, 0, 0, -1, 0),
         }  # fmt: skip
         with MemoryFile() as memory:
             with memory.open(**profile) as sink:
@@ -179,12 +181,9 @@ class Strips:
             "overview_resampling": "MODE" if product.palette else "AVERAGE", "bigtiff": "IF_SAFER", "copy_src_mdd": "YES",
         }  # fmt: skip
         try:
-            with rasterio.Env(GDAL_CACHEMAX=256):
-                rasterio.shutil.copy(vrt, made, **options)
-                with rasterio.open(made) as file:  # what the disk did not take shows only here
-                    file.read(
-                        1, window=file.block_window(1, (file.height - 1) // 512, (file.width - 1) // 512)
-                    )
+            rasterio.shutil.copy(vrt, made, **options)
+            with rasterio.open(made) as file:  # what the disk did not take shows only here
+                file.read(1, window=file.block_window(1, (file.height - 1) // 512, (file.width - 1) // 512))
         except (rasterio.errors.RasterioError, rasterio.errors.RasterioIOError) as error:
             raise full_disk(
                 self.folder, OSError(errno.ENOSPC if _scarce(self.folder) else errno.EIO, str(error))

@@ -35,6 +35,7 @@ def scaling_of(
     std: Sequence[float] | None,
     several_dates: bool,
 ) -> Scaling:
+    """Scaling that standardises reflectance by the mean and spread of each band."""
     means = np.zeros(bands) if mean is None else np.asarray(mean, dtype=float)
     spreads = np.ones(bands) if std is None else np.asarray(std, dtype=float)
     if means.size != bands or spreads.size != bands or np.any(spreads <= 0):
@@ -115,7 +116,7 @@ class TileReader:
         wide = layout.cols.tile
         seen = [np.stack([valid[:, start : start + wide] for start in starts]) for valid in valids]
         top, left = layout.rows.margin, layout.cols.margin
-        count: Array = np.sum(seen, axis=0, dtype=np.uint8)
+        count = np.stack(seen).sum(axis=0, dtype=np.uint8)
         inner = count[:, top : top + layout.rows.step, left : left + layout.cols.step]
         return Group(row, first, images, seen, np.ascontiguousarray(inner))
 

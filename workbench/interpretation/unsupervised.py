@@ -43,17 +43,20 @@ BINS = 256
 _CHUNK = 1 << 16
 _ROWS = 256
 _LEAST_UNCHANGED = 0.02
-_TWO_GROUPS = 0.25
+_TWO_GROUPS = 0.15
 """Otsu's threshold with more than this share above it cuts through a single group."""
 
 
 class Source(Protocol):
     """Two dates on one grid, read by rows."""
 
-    shape: tuple[int, int]
-    """Rows and columns."""
-    bands: int
-    """Bands of one date."""
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+
+    @property
+    def bands(self) -> int:
+        """Bands of one date."""
 
     def rows(self, first: int, stop: int) -> tuple[Pixels, Pixels, Mask]:
         """Bands of the earlier and the later date (band, row, col), and which pixels both see."""
@@ -201,9 +204,7 @@ def _moments(pixels: Pixels, centre: Floats, project: Floats, variance: Floats, 
     total = np.zeros((bands + 1, bands + 1))
     for first in range(0, pixels.shape[1], _CHUNK):
         part = np.zeros_like(total)
-        kernels.moments(
-            pixels[:, first : first + _CHUNK], centre, project, 1.0 / variance, weighted, part
-        )
+        kernels.moments(pixels[:, first : first + _CHUNK], centre, project, 1.0 / variance, weighted, part)
         total += part
     return total
 
@@ -269,7 +270,6 @@ def fit_irmad(
     ImageError
         When bands are constant or combinations of others.
     """
-    bands = len(pixels) // 2
     centre, both = _plain(pixels)
     correlation, project, variance = _canonical(both)
     done = 0
@@ -298,7 +298,9 @@ def _canonical(both: Floats) -> tuple[Floats, Floats, Floats]:
                 "some bands are combinations of others", where="IR-MAD", found=f"eigenvalue {value[0]:.1e}",
                 hint="leave out repeated or derived bands",
             )  # fmt: skip
-        halves.append((vector / np.sqrt(value)).T / spread)  # makes the bands of a date uncorrelated, of unit variance
+        halves.append(
+            (vector / np.sqrt(value)).T / spread
+        )  # makes the bands of a date uncorrelated, of unit variance
     left, rho, right = np.linalg.svd(halves[0] @ both[:bands, bands:] @ halves[1].T)
     rho = np.clip(rho[::-1], 0.0, 1.0)
     project = np.hstack([left.T[::-1] @ halves[0], -(right[::-1] @ halves[1])])
@@ -391,7 +393,9 @@ def _groups(counts: Floats, at: Floats) -> tuple[Floats, ...]:
 
 def _otsu(counts: Floats, at: Floats) -> float:
     low, m1, _, high, m2, _ = _groups(counts, at)
-    return float(at[int(np.nanargmax(np.where((low > 0) & (high > 0), low * high * (m1 - m2) ** 2, np.nan)))])
+    with np.errstate(invalid="ignore"):
+        between = low * high * (m1 - m2) ** 2
+    return float(at[int(np.argmax(np.where((low > 0) & (high > 0), between, -1.0)))])
 
 
 def _minimum_error(counts: Floats, at: Floats) -> float:
@@ -416,7 +420,11 @@ def _em(counts: Floats, at: Floats) -> float:
         former, mean = mean, (weight * at).sum(axis=1) / size
         spread = (weight * (at - mean[:, None]) ** 2).sum(axis=1) / size + least
         share = size / size.sum()
-        log = np.log(share)[:, None] - 0.5 * np.log(spread)[:, None] - (at - mean[:, None]) ** 2 / (2 * spread[:, None])
+        log = (
+            np.log(share)[:, None]
+            - 0.5 * np.log(spread)[:, None]
+            - (at - mean[:, None]) ** 2 / (2 * spread[:, None])
+        )
         part = 1 / (1 + np.exp(np.clip(log[0] - log[1], -500, 500)))
         if np.abs(mean - former).max() < 1e-6 * (at[-1] - at[0]):
             break
@@ -427,5 +435,5 @@ def _em(counts: Floats, at: Floats) -> float:
 def strength(score: Pixels, cut: float) -> Pixels:
     """Scores on a scale from 0 to 1 on which the threshold is 0.5: score² / (score² + threshold²); no probability."""
     square = np.square(score, dtype=np.float32)
-    found: Pixels = square / (square + np.float32(cut * cut))
+    found: Pixels = (square / (square + np.float32(cut * cut))).astype(np.float32)
     return found

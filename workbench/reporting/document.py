@@ -17,6 +17,7 @@ from pathlib import Path
 
 from workbench.core.errors import RunError
 from workbench.indicators.values import highest_sensitivity
+from workbench.reporting.layout import lies
 from workbench.reporting.tree import (
     Block,
     Caption,
@@ -39,6 +40,8 @@ BLOCKS = {
     "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "p", "pre", "section",
     "summary", "table", "ul",
 }  # fmt: skip
+INTRODUCTION = 4
+"""Headings and paragraphs above the first sheet of a chapter that do not need a page of their own."""
 LABEL = re.compile(r"(\S+) ([A-Z]|\d+)-(\d+)")
 """Label of a caption: word, chapter, number in the chapter."""
 DATA_PICTURE = re.compile(r"data:image/(png|jpeg);base64,(.+)", re.DOTALL)
@@ -456,7 +459,7 @@ def read_page(markup: str) -> Document:
     for chapter in page.find_all(tag="section", css="chapter"):
         inner = _headed(blocks_of(chapter))
         first = next((b for b in inner if isinstance(b, Heading)), None)
-        found += [PageBreak(landscape=first is not None and first.number.isalpha()), *inner]
+        found += _paged(inner, appendix=first is not None and first.number.isalpha())
     title = cover.find(tag="h1")
     return Document(
         lang=lang,
@@ -468,6 +471,15 @@ def read_page(markup: str) -> Document:
         foot=words("cover-foot"),
         blocks=tuple(found),
     )
+
+
+def _paged(blocks: list[Block], *, appendix: bool) -> list[Block]:
+    """A chapter with its page break; the first of its sheets begins below a few words that introduce them."""
+    at = next((at for at, block in enumerate(blocks) if isinstance(block, PageBreak)), len(blocks))
+    before, after = blocks[:at], blocks[at:]
+    if after and len(before) <= INTRODUCTION and all(isinstance(one, Heading | Paragraph) for one in before):
+        return [PageBreak(landscape=bool(getattr(after[0], "landscape", False))), *before, *after[1:]]
+    return [PageBreak(landscape=appendix and lies(before)), *before, *after]
 
 
 def read_run(folder: Path) -> Document:

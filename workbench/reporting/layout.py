@@ -24,12 +24,20 @@ from workbench.reporting.tree import (
 
 SIZES = (9.0, 8.5, 8.0, 7.5, 7.0)
 """Letter sizes of tables in points, the first that fits is taken."""
+LEAST_SIZE, GAIN = 7.5, 0.93
+"""An appendix lies on its side where a table needs smaller letters upright, or where that saves this share of its pages."""
+LONG = {12: 8.0, 40: 7.5}
+"""Tables of more rows begin with this letter size: lists, and lists to look things up in."""
 STEPS = 40
 """Steps in which the width left over is shared out among the columns."""
 SMALL = 12
 """Rows up to which a table is not divided over pages."""
 LEAST_PICTURE = 0.4
 """Share of a page below which a picture is not made smaller for the sake of what follows."""
+FIGURE_ROOM = 52.0
+"""Height of a figure's caption, review line and margins, points."""
+PICTURE_DPI = 150
+"""Dots per inch at which pictures are drawn: at this scale their letters have the size they were given."""
 PADDING = 3.6
 """Space left and right in a cell, points."""
 PIECES = re.compile(
@@ -40,7 +48,7 @@ CODES = re.compile(r"[A-Z0-9]+(?:-[A-Z0-9]+){2,}(?:\n[A-Z0-9]+(?:-[A-Z0-9]+){2,}
 """Numbers of patches: cut once, not at every hyphen."""
 PAGES = {False: (595.3, 841.9), True: (841.9, 595.3)}
 """Width and height of the paper in points, by whether it lies on its side."""
-MARGINS = {False: (74.0, 72.0), True: (62.0, 62.0)}
+MARGINS = {False: (62.0, 62.0), True: (62.0, 62.0)}
 """Left and right, top and bottom margin in points."""
 
 
@@ -57,13 +65,13 @@ class Look:
 
 LOOKS = {
     "h1": Look(18, 28, 0, 14),
-    "h2": Look(14, 24, 14, 6),
+    "h2": Look(14, 22, 12, 4),
     "h3": Look(12, 22, 8, 4),
-    "text": Look(12, 22, 0, 4),
-    "lead": Look(12, 22, 4, 8),
-    "bullet": Look(12, 21, 0, 3),
-    "item": Look(12, 21, 0, 3),
-    "note": Look(9, 14, 4, 10),
+    "text": Look(12, 20, 0, 4),
+    "lead": Look(12, 20, 4, 8),
+    "bullet": Look(12, 19, 0, 3),
+    "item": Look(12, 19, 0, 3),
+    "note": Look(9, 13, 3, 8),
     "failure": Look(10.5, 18, 2, 2),
     "code": Look(9, 14, 0, 4),
     "caption": Look(10.5, 18, 8, 4),
@@ -117,12 +125,14 @@ def column_widths(table: Table, width: float) -> tuple[float, list[float]]:
     Numbers and short words are kept on one line where any size allows it; what is left goes to the columns
     with long texts.
     """
-    for size in SIZES:
+    largest = min([size for rows, size in LONG.items() if len(table.rows) > rows], default=SIZES[0])
+    sizes = [size for size in SIZES if size <= largest]
+    for size in sizes:
         least, most = _needs(table, size)
         if sum(least) <= width:
             break
     if not least:
-        return SIZES[0], []
+        return size, []
     if sum(most) <= width:
         return size, [need * width / sum(most) for need in most]
     if sum(least) > width:
@@ -189,12 +199,12 @@ def _half(code: str) -> float:
 
 
 def picture_size(picture: Picture, width: float, height: float) -> tuple[float, float]:
-    """Width and height in points with which a picture fits a frame; never larger than at 110 dots an inch."""
+    """Width and height in points with which a picture fits a frame; never larger than it was drawn."""
     from PIL import Image
 
     with Image.open(io.BytesIO(picture.data)) as image:
         pixels = image.size
-    scale = min(width / pixels[0], height / pixels[1], 72 / 110)
+    scale = min(width / pixels[0], height / pixels[1], 72 / PICTURE_DPI)
     return pixels[0] * scale, pixels[1] * scale
 
 
@@ -208,6 +218,19 @@ def text_area(landscape: bool) -> tuple[float, float]:
     """Width and height of the text area in points."""
     (wide, high), (side, top) = PAGES[landscape], MARGINS[landscape]
     return wide - 2 * side, high - 2 * top
+
+
+def lies(blocks: Sequence[Block]) -> bool:
+    """Whether an appendix takes fewer pages on its side, or its tables do not fit upright; one of texts stands upright."""
+    tables = [block for block in blocks if isinstance(block, Table)]
+
+    def pages(landscape: bool) -> float:
+        width, high = text_area(landscape)
+        return sum(sum(row_heights(one, width)) for one in tables) / high
+
+    upright = text_area(False)[0]
+    small = any(column_widths(one, upright)[0] < LEAST_SIZE for one in tables)
+    return small or pages(True) < GAIN * pages(False)
 
 
 @dataclass(frozen=True)
@@ -295,9 +318,15 @@ def frame_height(landscape: bool) -> float:
 
 
 def figure_height(blocks: Sequence[Block], at: int, landscape: bool) -> float:
-    """Greatest height of the pictures of a figure: less where the small table below it then stands on the same page."""
+    """Greatest height of the pictures of a figure.
+
+    Less than usual where two figures that follow each other then share a page, or the small table below stands on the same.
+    """
     usual, (width, high) = frame_height(landscape), text_area(landscape)
     below = blocks[at + 1] if at + 1 < len(blocks) else None
+    above = blocks[at - 1] if at else None
+    if not landscape and any(isinstance(one, Figure) for one in (above, below)):
+        return min(usual, high / 2 - FIGURE_ROOM)
     if (
         not isinstance(blocks[at], Figure)
         or not isinstance(below, Table)
@@ -312,7 +341,7 @@ def figure_height(blocks: Sequence[Block], at: int, landscape: bool) -> float:
 
 def row_line(size: float) -> float:
     """Distance of lines in a table of a letter size."""
-    return round(size * 1.4 * 2) / 2
+    return round(size * 1.3 * 2) / 2
 
 
 def _table_items(table: Table, landscape: bool, after: Block | None) -> list[_Item]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workbench.core.fonts import font_path
+from workbench.core.fonts import font_path as font_path
 from workbench.rules.rule import LEVELS
 
 LEVEL_COLOURS = {number: level.colour for number, level in LEVELS.items()}

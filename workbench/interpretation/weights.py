@@ -1,0 +1,341 @@
+"""Weights of nets and their cards: safetensors beside a STAC item with the fields of the machine-learning-model extension.
+
+Weights never hold code: pickles are refused. What a card says is checked against the tensors before a net is made.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from workbench.core.errors import WeightsError
+from workbench.core.paths import PACKAGE, atomic_write, home
+from workbench.interpretation import nets
+
+FOLDER = PACKAGE / "interpretation" / "weights"
+"""Nets that come with the package."""
+SCHEMA = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
+TASKS = {"land_cover": "semantic-segmentation", "change": "change-detection"}
+_PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What must be known of a net to use it."""
+
+    name: str
+    task: str
+    """``land_cover`` or ``change``."""
+    scheme: str
+    """Scheme of image classes, as in ``codes/image_classes.csv``."""
+    classes: tuple[str, ...]
+    """Names of the classes, from the first; a change net has ``changed`` alone."""
+    bands: tuple[str, ...]
+    """Common names of one date's bands, in order."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    architecture: dict[str, Any]
+    """What `workbench.interpretation.nets.build` takes."""
+    parameters: int
+    licence: str
+    training: dict[str, Any] = field(default_factory=dict)
+    """What it was trained on, how, for how long, with which seed."""
+    accuracy: dict[str, Any] = field(default_factory=dict)
+    """On held-out places: by class, by place, by size of patch."""
+    sha256: str = ""
+    """Checksum of the safetensors file."""
+    overlap: int = 32
+    """Cells at a tile's edge that see too little of their surroundings."""
+    threshold: float | None = None
+    """Probability from which a cell counts as changed, found on held-out places; None for land cover."""
+    made: str = ""
+    """Day the weights were made."""
+
+    @property
+    def dates(self) -> int:
+        """Dates the net looks at together."""
+        return 2 if self.task == "change" else 1
+
+    def check(self) -> None:
+        """Refuse a card that contradicts itself.
+
+        Raises
+        ------
+        WeightsError
+            Task unknown, or bands, classes, means and the net do not fit each other.
+        """
+        if self.task not in TASKS:
+            raise WeightsError("task not known", where=self.name, found=self.task, expected=f"one of {sorted(TASKS)}")
+        outputs = 1 if self.task == "change" else len(self.classes)
+        for what, found, expected in (
+            ("number of means", len(self.mean), len(self.bands)), ("number of spreads", len(self.std), len(self.bands)),
+            ("channels of the net", self.architecture.get("in_channels"), len(self.bands) * self.dates),
+            ("outputs of the net", self.architecture.get("classes"), outputs),
+        ):  # fmt: skip
+            if found != expected:
+                raise WeightsError(f"{what} does not fit the card", where=self.name, found=found, expected=expected)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A net ready to use, with its card."""
+
+    net: nn.Module
+    card: Card
+
+
+def find(name_or_path: str | Path) -> Path:
+    """Safetensors file of a name (the user's own first, then those of the package) or of a path.
+
+    Raises
+    ------
+    WeightsError
+        There is none, or the file is of a kind that may hold code.
+    """
+    path = Path(name_or_path)
+    if path.suffix in _PICKLES:
+        raise WeightsError(
+            "a pickle may hold code and is not opened", where=str(path),
+            expected="a .safetensors file with its card", hint="torchgeo weights: weights.torchgeo_state(path)",
+        )  # fmt: skip
+    if path.suffix == ".safetensors":
+        if not path.exists():
+            raise WeightsError("no such weights", where=str(path))
+        return path
+    for folder in (home() / "weights", FOLDER):
+        if (found := folder / f"{name_or_path}.safetensors").exists():
+            return found
+    raise WeightsError(
+        "no weights of this name", where=str(name_or_path), expected=f"one of {[card.name for card in cards()]}",
+        hint="train them with 'workbench train'",
+    )  # fmt: skip
+
+
+def cards() -> list[Card]:
+    """Cards of all nets at hand, by name; one of the user's own hides the package's of the same name."""
+    found: dict[str, Card] = {}
+    for folder in (FOLDER, home() / "weights"):
+        for path in sorted(folder.glob("*.safetensors")):
+            card = read_card(path.with_suffix(".json"))
+            found[card.name] = card
+    return [found[name] for name in sorted(found)]
+
+
+def load(name_or_path: str | Path) -> Model:
+    """Net and card of a name or a file, checked and ready to compute.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        ``demo_land_cover``, ``demo_change``, a name trained here, or a ``.safetensors`` file with its card beside it.
+
+    Returns
+    -------
+    Model
+        In float32, in evaluation mode.
+
+    Raises
+    ------
+    WeightsError
+        No such weights; a pickle; no card or a wrong one; the checksum differs; tensors that do not fit the net.
+    """
+    path = find(name_or_path)
+    card = read_card(path.with_suffix(".json"))
+    if card.sha256 != checksum(path):
+        raise WeightsError(
+            "the file is not the one its card describes", where=path.name, found=f"sha256 {checksum(path)[:12]}…",
+            expected=f"{card.sha256[:12]}…", hint="copy it again, or train it again",
+        )  # fmt: skip
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise WeightsError("the file is damaged", where=path.name, found=str(error)) from error
+    net = nets.build(card.architecture)
+    fit(net, state, path.name)
+    return Model(net.eval(), card)
+
+
+def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> None:
+    """Put tensors into a net; every name and shape must be met.
+
+    Raises
+    ------
+    WeightsError
+        A tensor is missing, of another shape, not finite, or not asked for.
+    """
+    wanted = net.state_dict()
+    wrong = [name for name in wanted if name not in state or state[name].shape != wanted[name].shape]
+    wrong += [name for name in state if name not in wanted]
+    if wrong:
+        raise WeightsError(
+            "tensors do not fit the net of the card", where=where, found=f"{len(wrong)} such as {wrong[0]!r}",
+            expected=f"{len(wanted)} tensors of the described net",
+        )  # fmt: skip
+    ready = {name: value.to(wanted[name].dtype) for name, value in state.items()}
+    bad = [name for name, value in ready.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if bad:
+        raise WeightsError("a tensor holds values that are no numbers", where=where, found=bad[0])
+    net.load_state_dict(ready)
+
+
+def save(net: nn.Module, card: Card, folder: Path, *, half: bool = True) -> Path:
+    """Write ``<name>.safetensors`` and ``<name>.json``; neither is ever half there, and the card comes last.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+    card : Card
+        Its checksum, number of parameters and day are filled in.
+    folder : Path
+    half : bool
+        Store float16: half the size.
+
+    Returns
+    -------
+    Path
+        The safetensors file.
+    """
+    state = {}
+    for name, value in net.state_dict().items():
+        kept = value.detach().cpu().contiguous()
+        state[name] = kept.half() if half and kept.is_floating_point() else kept
+    path = Path(folder) / f"{card.name}.safetensors"
+    with atomic_write(path) as temporary:
+        save_file(state, temporary, metadata={"format": "pt", "name": card.name})
+    done = Card(
+        **{
+            **asdict(card), "parameters": nets.parameters(net), "sha256": checksum(path),
+            "made": card.made or dt.date.today().isoformat(),
+        }
+    )  # fmt: skip
+    done.check()
+    with atomic_write(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(to_item(done, half=half), ensure_ascii=False, indent=1))
+    return path
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def to_item(card: Card, *, half: bool = True) -> dict[str, Any]:
+    """Card as a STAC item with the fields of the machine-learning-model extension."""
+    count = len(card.bands) * card.dates
+    names = [name if card.dates == 1 else f"{name}_{when}" for when in ("before", "after")[: card.dates] for name in card.bands]
+    scaling = [
+        {"type": "z-score", "mean": mean, "stddev": std}
+        for mean, std in zip(card.mean * card.dates, card.std * card.dates, strict=True)
+    ]
+    classes = [{"value": k + 1, "name": name} for k, name in enumerate(card.classes)]
+    properties = {
+        "datetime": f"{card.made}T00:00:00Z", "license": card.licence, "file:checksum": f"1220{card.sha256}",
+        "mlm:name": card.name, "mlm:architecture": str(card.architecture.get("family")), "mlm:framework": "pytorch",
+        "mlm:framework_version": torch.__version__.split("+")[0], "mlm:tasks": [TASKS[card.task]],
+        "mlm:total_parameters": card.parameters, "mlm:pretrained": True, "mlm:pretrained_source": None,
+        "mlm:hyperparameters": card.training.get("run", {}),
+        "mlm:input": [{
+            "name": "reflectance", "bands": names, "value_scaling": scaling, "resize_type": None,
+            "input": {"shape": [-1, count, -1, -1], "dim_order": ["batch", "bands", "height", "width"], "data_type": "float32"},
+        }],
+        "mlm:output": [{
+            "name": card.task, "tasks": [TASKS[card.task]], "classification:classes": classes,
+            "result": {"shape": [-1, len(card.classes), -1, -1], "dim_order": ["batch", "classes", "height", "width"],
+                       "data_type": "float32"},
+        }],
+        "workbench:card": {k: v for k, v in asdict(card).items() if k != "made"},
+    }  # fmt: skip
+    asset = {
+        "href": f"./{card.name}.safetensors", "type": "application/octet-stream; application=safetensors",
+        "roles": ["mlm:model", "mlm:weights", "data"], "mlm:artifact_type": "safetensors.torch.save_file",
+        "raster:data_type": "float16" if half else "float32",
+    }  # fmt: skip
+    return {
+        "type": "Feature", "stac_version": "1.0.0", "stac_extensions": [SCHEMA], "id": card.name,
+        "geometry": None, "properties": properties, "links": [], "assets": {"weights": asset},
+    }  # fmt: skip
+
+
+def read_card(path: Path) -> Card:
+    """Card of a file.
+
+    Raises
+    ------
+    WeightsError
+        No such card, not a STAC item of a net, or one that contradicts itself.
+    """
+    if not path.exists():
+        raise WeightsError("weights without a card", where=str(path), hint="the card lies beside them as <name>.json")
+    try:
+        item = json.loads(path.read_text())
+        properties = item["properties"]
+        table = dict(properties["workbench:card"])
+        table["made"] = str(properties["datetime"])[:10]
+        for name in ("classes", "bands", "mean", "std"):
+            table[name] = tuple(table[name])
+        card = Card(**table)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError("not the card of a net", where=path.name, found=str(error)) from error
+    card.check()
+    return card
+
+
+def expect(card: Card, *, task: str, classes: tuple[str, ...] | None = None, bands: tuple[str, ...] | None = None) -> None:
+    """Refuse a net that does something else than what is wanted.
+
+    Raises
+    ------
+    WeightsError
+        Another task, another class table, or bands that the image lacks.
+    """
+    if card.task != task:
+        raise WeightsError("the net does something else", where=card.name, found=card.task, expected=task)
+    if classes is not None and tuple(classes) != card.classes:
+        raise WeightsError("class table does not match", where=card.name, found=list(card.classes), expected=list(classes))
+    if bands is not None and (missing := [name for name in card.bands if name not in bands]):
+        raise WeightsError("the image lacks bands of the net", where=card.name, found=list(bands), expected=f"also {missing}")
+
+
+def torchgeo_state(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a torchgeo weights file that lies on this machine; a file with anything but tensors is refused.
+
+    Parameters
+    ----------
+    path : Path
+        As torchgeo publishes them (``.pth``); nothing is fetched.
+
+    Returns
+    -------
+    dict of str to Tensor
+        To be handed to a net by `fit`.
+
+    Raises
+    ------
+    WeightsError
+        No such file, code inside, or no tensors.
+    """
+    import pickle
+
+    if not Path(path).is_file():
+        raise WeightsError("no such weights", where=str(path), hint="nothing is fetched: copy the file here")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise WeightsError("the file holds more than tensors, or is damaged", where=str(path), found=str(error)[:120]) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise WeightsError("the file holds no table of tensors", where=str(path), found=type(state).__name__)
+    return dict(state)
+
