@@ -352,3 +352,16 @@ def test_a_shape_that_cannot_be_judged_is_not_said_to_be_without_conflict(plan):
     assert refused.conclusion("zh").startswith("未能审查：图形自相交")
     nowhere = plan.review(at(9000, 9000, 9100, 9100), use="0601")
     assert nowhere.conclusion("en").startswith("could not be reviewed")
+
+
+def test_a_text_of_parcel_corners_is_reviewed_like_the_shape_it_draws(plan, tmp_path):
+    corners = shapely.get_coordinates(GOOD)
+    lines = [f"J{at},1,{y:.3f},{x + 38e6:.3f}" for at, (x, y) in enumerate(corners, 1)]
+    head = "[属性描述]\n坐标系=2000国家大地坐标系\n几度分带=3\n投影类型=高斯克吕格\n计量单位=米\n带号=38\n[地块坐标]\n"
+    text = head + "5,1.0,DK-1,好地块,面,,工业用地,,@\n" + "\n".join(lines)
+    (tmp_path / "报批.txt").write_text(text, encoding="gb18030")
+    read = read_proposals(tmp_path / "报批.txt", plan.city)
+    (got,) = plan.review_all(read.proposals)
+    wanted = plan.review(GOOD, use="0601")
+    assert read.proposals[0].name == "好地块" and got.verdict == wanted.verdict == "conflicts"
+    assert got.area_m2 == pytest.approx(wanted.area_m2, abs=0.01)

@@ -410,3 +410,7 @@ def test_what_stands_on_the_urban_range_is_stale_when_the_survey_changes(unlimit
         "eight blocks are built, one is a park"
     )
     assert stale(after.values, after.lineage, States(city, CityData(city), 2025)).empty
+    land.assign(czcsxm="").to_parquet(path)
+    last = checkup(city, 2025)
+    assert last.get("SDG-11.7.1a")["reason"] == "no_scope:城区", "a survey that marks no city tells no range"
+    assert not CityData(city).has("urban_range", 2025)

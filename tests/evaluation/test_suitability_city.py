@@ -272,7 +272,7 @@ def test_rules_on_the_figures_of_the_drawn_city(squares):
     assert (value, outcome.level, outcome.threshold) == (pytest.approx(0.95), 2, 1.0)
     assert outcome.margin == pytest.approx(0.05)
     assert said["su_capacity_water", "01"][1].level == -1, "no limit for the zone: not judged"
-    assert said["su_capacity_building", "01"][1].level == 3 and math.isnan(
+    assert said["su_capacity_building", "01"][1].level == 2 and math.isnan(
         said["su_capacity_building", "01"][0]
     )
     assert said["su_capacity_farming", "squares"][1].level == 0

@@ -145,6 +145,15 @@ def test_a_blocked_district_layer_stops_the_evaluation(toy: City) -> None:
     assert QualityView(check(toy), 2025).zones["code"].tolist() == ["A", "B"], "the sheet still shows where"
 
 
+def test_catchments_may_overlap_and_leave_ground_open(toy: City) -> None:
+    shapes = [box(0, 0, 250, 100), box(200, 0, 380, 100)]
+    write(Path(toy.root), "districts", shapes, code=["A", "B"], name=["甲", "乙"])
+    text = toy.path.read_text("utf-8").replace('role = "districts"\n', 'role = "districts"\ntiles = false\n')
+    toy.path.write_text(text, encoding="utf-8")
+    found = check(load_city(toy.path, data_root=toy.root.parent)).findings
+    assert not found["check"].isin(["tp_overlap", "tp_gap"]).any()
+
+
 def test_the_command_tells_by_its_exit_code_when_a_gate_is_closed(toy: City, tmp_path: Path) -> None:
     options = ["--city", str(toy.path), "--data-root", str(tmp_path)]
     result = CliRunner().invoke(main, ["quality", "check", *options])

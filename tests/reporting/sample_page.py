@@ -2,9 +2,12 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import pandas as pd
 from PIL import Image
+
+from workbench.reporting.tree import Document, PageBreak
 
 VALUES = pd.DataFrame(
     [
@@ -72,3 +75,10 @@ def page(lang="zh"):
 <p class="cover-notice">释义未经核对</p><dl class="cover-facts"><div><dt>体检年度</dt><dd><span class="x">2025</span></dd></div>
 <div><dt>范围</dt><dd><span class="x">市域 {AREA}</span></dd></div></dl><p class="cover-foot">自动生成</p></header>
 <nav class="toc"><ol><li>1 总体结论</li></ol></nav><main>{CHAPTERS}</main></body></html>"""
+
+
+def with_annex_on_its_side(document: Document) -> Document:
+    """The document with its last chapter on landscape pages, as an appendix of wide tables lies."""
+    at = max(at for at, block in enumerate(document.blocks) if isinstance(block, PageBreak))
+    blocks = (*document.blocks[:at], PageBreak(landscape=True), *document.blocks[at + 1 :])
+    return replace(document, blocks=blocks)

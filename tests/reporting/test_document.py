@@ -70,7 +70,7 @@ def test_cover_and_order(document):
     assert [(h.level, h.number) for h in document.headings(3)] == [
         (1, "1"), (2, "1.1"), (3, ""), (1, "2"), (1, "A"), (2, "A.1"),
     ]  # fmt: skip
-    assert [b.landscape for b in document.blocks if isinstance(b, PageBreak)] == [False, False, True]
+    assert [b.landscape for b in document.blocks if isinstance(b, PageBreak)] == [False, False, False]
     kinds = [b.kind for b in document.blocks if isinstance(b, Paragraph)]
     assert kinds == [
         "lead",
@@ -142,7 +142,7 @@ def test_rows_of_unequal_length_are_filled():
     assert table.columns == 3
 
 
-def test_each_sheet_has_a_page_and_the_first_takes_the_heading_along():
+def test_each_sheet_has_a_page_and_the_first_stands_below_the_words_that_introduce_it():
     markup = """<html lang="zh-CN"><header class="cover"></header><main><section class="chapter">
     <h2><span class="x label">C</span>案件</h2><p>总况</p><h3><span class="x label">C.1</span>卡片</h3>
     <div class="sheet"><h4>甲</h4></div><div class="sheet"><h4>乙</h4></div></section></main></html>"""
@@ -150,7 +150,7 @@ def test_each_sheet_has_a_page_and_the_first_takes_the_heading_along():
         (block.landscape, block.chapter) if isinstance(block, PageBreak) else words(block)
         for block in read_page(markup).blocks
     ]
-    assert shown == [(True, True), "C案件", "总况", (False, False), "C.1卡片", "甲", (False, False), "乙"]
+    assert shown == [(False, True), "C案件", "总况", "C.1卡片", "甲", (False, False), "乙"]
 
 
 def test_a_figure_is_as_closed_as_what_is_around_it():

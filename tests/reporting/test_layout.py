@@ -9,10 +9,11 @@ from workbench.reporting.layout import (
     ems,
     figure_height,
     keeps,
+    lies,
     line_count,
     text_area,
 )
-from workbench.reporting.tree import Cell, Figure, Paragraph, Row, Run, Table
+from workbench.reporting.tree import Cell, Figure, Paragraph, Picture, Row, Run, Table
 
 from .sample_page import page
 
@@ -79,3 +80,25 @@ def test_a_picture_is_smaller_where_its_table_then_fits_the_page():
     assert figure_height([figure, Table(table.rows[:3])], 0, False) == 0.62 * high  # fits as it is
     long = Table(tuple(Row((cell("很长的说明" * 60),)) for _ in range(5)))
     assert figure_height([figure, long], 0, False) == 0.62 * high  # would be too small
+
+
+def test_an_appendix_lies_only_where_its_tables_need_the_width():
+    narrow = Table(tuple(Row((cell("耕地"), cell("12.5", align="right"))) for _ in range(60)))
+    wide = Table((Row(tuple(cell("STBHHX990103") for _ in range(14))),))
+    texts = (Paragraph((Run("说明"),)),)
+    assert not lies(texts) and not lies((*texts, narrow)) and lies((*texts, narrow, wide))
+
+
+def test_lists_have_smaller_letters_than_short_tables():
+    rows = tuple(Row((cell("耕地"), cell("12.5", align="right"))) for _ in range(50))
+    sizes = [column_widths(Table(rows[:count]), 447.0)[0] for count in (12, 13, 50)]
+    assert sizes == [9.0, 8.0, 7.5]
+
+
+def test_two_figures_that_follow_each_other_share_an_upright_page():
+    figure, text = Figure((Picture(b"", "png", ""),)), Paragraph((Run("说明"),))
+    high = text_area(False)[1]
+    pair = [text, figure, figure, text]
+    heights = [figure_height(pair, at, False) for at in (1, 2)]
+    assert heights[0] == heights[1] and 2 * heights[0] + 100 < high < 2 * heights[0] + 110
+    assert figure_height([text, figure, text], 1, False) > heights[0] < figure_height(pair, 1, True)

@@ -10,13 +10,13 @@ from workbench.reporting.pdf import write_pdf
 
 from .numerals import Page, faults
 from .print_numerals import pages_that_differ, pdf_page
-from .sample_page import VALUES, page
+from .sample_page import VALUES, page, with_annex_on_its_side
 
 
 @pytest.fixture(scope="module", params=["zh", "en"])
 def made(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pdf")
-    document = internal(read_page(page(request.param)), "粤S(2025)001号")
+    document = internal(with_annex_on_its_side(read_page(page(request.param))), "粤S(2025)001号")
     return document, write_pdf(document, folder / "report.pdf"), folder / "numbers.parquet"
 
 

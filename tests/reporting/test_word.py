@@ -17,13 +17,13 @@ from workbench.reporting.word import write_word
 
 from .numerals import Page, faults
 from .print_numerals import word_page
-from .sample_page import VALUES, page
+from .sample_page import VALUES, page, with_annex_on_its_side
 
 
 @pytest.fixture(scope="module", params=["zh", "en"])
 def made(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("word") / "report.docx"
-    document = internal(read_page(page(request.param)), "粤S(2025)001号")
+    document = internal(with_annex_on_its_side(read_page(page(request.param))), "粤S(2025)001号")
     return document, write_word(document, path), docx.Document(str(path))
 
 

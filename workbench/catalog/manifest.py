@@ -50,6 +50,8 @@ class Entry:
     """Findings of the checks."""
     stats: dict[str, Any] = field(default_factory=dict)
     """Size and time stamps of the source files, to know without reading that nothing changed."""
+    properties: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the STAC item, of what the workbench made itself."""
 
     @property
     def id(self) -> str:

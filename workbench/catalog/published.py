@@ -7,23 +7,30 @@ STAC beside them, and is read through ``CityData`` like any other dated by year.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
+import pyproj
+import rasterio
 import shapely
+from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from workbench.catalog import gates, manifest, stac
 from workbench.catalog.manifest import Entry
 from workbench.core.city import City
-from workbench.core.errors import LayerMissing, ParameterError
+from workbench.core.errors import GridMismatch, LayerMissing, ParameterError
+from workbench.core.grid import describe, same_grid
 from workbench.core.layer_spec import LayerSpec, Sensitivity, Tier
 from workbench.core.paths import atomic_write
-from workbench.core.provenance import sha256_file
+from workbench.core.provenance import sha256_file, stable_hash
 
 FOLDER = "published"
 """Folder below a city's built data."""
@@ -133,6 +140,7 @@ def publish(
     note_zh: str = "",
     note_en: str = "",
     inputs: Mapping[str, str] | None = None,
+    properties: Mapping[str, Any] | None = None,
 ) -> Path:
     """Publish a table, or a layer with shapes, of a year in the catalogue of a city that has been built.
 
@@ -150,6 +158,8 @@ def publish(
         What the catalogue says of it.
     inputs : mapping of str to str, optional
         What it was made of, see :mod:`workbench.core.lineage`.
+    properties : mapping, optional
+        Further fields of the STAC item.
 
     Returns
     -------
@@ -161,8 +171,6 @@ def publish(
     ParameterError
         The profile has a layer of that name.
     """
-    if role in city.layers:
-        raise ParameterError("the profile has a layer of this name", where=city.name, found=role)
     file = f"{FOLDER}/{role}/{role}-{year}.parquet"
     path = manifest.folder(city.name) / file
     kind: Literal["vector", "table"] = "vector" if isinstance(table, gpd.GeoDataFrame) else "table"
@@ -170,17 +178,137 @@ def publish(
         path=f"{role}-{{year}}.parquet", kind=kind, tier=tier, years=(year,), source=source, date=f"{year}-12-31",
         sensitivity=sensitivity, holder=holder, update_cycle="yearly", note_zh=note_zh, note_en=note_en,
     )  # fmt: skip
-    with manifest.lock(city.name):
+    with _held(city, role):
         with atomic_write(path) as temporary:
             table.to_parquet(temporary, index=False)
         sha256 = sha256_file(path)
         entry = Entry(
-            role, year, "original", kind, sha256, sha256, {"data": file}, f"{year}-12-31", rows=len(table)
-        )
-        record = {"entry": {**asdict(entry), "findings": []}, "spec": spec.model_dump(mode="json")}
-        record |= {"made_of": dict(inputs)} if inputs is not None else {}
-        others = [r for r in _records(city.name) if (r["entry"]["role"], r["entry"]["year"]) != (role, year)]
-        if [record, *others] == _records(city.name):
-            return path
-        _write(city, [record, *others])
+            role, year, "original", kind, sha256, sha256, {"data": file}, f"{year}-12-31", rows=len(table),
+            bbox=_degrees(table.crs, table.total_bounds) if isinstance(table, gpd.GeoDataFrame) and len(table) else None,
+            properties=dict(properties or {}),
+        )  # fmt: skip
+        _register_entry(city, entry, spec, inputs)
     return path
+
+
+def publish_raster(
+    city: City,
+    role: str,
+    year: int,
+    files: Mapping[str, Path],
+    *,
+    source: str,
+    date: str | None = None,
+    sensitivity: Sensitivity = "内部",
+    tier: Tier = "proxy",
+    holder: str = "",
+    note_zh: str = "",
+    note_en: str = "",
+    inputs: Mapping[str, str] | None = None,
+    properties: Mapping[str, Any] | None = None,
+) -> Path:
+    """Publish a raster of a year in the catalogue of a city that has been built.
+
+    Parameters
+    ----------
+    city : City
+        Profile.
+    role : str
+        Name under which ``CityData.raster(role, year)`` finds it.
+    year : int
+        Year it is for; what was published for the year before is replaced.
+    files : mapping of str to Path
+        Asset name -> COG with one band; the first is the raster itself, the others are read by ``bands=[name]``. They
+        are copied.
+    source, date, sensitivity, tier, holder, note_zh, note_en : str
+        What the catalogue says of it.
+    inputs : mapping of str to str, optional
+        What it was made of, see :mod:`workbench.core.lineage`.
+    properties : mapping, optional
+        Further fields of the STAC item, e.g. ``processing:`` and ``mlm:``.
+
+    Returns
+    -------
+    Path
+        The first file in its place.
+
+    Raises
+    ------
+    ParameterError
+        The profile has a layer of that name, or a file has several bands.
+    GridMismatch
+        The files lie on different grids or in another coordinate system than the city.
+    """
+    proj = _proj(city, files)
+    day = date or f"{year}-12-31"
+    spec = LayerSpec(
+        path=f"{role}-{{year}}.tif", kind="raster", tier=tier, years=(year,), source=source, date=day, grid="own",
+        sensitivity=sensitivity, holder=holder, update_cycle="yearly", note_zh=note_zh, note_en=note_en,
+    )  # fmt: skip
+    places = {name: f"{FOLDER}/{role}/{role}-{year}" + ("" if place == 0 else f"-{name}") + ".tif" for place, name in enumerate(files)}  # fmt: skip
+    with _held(city, role):
+        for name, path in files.items():
+            with atomic_write(manifest.folder(city.name) / places[name]) as temporary:
+                shutil.copyfile(path, temporary)
+        sums = [sha256_file(manifest.folder(city.name) / place) for place in places.values()]
+        digest = sums[0] if len(sums) == 1 else stable_hash(sums)
+        entry = Entry(
+            role, year, "original", "raster", digest, digest, places, day, rows=int(np.prod(proj["shape"])),
+            bbox=_degrees(city.crs, proj["bbox"]), proj=proj, properties=dict(properties or {}),
+        )  # fmt: skip
+        _register_entry(city, entry, spec, inputs)
+    return manifest.folder(city.name) / next(iter(places.values()))
+
+
+def _proj(city: City, files: Mapping[str, Path]) -> dict[str, Any]:
+    """Grid and bands of files as the catalogue states them."""
+    described: dict[str, Any] = {}
+    first: GeoBox | None = None
+    for name, path in files.items():
+        with rasterio.open(path) as file:
+            if file.count != 1:
+                raise ParameterError(
+                    "a published raster has one band a file", where=path.name, found=file.count, expected=1
+                )
+            code = pyproj.CRS.from_user_input(file.crs).to_authority(min_confidence=70) if file.crs else None
+            box = GeoBox(file.shape, file.transform, ":".join(code) if code else None)
+            described[name] = {"dtype": file.dtypes[0], "nodata": file.nodata}
+        if str(box.crs) != city.crs or (first is not None and not same_grid(first, box)):
+            raise GridMismatch(
+                "not on the grid it should lie on", where=path.name, found=describe(box),
+                expected=describe(first) if first is not None else city.crs,
+            )  # fmt: skip
+        first = first or box
+    if first is None:
+        raise ParameterError("no file to publish", where=city.name)
+    return {
+        "code": str(first.crs), "shape": list(first.shape), "transform": [float(v) for v in first.affine[:6]],
+        "bbox": [float(v) for v in first.boundingbox], "assets": described, "bands": [next(iter(files))],
+    }  # fmt: skip
+
+
+def _degrees(crs: Any, bounds: Sequence[float]) -> tuple[float, float, float, float]:
+    """Bounds in degrees of WGS 84."""
+    moved = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform_bounds(*bounds)
+    west, south, east, north = (round(float(value), 7) for value in moved)
+    return west, south, east, north
+
+
+@contextmanager
+def _held(city: City, role: str) -> Iterator[None]:
+    """Hold the catalogue for a role that the profile does not have itself."""
+    if role in city.layers:
+        raise ParameterError("the profile has a layer of this name", where=city.name, found=role)
+    with manifest.lock(city.name):
+        yield
+
+
+def _register_entry(city: City, entry: Entry, spec: LayerSpec, inputs: Mapping[str, str] | None) -> None:
+    """Put an entry into the register, in the place of the one of its role and year."""
+    record = {"entry": {**asdict(entry), "findings": []}, "spec": spec.model_dump(mode="json")}
+    record |= {"made_of": dict(inputs)} if inputs is not None else {}
+    record = json.loads(json.dumps(record, ensure_ascii=False))
+    known = _records(city.name)
+    others = [r for r in known if (r["entry"]["role"], r["entry"]["year"]) != (entry.role, entry.year)]
+    if [record, *others] != known:
+        _write(city, [record, *others])

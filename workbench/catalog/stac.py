@@ -81,6 +81,7 @@ def item(city: City, entry: Entry, place: Path) -> pystac.Item:
     }
     if entry.proj:
         properties |= {f"proj:{key}": entry.proj[key] for key in ("shape", "transform", "bbox")}
+    properties |= entry.properties
     made = pystac.Item(
         entry.id,
         _geometry(entry.bbox),

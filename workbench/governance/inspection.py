@@ -175,9 +175,8 @@ def _concerns(one: Check, city: City, data: CityData, place: Place) -> bool:
         return True
     form = ROLES.get(role)
     polygons = form is not None and form.family == "polygon"
-    tiles = (form is not None and form.coverage) or any(
-        level.role == role and level.tiles for level in city.levels.values()
-    )
+    levels = [level for level in city.levels.values() if level.role == role]
+    tiles = all(level.tiles for level in levels) if levels else form is not None and form.coverage
     return ("*polygon" in one.roles and polygons) or ("*tiles" in one.roles and tiles)
 
 

@@ -14,7 +14,9 @@ _FULL = np.int64(1) << 32
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
-def sides(labels: Any, above: Any, classes: Any, classes_above: Any, offset: int, keys: Any, counts: Any) -> int:
+def sides(
+    labels: Any, above: Any, classes: Any, classes_above: Any, offset: int, keys: Any, counts: Any
+) -> int:
     """Write touching pieces as runs of cell sides: key (lower number x 2^32 + higher), number of sides.
 
     ``labels`` are those of a strip (-1 none), numbered on from ``offset``; ``above`` the row before, numbered already.
@@ -111,9 +113,13 @@ def absorb(classes: Any, cells: Any, least: Any, first: Any, neighbour: Any, len
         best = np.int64(-1)
         for k in range(used):
             other = touched[k]
-            if best < 0 or border[other] > border[best] or (
-                border[other] == border[best]
-                and (cells[other] > cells[best] or (cells[other] == cells[best] and other < best))
+            if (
+                best < 0
+                or border[other] > border[best]
+                or (
+                    border[other] == border[best]
+                    and (cells[other] > cells[best] or (cells[other] == cells[best] and other < best))
+                )
             ):
                 best = other
         for k in range(used):

@@ -34,7 +34,9 @@ def _off(px: float, py: float, ax: float, ay: float, bx: float, by: float) -> fl
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
-def _place(ax: float, ay: float, bx: float, by: float, cx: float, cy: float, dx: float, dy: float) -> tuple[float, float, float]:
+def _place(
+    ax: float, ay: float, bx: float, by: float, cx: float, cy: float, dx: float, dy: float
+) -> tuple[float, float, float]:
     """Point E that takes the place of B and C, and the area displaced; a negative area where there is none."""
     a, b = dy - ay, ax - dx
     c = -by * ax + (ay - cy) * bx + (by - dy) * cx + cy * dx
@@ -102,7 +104,9 @@ def _crosses(a: Any, b: Any, c: Any, d: Any) -> bool:
 def _folds(a: Any, b: Any, c: Any) -> bool:
     """Whether a line turns straight back at b, or nearly so."""
     ux, uy, vx, vy = b[0] - a[0], b[1] - a[1], c[0] - b[0], c[1] - b[1]
-    return ux * vx + uy * vy < 0 and abs(ux * vy - uy * vx) < 1e-6 * np.sqrt((ux * ux + uy * uy) * (vx * vx + vy * vy))
+    return ux * vx + uy * vy < 0 and abs(ux * vy - uy * vx) < 1e-6 * np.sqrt(
+        (ux * ux + uy * uy) * (vx * vx + vy * vy)
+    )
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
@@ -171,7 +175,16 @@ def straighten(xy: Any, closed: bool, out: Any) -> int:
     stamp = np.zeros(used, dtype=np.int64)
     heap = [(0.0, np.int64(0), np.int64(0)) for _ in range(0)]
     for b in range(pins, used - pins - 1):
-        _, _, size = _place(at[b - 1, 0], at[b - 1, 1], at[b, 0], at[b, 1], at[b + 1, 0], at[b + 1, 1], at[b + 2, 0], at[b + 2, 1])
+        _, _, size = _place(
+            at[b - 1, 0],
+            at[b - 1, 1],
+            at[b, 0],
+            at[b, 1],
+            at[b + 1, 0],
+            at[b + 1, 1],
+            at[b + 2, 0],
+            at[b + 2, 1],
+        )
         if 0 <= size <= 2.0:
             heapq.heappush(heap, (size, np.int64(b), np.int64(0)))
     left, least = used, 5 if closed else 2
@@ -220,7 +233,14 @@ def straighten(xy: Any, closed: bool, out: Any) -> int:
             ahead = before[one]
             if ahead >= 0 and past >= 0 and _free(one, two, pins, used):
                 _, _, cost = _place(
-                    at[ahead, 0], at[ahead, 1], at[one, 0], at[one, 1], at[two, 0], at[two, 1], at[past, 0], at[past, 1]
+                    at[ahead, 0],
+                    at[ahead, 1],
+                    at[one, 0],
+                    at[one, 1],
+                    at[two, 0],
+                    at[two, 1],
+                    at[past, 0],
+                    at[past, 1],
                 )
                 stamp[one] += 1
                 if 0 <= cost <= 2.0:
@@ -253,7 +273,9 @@ def _write(at: Any, before: Any, after: Any, out: Any) -> int:
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
-def straighten_all(xy: Any, stops: Any, keep: Any, closed: Any, low: int, high: int, out: Any, sizes: Any) -> int:
+def straighten_all(
+    xy: Any, stops: Any, keep: Any, closed: Any, low: int, high: int, out: Any, sizes: Any
+) -> int:
     """Straighten arcs ``low`` to ``high``; those to ``keep`` are written as they are. Returns the vertices written."""
     at = 0
     for k in range(low, high):

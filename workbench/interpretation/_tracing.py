@@ -35,7 +35,12 @@ def _kind(ids: Any, r: int, c: int, rows: int) -> int:
     """What a vertex is to the chains of the strip: -1 a vertex inside a chain, else NODE, SEAM or OPEN."""
     if r == rows:
         return OPEN
-    a, b, d, e = ids[r, c], ids[r, c + 1], ids[r + 1, c + 1], ids[r + 1, c]  # round the vertex from north-west
+    a, b, d, e = (
+        ids[r, c],
+        ids[r, c + 1],
+        ids[r + 1, c + 1],
+        ids[r + 1, c],
+    )  # round the vertex from north-west
     borders = (a != b) + (b != d) + (d != e) + (e != a)
     if borders >= 3:
         return NODE
@@ -133,9 +138,9 @@ def trace(ids: Any, rows: int, first: int, xy: Any, stops: Any, about: Any) -> t
                 for way in range(4 if around == 0 else 1):
                     if not _leaves(ids, r, c, way, rows):
                         continue
-                    if way == 0 and seen[r, c] & 1 or way == 1 and seen[r, c] & 2:
+                    if (way == 0 and seen[r, c] & 1) or (way == 1 and seen[r, c] & 2):
                         continue
-                    if way == 2 and seen[r, c - 1] & 1 or way == 3 and seen[r - 1, c] & 2:
+                    if (way == 2 and seen[r, c - 1] & 1) or (way == 3 and seen[r - 1, c] & 2):
                         continue
                     left, right = _sides(ids, r, c, way)
                     end_r, end_c, arrival, at, _ = _follow(ids, seen, r, c, way, rows, first, xy, at)
@@ -148,7 +153,9 @@ def trace(ids: Any, rows: int, first: int, xy: Any, stops: Any, about: Any) -> t
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
-def stitch(xy: Any, stops: Any, about: Any, mate: Any, out: Any, out_stops: Any, out_about: Any) -> tuple[int, int]:
+def stitch(
+    xy: Any, stops: Any, about: Any, mate: Any, out: Any, out_stops: Any, out_about: Any
+) -> tuple[int, int]:
     """Join chains at the edges of strips into arcs.
 
     ``mate[k, s]``: for the start (s = 0) and the end (1) of a chain the end of a chain it goes on at, as 2 x chain + s; -1
@@ -233,7 +240,9 @@ def next_sides(about: Any, ends: Any, nodes: int) -> Any:
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
-def rings(about: Any, stops: Any, onward: Any, xy: Any, out: Any, out_stops: Any, piece: Any, area: Any) -> tuple[int, int]:
+def rings(
+    about: Any, stops: Any, onward: Any, xy: Any, out: Any, out_stops: Any, piece: Any, area: Any
+) -> tuple[int, int]:
     """Rings of all pieces: vertices (column, row), where each stops, its piece, and its area (negative: a hole)."""
     done = np.zeros(len(onward), dtype=np.bool_)
     used = at = 0

@@ -41,6 +41,8 @@ WORDS = {
 }
 INK, OUTLINE = (31, 41, 51), (226, 34, 34)
 GAP, HEAD = 10, 34
+NEAR = 1e-3
+"""Parts of a cell that are no part of it."""
 
 
 def chip_file(city_name: str, year: int, space_code: str) -> Path:
@@ -201,7 +203,7 @@ def _draw(seen: _Seen, path: Path, lang: str) -> Path:
     note.add_itxt("sensitivity", pair.sensitivity)
     note.add_itxt("images", f"{pair.before.name}; {pair.after.name}")
     with atomic_write(path) as temporary:
-        few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         few.save(temporary, "PNG", pnginfo=note)
     return path
 
@@ -276,8 +278,8 @@ def _window(pair: Pair, bounds: tuple[float, float, float, float]) -> Window:
     affine = pair.before.grid.affine
     left, right = sorted(((bounds[0] - affine.c) / affine.a, (bounds[2] - affine.c) / affine.a))
     top, bottom = sorted(((bounds[3] - affine.f) / affine.e, (bounds[1] - affine.f) / affine.e))
-    column, row = int(np.floor(left)), int(np.floor(top))
-    side = max(int(np.ceil(right)) - column, int(np.ceil(bottom)) - row, 1)
+    column, row = int(np.floor(left + NEAR)), int(np.floor(top + NEAR))
+    side = max(int(np.ceil(right - NEAR)) - column, int(np.ceil(bottom - NEAR)) - row, 1)
     return Window(column, row, side, side)
 
 

@@ -146,7 +146,7 @@ def _with_facility(
 def _ranked(found: gpd.GeoDataFrame, patches: gpd.GeoDataFrame, rules: Sequence[Rule]) -> gpd.GeoDataFrame:
     titles = {rule.id: rule.title_zh for rule in rules}
     farm = found["before"].isin(group("cropland")) & found["line"].isin(FARM_LINES)
-    unreported = found["rule"].isin([rule.id for rule in rules if rule.pack == PACK])
+    unreported = found["line"] == "permits"
     matter = np.select([farm.to_numpy(), unreported.to_numpy()], [FARMLAND, UNREPORTED], default="")
     matter = np.where(matter == "", found["rule"].map(titles).fillna("").to_numpy(object), matter)
     chance = dict(zip(patches["patch_id"].astype(str), patches["probability"].astype(float), strict=True))

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyproj
 import rasterio
 import shapely
 import xarray as xr
 
-from workbench.core.errors import GridMismatch, ParameterError
+from workbench.core.errors import CRSError, GridMismatch, ParameterError
 from workbench.interpretation import _merging, _straighten, _tracing
 from workbench.operators import _patches
 from workbench.operators.area import area_m2
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 STRIP_CELLS = 4_000_000
 """Cells read at a time."""
 _THREADS = 2
+_SMALL_M = 2000.0
 Ints = npt.NDArray[np.int64]
 Read = Callable[[int, int], npt.NDArray[np.int32]]
 
@@ -60,9 +61,11 @@ def opened(classes: xr.DataArray | str | Path) -> Iterator[ClassMap]:
         grid = classes.odc.geobox
         if grid is None or grid.crs is None:
             raise GridMismatch("the class map has no grid with a CRS", where=str(classes.name or "classes"))
-        flat = classes.squeeze().transpose("y", "x")
+        flat = classes.isel({name: 0 for name in classes.dims if name not in ("y", "x")}).transpose("y", "x")
         if not np.issubdtype(flat.dtype, np.integer):
-            raise ParameterError("class maps hold integers", where=str(classes.name or "classes"), found=str(flat.dtype))
+            raise ParameterError(
+                "class maps hold integers", where=str(classes.name or "classes"), found=str(flat.dtype)
+            )
         nodata = classes.attrs.get("nodata", classes.attrs.get("_FillValue", 0))
 
         def rows(first: int, stop: int) -> npt.NDArray[np.int32]:
@@ -153,12 +156,21 @@ def _summed(key: Ints, number: Ints) -> tuple[Ints, Ints]:
     """Sums of numbers by key, keys ascending."""
     order = np.argsort(key, kind="stable")
     key = key[order]
-    first = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else np.zeros(0, dtype=np.int64)
+    first = (
+        np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+        if len(key)
+        else np.zeros(0, dtype=np.int64)
+    )
     return key[first], np.add.reduceat(number[order], first) if len(key) else number
 
 
 def _joined(
-    start: Ints, of_class: npt.NDArray[np.int32], cells: Ints, key: Ints, number: Ints, least: Mapping[int, int]
+    start: Ints,
+    of_class: npt.NDArray[np.int32],
+    cells: Ints,
+    key: Ints,
+    number: Ints,
+    least: Mapping[int, int],
 ) -> Pieces:
     low, high = key >> 32, key & 0xFFFFFFFF
     parent = np.arange(len(cells), dtype=np.int64)
@@ -184,6 +196,16 @@ def _joined(
     return Pieces(start, (final[of] + 1).astype(np.int32), value[kept], size[kept])
 
 
+def numbered(source: ClassMap, pieces: Pieces) -> Iterator[tuple[int, int, npt.NDArray[np.int32]]]:
+    """Strips of a map with the number of the piece of each cell, from 1; 0 for none: first row, row after the last, numbers."""
+    for number, (first, stop) in enumerate(_strips(source.shape)):
+        labels, _ = _labelled(source.read(first, stop))
+        seen = labels >= 0
+        ids = np.zeros(labels.shape, dtype=np.int32)
+        ids[seen] = pieces.final[labels[seen] + pieces.start[number]]
+        yield first, stop, ids
+
+
 @dataclass(frozen=True, eq=False)
 class Arcs:
     """Borders between pieces from node to node."""
@@ -202,14 +224,11 @@ def trace(source: ClassMap, pieces: Pieces) -> Arcs:
     above = np.zeros(columns + 2, dtype=np.int32)
     xys, stops, abouts = [], [], []
     done = 0
-    strips = _strips(source.shape)
-    for number, (first, stop) in enumerate(strips):
-        labels, _ = _labelled(source.read(first, stop))
-        rows = stop - first + (number == len(strips) - 1)
+    for first, stop, inner in numbered(source, pieces):
+        rows = stop - first + (stop == source.shape[0])
         ids = np.zeros((rows + 1, columns + 2), dtype=np.int32)
         ids[0] = above
-        seen = labels >= 0
-        ids[1 : stop - first + 1, 1:-1][seen] = pieces.final[labels[seen] + pieces.start[number]]
+        ids[1 : stop - first + 1, 1:-1] = inner
         chains, vertices = _tracing.room(ids, rows)
         xy, ends = np.empty((vertices, 2), dtype=np.int32), np.empty(chains, dtype=np.int64)
         about = np.empty((chains, 6), dtype=np.int32)
@@ -224,7 +243,11 @@ def trace(source: ClassMap, pieces: Pieces) -> Arcs:
 
 def _stitched(xy: npt.NDArray[np.int32], stops: Ints, about: npt.NDArray[np.int32], columns: int) -> Arcs:
     """Join chains where strips meet."""
-    ends = np.column_stack([np.concatenate([[0], stops[:-1]]), stops - 1]) if len(stops) else np.zeros((0, 2), np.int64)
+    ends = (
+        np.column_stack([np.concatenate([[0], stops[:-1]]), stops - 1])
+        if len(stops)
+        else np.zeros((0, 2), np.int64)
+    )
     key = xy[ends, 0].astype(np.int64) * (columns + 1) + xy[ends, 1]
     mate = np.full(key.shape, -1, dtype=np.int64)
     kind = about[:, 2:4]
@@ -278,21 +301,34 @@ def _polygons(arcs: Arcs, pieces: Pieces, transform: Any) -> npt.NDArray[np.obje
     xy, stops = np.empty((room, 2)), np.empty(halves, dtype=np.int64)
     piece, area = np.empty(halves, dtype=np.int64), np.empty(halves)
     used, at = _tracing.rings(about, arcs.stops, onward, arcs.xy, xy, stops, piece, area)
-    x, y = transform * (xy[:at, 0], xy[:at, 1])
-    rings = shapely.linearrings(
-        np.column_stack([x, y]), indices=np.repeat(np.arange(used), np.diff(np.concatenate([[0], stops[:used]])))
+    hole = area[:used] < 0
+    order = np.lexsort((hole, piece[:used]))  # the outline of each piece, then its holes
+    length = np.diff(np.concatenate([[0], stops[:used]]))
+    first = np.concatenate([[0], np.cumsum(length[order])])
+    take = np.repeat((stops[:used] - length)[order] - first[:-1], length[order]) + np.arange(at)
+    x, y = transform * (xy[take, 0], xy[take, 1])
+    parts = np.searchsorted(piece[:used][order], np.arange(1, len(pieces.classes) + 2))
+    found: npt.NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, np.column_stack([x, y]), (first, parts)
     )
-    piece, hole = piece[:used], area[:used] < 0
-    shells = np.empty(len(pieces.classes), dtype=object)
-    shells[piece[~hole] - 1] = rings[~hole]
-    order = np.argsort(piece[hole], kind="stable")
-    result: npt.NDArray[np.object_] = shapely.polygons(shells)
-    owner = piece[hole][order] - 1
-    if len(owner):
-        with_holes, first = np.unique(owner, return_index=True)
-        groups = np.split(rings[hole][order], first[1:])
-        result[with_holes] = [shapely.Polygon(shells[one], group) for one, group in zip(with_holes, groups, strict=True)]
-    return result
+    return found
+
+
+def _areas(
+    geometry: npt.NDArray[np.object_], plane_m2: npt.NDArray[np.float64], crs: Any
+) -> npt.NDArray[np.float64]:
+    """Areas on the ellipsoid: of pieces less than two kilometres across by the scale of the map at their centroid."""
+    known = pyproj.CRS.from_user_input(crs)
+    bounds = shapely.bounds(geometry)
+    small = np.hypot(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1]) < _SMALL_M
+    if not known.is_projected or known.axis_info[0].unit_conversion_factor != 1.0:
+        small[:] = False
+    found = np.empty(len(geometry))
+    found[~small] = area_m2(geometry[~small], crs)
+    xy = shapely.get_coordinates(shapely.centroid(geometry[small]))
+    frames = shapely.box(*(xy - 50).T, *(xy + 50).T)
+    found[small] = plane_m2[small] * (area_m2(frames, crs) / 1e4)
+    return found
 
 
 def vectorize(
@@ -321,25 +357,35 @@ def vectorize(
 
     Raises
     ------
-    ParameterError, GridMismatch
+    ParameterError, GridMismatch, CRSError
         The map holds no integers or has no grid; the smallest unit is negative.
     """
     with opened(classes) as source:
         cell = abs(source.transform.determinant)
+        if not pyproj.CRS.from_user_input(source.crs).is_projected:
+            raise CRSError(
+                "polygons are cut from maps in metres", where="class map", found=str(source.crs)[:60]
+            )
         given = mmu if isinstance(mmu, Mapping) else None
         values = list(given.values()) if given is not None else [mmu]
         if any(not one >= 0 for one in values):  # type: ignore[operator]
             raise ParameterError("the smallest mapped unit is an area", where="mmu", found=mmu)
         wanted = given if given is not None else _Every(float(mmu))  # type: ignore[arg-type]
         least = {name: int(np.ceil(area / cell - 1e-9)) for name, area in wanted.items()}
-        pieces = find_pieces(source, least)
-        arcs = trace(source, pieces)
-        if simplify:
-            arcs = straightened(arcs)
-        geometry = _polygons(arcs, pieces, source.transform)
-        crs = source.crs
-    frame = gpd.GeoDataFrame({"class": pieces.classes, "cells": pieces.cells}, geometry=geometry, crs=crs)
-    frame.insert(2, "area_m2", area_m2(frame.geometry, frame.crs))
+        return outlined(source, find_pieces(source, least), simplify=simplify)
+
+
+def outlined(source: ClassMap, pieces: Pieces, *, simplify: bool = True) -> gpd.GeoDataFrame:
+    """Polygon, class, cells and area of each piece; see :func:`vectorize`."""
+    arcs = trace(source, pieces)
+    if simplify:
+        arcs = straightened(arcs)
+    geometry = _polygons(arcs, pieces, source.transform)
+    frame = gpd.GeoDataFrame(
+        {"class": pieces.classes, "cells": pieces.cells}, geometry=geometry, crs=source.crs
+    )
+    plane = pieces.cells * abs(source.transform.determinant)
+    frame.insert(2, "area_m2", _areas(geometry, plane, source.crs))
     return frame
 
 

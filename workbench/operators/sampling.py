@@ -226,7 +226,7 @@ class Drawn:
 
 
 def class_cells(
-    path: str | Path, *, without: gpd.GeoDataFrame | None = None
+    path: str | Path, *, without: gpd.GeoDataFrame | None = None, recode: npt.ArrayLike | None = None
 ) -> tuple[dict[int, int], dict[int, float]]:
     """Cells and area (m² on the ellipsoid) of each class of a map, read strip by strip.
 
@@ -236,12 +236,14 @@ def class_cells(
         Raster of whole-number classes; its nodata value, or 0 where it states none, is no class.
     without : GeoDataFrame, optional
         Places whose cells (by centre) do not count.
+    recode : array, optional
+        Class of each value of the raster (0: none), where its values are finer than the classes asked about.
     """
     counts: dict[int, int] = {}
     areas: dict[int, float] = {}
     with rasterio.open(path) as source:
         _check_map(source, path)
-        for window, block in _strips(source, without):
+        for window, block in _strips(source, without, recode):
             number = np.bincount(block[block >= 0])
             cell = _cell_area(source, window)
             for name in np.flatnonzero(number).tolist():
@@ -267,6 +269,8 @@ def draw(path: str | Path, sizes: Mapping[int, int], *, seed: int, min_distance_
         nothing of it, are a little too wide.
     without : GeoDataFrame, optional
         Places that are no part of what is estimated (such as those the map was trained on). Their area is not in ``areas``.
+    recode : array, optional
+        Class of each value of the raster, see :func:`class_cells`.
 
     Raises
     ------
@@ -275,7 +279,7 @@ def draw(path: str | Path, sizes: Mapping[int, int], *, seed: int, min_distance_
     CRSError, DataQualityError
         A map without CRS or in degrees; one that is rotated or has no whole-number classes.
     """
-    cells, areas = class_cells(path, without=without)
+    cells, areas = class_cells(path, without=without, recode=recode)
     sizes = {int(name): int(number) for name, number in sizes.items() if number > 0}
     for name, number in sizes.items():
         if number > cells.get(name, 0):
@@ -290,7 +294,7 @@ def draw(path: str | Path, sizes: Mapping[int, int], *, seed: int, min_distance_
     for name, number in sorted(sizes.items()):
         tried = number if min_distance_m <= 0 else min(cells[name], SPARE * number + 50)
         ranks[name] = rng.choice(cells[name], size=tried, replace=False).astype(np.int64)
-    frame = _located(path, ranks, without)
+    frame = _located(path, ranks, without, recode)
     frame = frame.iloc[rng.permutation(len(frame))].reset_index(drop=True)
     if min_distance_m > 0:
         frame = _apart(frame, sizes, min_distance_m)
@@ -320,7 +324,9 @@ def check_not_trained(points: gpd.GeoDataFrame, training: gpd.GeoDataFrame) -> N
         )  # fmt: skip
 
 
-def check_drawn_from(points: gpd.GeoDataFrame, path: str | Path) -> None:
+def check_drawn_from(
+    points: gpd.GeoDataFrame, path: str | Path, *, recode: npt.ArrayLike | None = None
+) -> None:
     """Refuse points whose stratum is not what the map shows at their place: they were drawn from another map.
 
     Raises
@@ -332,6 +338,8 @@ def check_drawn_from(points: gpd.GeoDataFrame, path: str | Path) -> None:
         moved = points.to_crs(source.crs) if points.crs != source.crs else points
         xy = shapely.get_coordinates(moved.geometry.to_numpy())
         there = np.array([value[0] for value in source.sample(xy)])
+    if recode is not None:
+        there = np.asarray(recode)[there]
     wrong = np.flatnonzero(there != points["stratum"].to_numpy())
     if len(wrong):
         raise ParameterError(
@@ -350,7 +358,9 @@ def _check_map(source: Any, path: str | Path) -> None:
         raise DataQualityError("the map has no whole-number classes", where=name, found=source.dtypes[0])
 
 
-def _strips(source: Any, without: gpd.GeoDataFrame | None) -> Iterator[tuple[Window, npt.NDArray[np.int32]]]:
+def _strips(
+    source: Any, without: gpd.GeoDataFrame | None, recode: npt.ArrayLike | None = None
+) -> Iterator[tuple[Window, npt.NDArray[np.int32]]]:
     """Rows of blocks from north to south as (window, classes), -1 where there is none."""
     deep = source.block_shapes[0][0]
     rows = max(deep, STRIP_CELLS // source.width // deep * deep)
@@ -362,6 +372,10 @@ def _strips(source: Any, without: gpd.GeoDataFrame | None) -> Iterator[tuple[Win
         window = Window(0, top, source.width, min(rows, source.height - top))
         block = source.read(1, window=window).astype(np.int32)
         block[block == blank] = -1
+        if recode is not None:
+            table = np.asarray(recode, dtype=np.int32)
+            block = np.where(block >= 0, table[np.maximum(block, 0)], 0)
+            block[block == 0] = -1
         if shapes is not None:
             near = shapes.geometry[shapes.intersects(shapely.box(*source.window_bounds(window)))]
             if len(near):
@@ -376,14 +390,17 @@ def _cell_area(source: Any, window: Window) -> float:
 
 
 def _located(
-    path: str | Path, ranks: Mapping[int, npt.NDArray[np.int64]], without: gpd.GeoDataFrame | None
+    path: str | Path,
+    ranks: Mapping[int, npt.NDArray[np.int64]],
+    without: gpd.GeoDataFrame | None,
+    recode: npt.ArrayLike | None,
 ) -> gpd.GeoDataFrame:
     """Cells by their rank within their class, in the order of reading."""
     seen = dict.fromkeys(ranks, 0)
     order = {name: np.sort(wanted) for name, wanted in ranks.items()}
     parts: list[pd.DataFrame] = []
     with rasterio.open(path) as source:
-        for window, block in _strips(source, without):
+        for window, block in _strips(source, without, recode):
             for name, wanted in order.items():
                 at = np.flatnonzero(block.ravel() == name)
                 first = np.searchsorted(wanted, [seen[name], seen[name] + len(at)])

@@ -367,7 +367,7 @@ def row_heights(table: Table, width: float) -> list[float]:
             if cell.rowspan == 1:
                 free = sum(widths[at : at + cell.colspan]) - 2 * PADDING
                 count = max(count, line_count(written(cell.runs), free, size))
-        heights.append(count * row_line(size) + 4.5)
+        heights.append(count * row_line(size) + 3.5)
     return heights
 
 

@@ -199,7 +199,7 @@ def _table_style() -> str:
         + rule("bottom", 6, ACCENT)
         + '</w:tcBorders><w:shd w:val="clear" w:color="auto" w:fill="E6EDF4"/></w:tcPr></w:tblStylePr>'
     )
-    margins = '<w:tblCellMar><w:top w:w="30" w:type="dxa"/><w:left w:w="72" w:type="dxa"/><w:bottom w:w="30" w:type="dxa"/><w:right w:w="72" w:type="dxa"/></w:tblCellMar>'
+    margins = '<w:tblCellMar><w:top w:w="20" w:type="dxa"/><w:left w:w="72" w:type="dxa"/><w:bottom w:w="20" w:type="dxa"/><w:right w:w="72" w:type="dxa"/></w:tblCellMar>'
     body = f"<w:tblPr><w:tblBorders>{edges}</w:tblBorders>{margins}</w:tblPr>"
     return style_xml(TABLE, "Report Table", kind="table", based="TableNormal", extra=body + head)
 

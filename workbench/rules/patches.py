@@ -35,6 +35,8 @@ PATCH_COLUMNS = [
 """Columns of :func:`changed_land`."""
 IMAGE_MISMATCH_M = 10.0
 """What is left of an image patch beside the survey's change and is thinner than this is mismatch of the outlines."""
+OTHER = "QT"
+"""Change patch of which only that the land is no longer what it was is known."""
 _SNAP_M = 1e-3
 
 
@@ -284,7 +286,7 @@ def _read_images(images: gpd.GeoDataFrame, to: str) -> gpd.GeoDataFrame:
         now = ~built if turned else built
         now &= np.isin(tblx, table.index)
     else:
-        now = belongs(code, to) | (built & (code == "") & turned)
+        now = belongs(code, to) | ((built | (tblx == OTHER)) & (code == "") & turned)
     text = {
         name: images[name].fillna("").astype(str) if name in images else ""
         for name in ("patch_id", "before_dlbm", "activity_type")

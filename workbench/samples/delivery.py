@@ -85,4 +85,4 @@ def _zone(crs: str) -> int:
     """3-degree zone of a reference system by its central meridian."""
     operation = pyproj.CRS.from_user_input(crs).coordinate_operation
     params = {} if operation is None else {one.name: one.value for one in operation.params}
-    return round(params.get("Longitude of natural origin", 114.0) / 3)
+    return round(float(params.get("Longitude of natural origin", 114.0)) / 3)

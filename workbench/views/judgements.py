@@ -81,6 +81,6 @@ def _said(rule: Rule, outcome: Outcome, lang: str) -> str:
 
 
 def _limit(outcome: Outcome, unit: str, lang: str) -> Html:
-    if pd.isna(outcome.threshold):
+    if outcome.level < 0 or pd.isna(outcome.threshold):
         return Html("")
     return t("against.cap", lang, limit=exempt(f"{outcome.threshold:g}"), unit=unit_label(unit, lang))
