@@ -26,7 +26,11 @@ def test_every_use_is_told_with_points_source_and_confidence(lang: str) -> None:
     for use in settings.uses:
         assert settings.factor(use.factor).title(lang).split("(")[0][:4] in made
     assert made.count("<tr") == 1 + 2 * len(settings.evaluations) + len(settings.uses)
-    assert "&gt;25: 2020 trial guide" in made  # a step's own source
+    step = {
+        "zh": '&gt;25：</span><span class="x">双评价指南',
+        "en": '&gt;25: </span><span class="x">guide to double',
+    }
+    assert step[lang] in made  # a step's own source
     assert "found[P5]" in made and ("≤2° 100" in re.sub(r"<[^>]+>", "", made))
 
 

@@ -280,7 +280,7 @@ def map_of(city: City, year: int, data: CityData, *, classes: str = "six") -> Ma
 
 def survey_recode(classes: str) -> npt.NDArray[np.int32]:
     """Image class of each value of a raster of survey classes, 0 where a code has none."""
-    codes, of = survey_codes(), class_of_survey(classes)
+    codes, of = survey_codes().dropna(subset=["raster"]), class_of_survey(classes)
     made = np.zeros(256, dtype=np.int32)
     for value, code in zip(codes["raster"].astype(int), codes["code"].astype(str), strict=True):
         made[value] = of.get(code, 0)

@@ -253,7 +253,7 @@ def class_cells(
 
 
 def draw(path: str | Path, sizes: Mapping[int, int], *, seed: int, min_distance_m: float = 0.0,
-         without: gpd.GeoDataFrame | None = None) -> Drawn:  # fmt: skip
+         without: gpd.GeoDataFrame | None = None, recode: npt.ArrayLike | None = None) -> Drawn:  # fmt: skip
     """Points drawn at random, without replacement, inside classes of a map; each at the centre of its cell.
 
     Parameters

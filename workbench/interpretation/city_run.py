@@ -1,0 +1,429 @@
+"""All that a city's profile asks of its images for a year: maps, patches, cases, pictures and figures, published in the catalogue.
+
+What is published names what it was made of. A second run does again only what rests on something that changed: the maps on
+images, weights and settings, everything else also on the city's layers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workbench.catalog import published
+from workbench.core.cache import step_key
+from workbench.core.codes import group
+from workbench.core.errors import LayerMissing, ParameterError
+from workbench.core.lineage import DIGITS
+from workbench.core.paths import atomic_write, built_data_dir, cache_dir
+from workbench.core.provenance import code_version
+from workbench.indicators.values import highest_sensitivity
+from workbench.interpretation import change, chips, findings, imagery, patches
+from workbench.interpretation.assessment import (
+    FACTS,
+    Assessment,
+    Map,
+    assess,
+    draw_points,
+    fact,
+    map_of,
+    survey_reference,
+)
+
+if TYPE_CHECKING:
+    from workbench.catalog.data import CityData
+    from workbench.core.city import City, Interpretation
+    from workbench.interpretation.imagery import Scene
+
+Say = Callable[[str], None]
+FACTS_ROLE, CASES_ROLE = "interpretation_facts", "detected_cases"
+"""Roles of the figures and of the suspected cases."""
+CHANGE_CLASSES = ("unchanged", "changed")
+BUILT_GROUP = "construction"
+NO_REFERENCE = (
+    "no_reference",
+    "没有参考样本，只有图上面积，不能给出区间",
+    "no reference sample: areas of the map alone, without interval",
+)
+
+
+@dataclass(frozen=True)
+class Interpreted:
+    """What was read from a city's images for a year, as it stands in the catalogue."""
+
+    year: int
+    """Year of the later images."""
+    facts: pd.DataFrame
+    """Figures with the columns :data:`workbench.interpretation.assessment.FACTS`."""
+    patches: gpd.GeoDataFrame
+    """Detected changes; empty where change was not looked for."""
+    cases: gpd.GeoDataFrame
+    """Suspected cases, the most pressing first; ``matter, probability, priority`` among the columns."""
+
+    @staticmethod
+    def read(data: CityData, year: int) -> Interpreted:
+        """What was published for a year.
+
+        Raises
+        ------
+        LayerMissing
+            Nothing was.
+        """
+        facts = data.table(FACTS_ROLE, year)
+        if not data.has(patches.ROLE, year):
+            nothing = gpd.GeoDataFrame(geometry=gpd.GeoSeries([], crs=data.city.crs))
+            return Interpreted(year, facts, nothing, nothing)
+        return Interpreted(year, facts, data.vector(patches.ROLE, year), data.vector(CASES_ROLE, year))
+
+
+def interpret(
+    city: City, year: int, *, data: CityData | None = None, use_cache: bool = True, engine: str = "auto", say: Say | None = None
+) -> Interpreted:  # fmt: skip
+    """Read a city's images of a year as its profile asks (section ``[interpretation]``) and publish what they show.
+
+    Parameters
+    ----------
+    city : City
+        Profile.
+    year : int
+        Year of the images; change is that since the images of the year before.
+    data : CityData, optional
+        The city's layers; opened when not given.
+    use_cache : bool
+        Keep what was published and rests on nothing that changed.
+    engine : str
+        How nets are computed, see :func:`workbench.interpretation.engines.choose`.
+    say : callable, optional
+        Told of steps in words.
+
+    Raises
+    ------
+    ParameterError
+        The profile asks for nothing.
+    LayerMissing
+        There are no images of the year.
+    ImageError, WeightsError
+        Images or weights cannot be used.
+    """
+    from workbench.catalog.data import CityData as Data
+
+    wanted = city.interpretation
+    if wanted is None or not (wanted.land_cover or wanted.change or wanted.method != "net"):
+        raise ParameterError(
+            "the profile asks for nothing to be read from images", where=f"{city.path.name}: interpretation",
+            expected="[interpretation] with land_cover, change or method", hint="see docs/add_a_model.md",
+        )  # fmt: skip
+    tell: Say = say or (lambda text: None)
+    run = _Run(city, year, wanted, data or Data(city), engine, tell)
+    key = run.key()
+    if use_cache and run.kept() == key:
+        return Interpreted.read(Data(city), year)
+    run.maps(use_cache)
+    run.figures()
+    run.keep(key)
+    return Interpreted.read(Data(city), year)
+
+
+@dataclass
+class _Run:
+    """One run: what it is for, and what it has read so far."""
+
+    city: City
+    year: int
+    wanted: Interpretation
+    data: CityData
+    engine: str
+    say: Say
+
+    @property
+    def folder(self) -> Path:
+        """Where maps are made before they are published."""
+        return cache_dir() / "interpretation" / self.city.name / str(self.year)
+
+    def key(self) -> str:
+        """Hash of all that the result depends on: layers, images, weights, profile, code."""
+        inputs = {}
+        for role in self.city.layers:
+            for one in self.data.years(role) or [None]:
+                if self.data.has(role, one):
+                    inputs[f"{role}-{one}"] = self.data.source(role, one).sha256
+        for name in (self.wanted.land_cover, self.wanted.change):
+            if name:
+                inputs[f"weights:{name}"] = _weights_hash(name)
+        return step_key(
+            "interpretation", inputs=inputs, parameters={"year": self.year, "profile": self.city.profile_text},
+            code=code_version(),
+        )  # fmt: skip
+
+    @property
+    def _record(self) -> Path:
+        return built_data_dir() / self.city.name / published.FOLDER / f"interpretation-{self.year}.json"
+
+    def kept(self) -> str:
+        """Key of what was published last; empty when any of it is gone."""
+        if not self._record.exists():
+            return ""
+        told = json.loads(self._record.read_text(encoding="utf-8"))
+        there = all(self.data.has(role, self.year) for role in told["roles"])
+        return str(told["key"]) if there else ""
+
+    def keep(self, key: str) -> None:
+        """Remember what was published."""
+        roles = [FACTS_ROLE]
+        if self.wanted.land_cover:
+            roles.append("land_cover_map")
+        if self._looks_for_change():
+            roles += [change.ROLE, patches.ROLE, CASES_ROLE]
+        with atomic_write(self._record) as path:
+            path.write_text(json.dumps({"key": key, "roles": roles}, ensure_ascii=False), encoding="utf-8")
+
+    def _looks_for_change(self) -> bool:
+        earlier = any(
+            self.data.has(role, self.year - 1) for role in self.city.layers if role.startswith("imagery")
+        )
+        return earlier and bool(self.wanted.change or self.wanted.method != "net")
+
+    def maps(self, use_cache: bool) -> None:
+        """Land cover of both years, change between them, and its patches."""
+        if self.wanted.land_cover:
+            self._land_cover(self.year, use_cache)
+            if self._looks_for_change():
+                self._land_cover(self.year - 1, use_cache)
+        if self._looks_for_change():
+            self._change(use_cache)
+
+    def _land_cover(self, year: int, use_cache: bool) -> None:
+        from workbench.interpretation import predict, weights
+
+        model = weights.load(self.wanted.land_cover)
+        scenes = imagery.scenes(self.data, year)
+        inputs = _inputs(scenes) | {f"weights:{model.card.name}": model.card.sha256[:DIGITS]}
+        if use_cache and published.made_of(self.city.name, predict.ROLE, year) == inputs:
+            return
+        self.say(f"land cover {year}: {len(scenes)} images")
+        made = predict.predict(
+            scenes, model, self.folder / f"land_cover_{year}.tif", engine=self.engine, say=self.say
+        )
+        predict.publish(self.city, year, made, model.card)
+
+    def _change(self, use_cache: bool) -> None:
+        from workbench.catalog.data import CityData as Data
+        from workbench.interpretation import weights
+
+        pairs = imagery.pairs(self.data, self.year - 1, self.year)
+        model = weights.load(self.wanted.change) if self.wanted.method == "net" else None
+        out = self.folder / f"change_{self.year}.tif"
+        self.say(f"change {self.year - 1} to {self.year}: {len(pairs)} pairs of images")
+        if model is None:
+            found = change.detect(pairs, out, method=self.wanted.method, say=self.say)
+        else:
+            found = change.detect(pairs, out, model=model, engine=self.engine, say=self.say)
+        change.publish(self.city, self.year, found)
+        now = Data(self.city)
+        maps = [now.source("land_cover_map", one).path if now.has("land_cover_map", one) else None
+                for one in (self.year - 1, self.year)]  # fmt: skip
+        survey = now.vector("land_use", self.year - 1) if now.has("land_use", self.year - 1) else None
+        shapes = patches.change_patches(found, *maps, mmu_m2=self.wanted.mmu_m2, survey=survey)
+        patches.publish(self.city, self.year, shapes, found)
+
+    def figures(self) -> None:
+        """Cases of the patches with their pictures, and all figures."""
+        from workbench.catalog.data import CityData as Data
+
+        self.data = Data(self.city)
+        rows: list[dict[str, Any]] = self._image_facts()
+        openness = []
+        if self.wanted.land_cover:
+            self.say("accuracy and areas of land cover")
+            judged = map_of(self.city, self.year, self.data)
+            told, clearance = self._judged(judged, "", survey_reference)
+            rows, openness = rows + told, [*openness, clearance]
+        if self._looks_for_change():
+            self.say("cases of the changed land")
+            rows += self._case_facts()
+            source = self.data.source(change.ROLE, self.year)
+            judged = Map(source.path, change.ROLE, self.year, CHANGE_CLASSES, sensitivity=source.sensitivity)
+            told, clearance = self._judged(judged, "change_", change_reference)
+            rows, openness = rows + told, [*openness, clearance]
+        published.publish(
+            self.city, FACTS_ROLE, self.year, pd.DataFrame(rows, columns=list(FACTS)), source="影像解译", tier="proxy",
+            sensitivity=highest_sensitivity(openness), inputs=self._made_of(),  # type: ignore[arg-type]
+            note_zh="影像解译的面积与精度", note_en="areas and accuracy of what was read from images",
+        )  # fmt: skip
+
+    def _made_of(self) -> dict[str, str]:
+        roles = ["land_cover_map", change.ROLE, patches.ROLE]
+        return {f"{role}-{self.year}": self.data.source(role, self.year).sha256[:DIGITS]
+                for role in roles if self.data.has(role, self.year)}  # fmt: skip
+
+    def _image_facts(self) -> list[dict[str, Any]]:
+        rows = []
+        for year in (self.year, self.year - 1):
+            try:
+                scenes = imagery.scenes(self.data, year)
+            except LayerMissing:
+                continue
+            basis = ", ".join(scene.name for scene in scenes)
+            rows.append(fact("images", f"scenes.{year}", len(scenes), unit="count", basis=basis))
+        return rows
+
+    def _judged(
+        self,
+        judged: Map,
+        prefix: str,
+        reference: Callable[[gpd.GeoDataFrame, int, CityData], npt.NDArray[Any]],
+    ) -> tuple[list[dict[str, Any]], str]:
+        """Figures of a map and their clearance: with intervals where there is a reference, else the map's areas alone."""
+        drawn = draw_points(judged, self.wanted.sample_points, seed=self.wanted.seed)
+        role = self.wanted.reference
+        if not role or not self.data.has(role, self.year):
+            rows = [
+                fact(f"{prefix}area", f"mapped.{judged.classes[value - 1]}", area / 1e4, unit="ha", decimals=1, basis="cells of the map")
+                for value, area in drawn.areas.items() if 1 <= value <= len(judged.classes)
+            ]  # fmt: skip
+            rows.append(
+                fact(
+                    f"{prefix}accuracy",
+                    "overall",
+                    np.nan,
+                    unit="%",
+                    decimals=1,
+                    basis=judged.role,
+                    reason=NO_REFERENCE,
+                )
+            )
+            return rows, judged.sensitivity
+        if role != "land_use":
+            raise ParameterError("no such reference", where=f"{self.city.path.name}: interpretation.reference", found=role,
+                                 expected="land_use, or none")  # fmt: skip
+        found = reference(drawn.points, self.year, self.data)
+        result: Assessment = assess(
+            self.city, self.year, judged, drawn, found, openness=self.data.source(role, self.year).sensitivity,
+            seed=self.wanted.seed,
+        )  # fmt: skip
+        rows = [{**row, "part": prefix + row["part"]} for row in result.facts.to_dict("records")]
+        return rows, result.sensitivity
+
+    def _case_facts(self) -> list[dict[str, Any]]:
+        shapes = self.data.vector(patches.ROLE, self.year)
+        cases = findings.cases(self.city, self.year, shapes, data=self.data)
+        source = self.data.source(patches.ROLE, self.year)
+        roles = [role for role in ("permits", "permanent_farmland", "land_use") if role in self.city.layers]
+        open_to = highest_sensitivity(
+            [source.sensitivity, *(self.city.layers[role].sensitivity for role in roles)]
+        )
+        published.publish(
+            self.city, CASES_ROLE, self.year, _plain(cases), source="影像变化与规划控制线、审批套合", tier="proxy",
+            sensitivity=open_to, inputs=self._made_of(),  # type: ignore[arg-type]
+            note_zh="疑似问题，未经核实", note_en="suspected, not verified",
+        )  # fmt: skip
+        self.say("pictures of the first cases")
+        chips.write_chips(self.city.name, self.year, cases, imagery.pairs(self.data, self.year - 1, self.year),
+                          lang=self.city.language)  # fmt: skip
+        basis = f"patches of {change.ROLE} of at least {self.wanted.mmu_m2:g} m²"
+        rows = [
+            fact("change", "patches", len(shapes), unit="count", basis=basis),
+            fact(
+                "change",
+                "patch_area",
+                float(shapes["area_m2"].sum()) / 1e4,
+                unit="ha",
+                decimals=1,
+                basis=basis,
+            ),
+            fact("cases", "all", len(cases), unit="count", basis="patches crossed with lines and permits"),
+        ]
+        for matter, own in cases.groupby("matter"):
+            rows.append(fact("cases", f"count.{matter}", len(own), unit="count", basis=str(matter)))
+            rows.append(
+                fact(
+                    "cases",
+                    f"area.{matter}",
+                    float(own["area_m2"].sum()) / 1e4,
+                    unit="ha",
+                    decimals=2,
+                    basis=str(matter),
+                )
+            )
+        return rows + self._district_facts(shapes, cases, basis)
+
+    def _district_facts(
+        self, shapes: gpd.GeoDataFrame, cases: gpd.GeoDataFrame, basis: str
+    ) -> list[dict[str, Any]]:
+        if not self.city.levels:
+            return []
+        zones = self.data.zones(next(iter(self.city.levels)))
+        inside = gpd.sjoin(
+            shapes.set_geometry(shapes.representative_point()),
+            zones[["code", "geometry"]],
+            predicate="within",
+        )
+        rows = []
+        for code, name in zip(zones["code"], zones["name"], strict=True):
+            own = inside[inside["code"] == code]
+            of = {"zone": str(code), "zone_name": str(name)}
+            rows.append(fact("change", "patches", len(own), unit="count", basis=basis, **of))
+            rows.append(
+                fact(
+                    "change",
+                    "patch_area",
+                    float(own["area_m2"].sum()) / 1e4,
+                    unit="ha",
+                    decimals=1,
+                    basis=basis,
+                    **of,
+                )
+            )
+            rows.append(
+                fact(
+                    "cases",
+                    "all",
+                    int((cases["district"] == code).sum()),
+                    unit="count",
+                    basis="patches crossed",
+                    **of,
+                )
+            )
+        return rows
+
+
+def change_reference(points: gpd.GeoDataFrame, year: int, data: CityData) -> npt.NDArray[np.object_]:
+    """``changed`` where the surveys of two years say that land became construction land; empty where one says nothing."""
+    built = group(BUILT_GROUP)
+    codes = []
+    for one in (year - 1, year):
+        parcels = data.vector("land_use", one)[["dlbm", "geometry"]]
+        joined = gpd.sjoin(points[["geometry"]], parcels, how="left", predicate="within")
+        codes.append(joined[~joined.index.duplicated()]["dlbm"].reindex(points.index))
+    before, after = codes
+    new = ~before.isin(built) & after.isin(built)
+    told = before.notna() & after.notna()
+    return np.where(told, np.where(new, CHANGE_CLASSES[1], CHANGE_CLASSES[0]), "").astype(object)
+
+
+def _inputs(scenes: Sequence[Scene]) -> dict[str, str]:
+    return {scene.name: scene.sha256[:DIGITS] for scene in scenes}
+
+
+def _weights_hash(name: str) -> str:
+    from workbench.interpretation import weights
+
+    return weights.load(name).card.sha256
+
+
+def _plain(cases: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Cases as Parquet keeps them: lists as words."""
+    out = cases.copy()
+    for name in out.columns.difference(["geometry"]):
+        if out[name].map(lambda value: isinstance(value, list | tuple | set)).any():
+            out[name] = out[name].map(
+                lambda value: " ".join(map(str, value)) if isinstance(value, list | tuple | set) else value
+            )
+    return out
