@@ -31,7 +31,9 @@ def test_every_use_is_told_with_points_source_and_confidence(lang: str) -> None:
         "en": '&gt;25: </span><span class="x">guide to double',
     }
     assert step[lang] in made  # a step's own source
-    assert "found[P5]" in made and ("≤2° 100" in re.sub(r"<[^>]+>", "", made))
+    assert {"zh": "来源可查（P5", "en": "found (P5"}[lang] in made and (
+        "≤2° 100" in re.sub(r"<[^>]+>", "", made)
+    )
 
 
 def test_moves_are_listed_from_the_largest_on_in_their_own_evaluation() -> None:

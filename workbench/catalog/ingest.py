@@ -144,7 +144,13 @@ def _rename(frame: pd.DataFrame, spec: LayerSpec, where: str) -> pd.DataFrame:
 def _recode(frame: pd.DataFrame, spec: LayerSpec, where: str) -> pd.DataFrame:
     for column, table in spec.values.items():
         if column not in frame:
-            raise ProfileError("no such field to recode", where=f"{where}.values", found=column)
+            raise ProfileError(
+                "no such field to recode",
+                where=f"{where}.values",
+                found=column,
+                expected=f"one of {sorted(map(str, frame.columns))}",
+                hint="a table with a column for each item is taken one item at a time: the column as value, the item as a constant",
+            )
         text = frame[column].astype(str)
         frame[column] = text.map(table).where(text.isin(list(table)), frame[column])
     for column, value in spec.constants.items():

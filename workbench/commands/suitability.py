@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--settings",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Settings to use instead of the city's own (TOML).",
+    help="Settings to use instead of the city's own (TOML): a changed copy of suitability.toml, see docs/add_a_city.md.",
 )
 def suitability(
     city: str,
@@ -67,13 +67,15 @@ def _number(value: float, decimals: int = 1) -> str:
 
 def _classes(found: Suitability, lang: str) -> None:
     """Area and share of each class, and its share over the draws."""
+    from workbench.views.suitability import evaluation_title
+
     in_city = found.areas[found.areas["level"] == "city"]
     areas = {(row["output"], row["class"]): row for row in in_city.to_dict("records")}
     table = make_table("result", "class", "km²", "%", "5 % of draws", "95 % of draws", "chance %")
     for row in found.draws.to_dict("records"):
         output, code = row["output"], row["class"]
         area = areas[output, code]
-        title = "zoning" if output == "zoning" else found.settings.evaluation(output).title(lang)
+        title = evaluation_title(found, output, lang)
         table.add_row(
             title, found.titles(output, lang)[code - 1], _number(area["area_m2"] / 1e6, 2), _number(area["share"]),
             *(_number(row[name]) for name in ("low", "high", "chance")),
@@ -97,6 +99,7 @@ def _conflicts(found: Suitability, lang: str) -> None:
 
 def _capacity(found: Suitability, lang: str) -> None:
     from workbench.views.suitability import level_word
+    from workbench.views.text import plain
 
     table = make_table(
         "carrying capacity", "zone", "people it carries", "people now", "pressure", "level", ""
@@ -104,7 +107,7 @@ def _capacity(found: Suitability, lang: str) -> None:
     for row in found.capacity.to_dict("records"):
         name = row["zone_name_en"] if lang == "en" else row["zone_name"]
         table.add_row(
-            row["constraint"], name, _number(row["people_capacity"], 0), _number(row["people"], 0), _number(row["ratio"], 2),
+            plain(f"suit.constraint.{row['constraint']}", lang), name, _number(row["people_capacity"], 0), _number(row["people"], 0), _number(row["ratio"], 2),
             level_word(row["warning"], lang), row[f"reason_{lang}"],
         )  # fmt: skip
     show(table)

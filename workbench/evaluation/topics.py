@@ -88,11 +88,18 @@ def _structure(city: City, year: int, data: CityData) -> Answer:
     return Answer(result.values, tuple(dict.fromkeys(used)))
 
 
+def _imagery(city: City, year: int, data: CityData) -> Answer:
+    from workbench.evaluation import imagery
+
+    return Answer(imagery.rows(city, year, data), imagery.roles(data, year))
+
+
 TOPICS: dict[str, Callable[[City, int, CityData], Answer]] = {
     "quality": _quality,
     "life_circle": _life_circle,
     "suitability": _suitability,
     "structure": _structure,
+    "imagery": _imagery,
 }
 """Topic to what answers it; a layer it cannot do without is a :class:`LayerMissing`."""
 

@@ -72,7 +72,7 @@ def gaps(layer: Layer, check: Check) -> Outcome:
     for left, right, area, width, shape in _rows(found):
         names = sorted(name for name in (layer.name(left), layer.name(right)) if name)
         at = " 与 ".join(names) or "行政区界"
-        zh = f"{at} 之间有缝隙 {area:.2f} 平方米，平均宽 {width:.2f} 米"
+        zh = f"{at} {'之间' if len(names) > 1 else '处'}有缝隙 {area:.2f} 平方米，平均宽 {width:.2f} 米"
         en = f"a gap of {area:.2f} m², {width:.2f} m wide in the mean, at {' and '.join(names) or 'the border'}"
         outcome.hits.append(Hit("|".join(names), zh, en, area, "m2", "0", shape))
     outcome.share = _of_ground(found, layer)

@@ -123,17 +123,17 @@ class Assessment:
         basis = (
             f"{len(self.points)} points drawn at random inside each class of {self.map.role} {self.map.year}"
         )
-        rows = [_fact("sample", "points", len(self.points), unit="count", basis=basis)]
+        rows = [fact("sample", "points", len(self.points), unit="count", basis=basis)]
         counts = self.matrix
         rows += [
-            _fact("confusion", f"{left}.{right}", int(counts.at[left, right]), unit="count", basis=basis)
+            fact("confusion", f"{left}.{right}", int(counts.at[left, right]), unit="count", basis=basis)
             for left in counts.index
             for right in counts.columns
         ]
         for row in self.accuracy.to_dict("records"):
             item = row["measure"] if row["class"] == "" else f"{row['measure']}.{row['class']}"
             numbers = [100 * float(row[one]) for one in ("value", "low", "high")]
-            rows.append(_fact("accuracy", item, *numbers, unit="%", decimals=1, basis=basis))
+            rows.append(fact("accuracy", item, *numbers, unit="%", decimals=1, basis=basis))
         return rows
 
     def _area_facts(self) -> list[dict[str, Any]]:
@@ -141,19 +141,19 @@ class Assessment:
         for name, row in self.areas.iterrows():
             numbers = [float(row[one]) for one in ("area", "low", "high")]
             rows.append(
-                _fact("area", str(name), *numbers, unit="ha", decimals=1, basis="estimated from the sample")
+                fact("area", str(name), *numbers, unit="ha", decimals=1, basis="estimated from the sample")
             )
             rows.append(
-                _fact("area", f"error.{name}", row["error"], unit="ha", decimals=1, basis="standard error")
+                fact("area", f"error.{name}", row["error"], unit="ha", decimals=1, basis="standard error")
             )
             rows.append(
-                _fact(
+                fact(
                     "area", f"mapped.{name}", row["mapped"], unit="ha", decimals=1, basis="cells of the map"
                 )
             )
             bias = float(row["mapped"] - row["area"])
             rows.append(
-                _fact(
+                fact(
                     "area",
                     f"bias.{name}",
                     bias,
@@ -163,7 +163,7 @@ class Assessment:
                 )
             )
             rows.append(
-                _fact(
+                fact(
                     "area",
                     f"points.{name}",
                     row["points"],
@@ -179,7 +179,7 @@ class Assessment:
         basis = "probabilities of the map at the sample points"
         one = self.calibrated
         rows = [
-            _fact(
+            fact(
                 "calibration",
                 "error",
                 100 * one.error,
@@ -192,11 +192,11 @@ class Assessment:
         ]
         for at, row in enumerate(one.table.to_dict("records"), 1):
             rows.append(
-                _fact("calibration", f"said.{at}", 100 * row["said"], unit="%", decimals=1, basis=basis)
+                fact("calibration", f"said.{at}", 100 * row["said"], unit="%", decimals=1, basis=basis)
             )
             numbers = [100 * row[name] for name in ("found", "low", "high")]
-            rows.append(_fact("calibration", f"found.{at}", *numbers, unit="%", decimals=1, basis=basis))
-            rows.append(_fact("calibration", f"points.{at}", row["points"], unit="count", basis=basis))
+            rows.append(fact("calibration", f"found.{at}", *numbers, unit="%", decimals=1, basis=basis))
+            rows.append(fact("calibration", f"points.{at}", row["points"], unit="count", basis=basis))
         return rows
 
     def _decision_facts(self) -> list[dict[str, Any]]:
@@ -209,8 +209,8 @@ class Assessment:
                 if one.answer is not None
                 else ("uncertain", "不确定：区间跨越限值", "uncertain: the interval holds the limit")
             )
-            rows.append(_fact("decision", f"limit.{name}", limit, unit="ha", decimals=1, basis=basis))
-            rows.append(_fact("decision", f"answer.{name}", answer, unit="count", basis=basis, reason=open_))
+            rows.append(fact("decision", f"limit.{name}", limit, unit="ha", decimals=1, basis=basis))
+            rows.append(fact("decision", f"answer.{name}", answer, unit="count", basis=basis, reason=open_))
             more = float("nan") if one.further is None else float(one.further)
             never = (
                 None
@@ -218,7 +218,7 @@ class Assessment:
                 else ("too_many", "补点也难以判定", "no number of points would tell")
             )
             rows.append(
-                _fact(
+                fact(
                     "decision",
                     f"more.{name}",
                     more,
@@ -229,7 +229,7 @@ class Assessment:
             )
             for stratum, number in (one.more or {}).items():
                 rows.append(
-                    _fact(
+                    fact(
                         "decision",
                         f"more.{name}.{stratum}",
                         number,
@@ -240,11 +240,12 @@ class Assessment:
         return rows
 
 
-def _fact(part: str, item: str, value: float, low: float = np.nan, high: float = np.nan, *, unit: str, decimals: int = 0,
-          basis: str, reason: tuple[str, str, str] | None = None) -> dict[str, Any]:  # fmt: skip
+def fact(part: str, item: str, value: float, low: float = np.nan, high: float = np.nan, *, unit: str, decimals: int = 0,
+         basis: str, zone: str = "", zone_name: str = "", reason: tuple[str, str, str] | None = None) -> dict[str, Any]:  # fmt: skip
+    """One figure, a row of :data:`FACTS`; one without a value says why."""
     why = reason or (NO_POINTS if np.isnan(float(value)) else ("", "", ""))
     return {
-        "part": part, "item": item, "zone": "", "zone_name": "", "value": float(value), "low": float(low), "high": float(high),
+        "part": part, "item": item, "zone": zone, "zone_name": zone_name, "value": float(value), "low": float(low), "high": float(high),
         "unit": unit, "decimals": decimals, "basis": basis, "reason": why[0], "reason_zh": why[1], "reason_en": why[2],
     }  # fmt: skip
 

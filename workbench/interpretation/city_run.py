@@ -151,7 +151,8 @@ class _Run:
         """Hash of all that the result depends on: layers, images, weights, profile, code."""
         inputs = {}
         for role in self.city.layers:
-            for one in self.data.years(role) or [None]:
+            years: list[int | None] = [*self.data.years(role)]
+            for one in years or [None]:
                 if self.data.has(role, one):
                     inputs[f"{role}-{one}"] = self.data.source(role, one).sha256
         for name in (self.wanted.land_cover, self.wanted.change):
@@ -239,7 +240,7 @@ class _Run:
 
         self.data = Data(self.city)
         rows: list[dict[str, Any]] = self._image_facts()
-        openness = []
+        openness: list[str] = []
         if self.wanted.land_cover:
             self.say("accuracy and areas of land cover")
             judged = map_of(self.city, self.year, self.data)
@@ -308,8 +309,9 @@ class _Run:
             self.city, self.year, judged, drawn, found, openness=self.data.source(role, self.year).sensitivity,
             seed=self.wanted.seed,
         )  # fmt: skip
-        rows = [{**row, "part": prefix + row["part"]} for row in result.facts.to_dict("records")]
-        return rows, result.sensitivity
+        table = result.facts.assign(part=prefix + result.facts["part"])
+        told: list[Any] = table.to_dict("records")
+        return told, result.sensitivity
 
     def _case_facts(self) -> list[dict[str, Any]]:
         shapes = self.data.vector(patches.ROLE, self.year)
@@ -368,7 +370,7 @@ class _Run:
         rows = []
         for code, name in zip(zones["code"], zones["name"], strict=True):
             own = inside[inside["code"] == code]
-            of = {"zone": str(code), "zone_name": str(name)}
+            of: dict[str, Any] = {"zone": str(code), "zone_name": str(name)}
             rows.append(fact("change", "patches", len(own), unit="count", basis=basis, **of))
             rows.append(
                 fact(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.evaluation.review.items import VERDICTS, Item, square_metres
+from workbench.evaluation.review.items import VERDICTS, Item, say, square_metres
 from workbench.reporting.layout import column_widths, line_count, row_line, text_area, written
 from workbench.reporting.tree import (
     Block,
@@ -106,12 +106,18 @@ def conditions_sheet(found: Conditions, path: Path | str, lang: str = "zh") -> P
 
 
 def _untouched(review: Review, lang: str) -> set[str]:
-    """Sentences on lines that a parcel does not meet."""
+    """Sentences on lines that a parcel does not meet; lines it lies inside, or not in force, keep their own."""
     return {
         item.message(lang)
         for item in review.of("complies")
-        if not item.rule.startswith("rv_") and not item.area_m2
+        if not item.rule.startswith("rv_")
+        and item.message(lang).casefold() == say("line.none", line=_name(item))[lang == "en"].casefold()
     }
+
+
+def _name(item: Item) -> tuple[str, str]:
+    """Name of an item's line in both languages."""
+    return item.title("zh"), item.title("en")
 
 
 def _dates(review: Review) -> list[str]:

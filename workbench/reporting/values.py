@@ -18,14 +18,18 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import LayerMissing, WorkbenchError
 from workbench.reporting.chapter import leave
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.core.city import City
+    from workbench.evaluation.topics import Absence
 
+log = logging.getLogger(__name__)
+IMAGERY = "imagery"
+"""Topic that tells what images show."""
 RUN_COLUMNS = ("run_id",)
 """Columns that say which run a row came from, not what it says."""
 
@@ -63,6 +67,7 @@ def compute(
     import pandas as pd
 
     from workbench.catalog.build import build
+    from workbench.catalog.data import CityData
     from workbench.core.city import load_city
     from workbench.evaluation.checkup import checkup
     from workbench.evaluation.topics import answer
@@ -79,7 +84,11 @@ def compute(
 
         Register.open(profile).update(result.findings, date.today(), year=result.year)
         result = checkup(profile, year, say=say)  # steps before the register come from the cache
-    answers = answer(profile, result.year, topics, data=result.data, quality=quality, say=say)
+    unread = read_images(profile, result.year, use_cache=use_cache, say=say) if IMAGERY in topics else None
+    asked = [name for name in topics if unread is None or name != IMAGERY]
+    answers = answer(profile, result.year, asked, data=CityData(profile), quality=quality, say=say)
+    if unread is not None:
+        answers.absent[IMAGERY] = unread
     if len(answers.rows):
         result.values = pd.concat([result.values, answers.rows], ignore_index=True)
         result.lineage = pd.concat([result.lineage, answers.lineage], ignore_index=True)
@@ -95,6 +104,29 @@ def compute(
         "missing": int(result.values["value"].isna().sum()),
         "findings": len(result.findings),
     }
+
+
+def read_images(
+    city: City, year: int, *, use_cache: bool, say: Callable[[str], None] | None
+) -> Absence | None:
+    """Read a city's images as its profile asks, before the report tells of them; why not, where that fails.
+
+    Unusable images or weights cost the report this chapter, not the others.
+    """
+    from workbench.evaluation.topics import Absence
+
+    if city.interpretation is None:
+        return None  # the topic itself says what is lacking
+    from workbench.interpretation.city_run import interpret
+
+    try:
+        interpret(city, year, use_cache=use_cache, say=say)
+    except LayerMissing:
+        return None
+    except WorkbenchError as error:
+        log.warning("images of %s %s: %s", city.name, year, error)
+        return Absence(f"影像无法解译：{error}", f"the images could not be read: {error}")
+    return None
 
 
 def catalogue_step(done: int, total: int, what: str) -> str:

@@ -272,14 +272,27 @@ def move_table(result: Suitability, lang: str, *, most: int = MOST_MOVES) -> Htm
         way = "up" if row["direction"] > 0 else "down"
         name = f"{row['evaluation']}.{row['factor'] or 'points'}.{row['threshold']}.{way}"
         lines.append(
-            [evaluation_title(result, row["evaluation"], lang), threshold_name(result, row, lang), exempt(f"{row['base']:g}{result.settings.factor(row['factor']).unit if row['factor'] else ''}"),
+            [evaluation_title(result, row["evaluation"], lang), _with_unit(result, row, lang), exempt(f"{row['base']:.1f}"),
              value_cell(rows.get((f"threshold.{name}", city)), lang),
              value_cell(rows.get((f"moved.{name}", city)), lang, unit=True)]
         )  # fmt: skip
+    between = "、" if lang == "zh" else ", "
+    points = between.join(dict.fromkeys(f"{one.move:g}" for one in result.settings.evaluations))
     return table(
         headers, lines, caption=t("suit.caption.moves", lang, count=exempt(len(lines))), lang=lang, css="suitability",
-        note=t("suit.note.moves", lang),
+        note=t("suit.note.moves", lang, share=exempt(f"{100 * result.settings.parameters.move_share:g}"), points=exempt(points)),
     )  # fmt: skip
+
+
+def _with_unit(result: Suitability, row: dict[str, Any], lang: str) -> str:
+    """Name of a threshold with the unit of its factor."""
+    name, unit = (
+        threshold_name(result, row, lang),
+        result.settings.factor(row["factor"]).unit if row["factor"] else "",
+    )
+    if not unit:
+        return name
+    return f"{name}（{unit}）" if lang == "zh" else f"{name} ({unit})"
 
 
 def draw_table(result: Suitability, lang: str) -> Html:

@@ -269,7 +269,16 @@ def in_city(shape: Any, city: City, crs: str | None = None) -> Any:
         )
     if given == pyproj.CRS(city.crs):
         return shape
-    return gpd.GeoSeries([shape], crs=given).to_crs(city.crs).iloc[0]
+    moved = gpd.GeoSeries([shape], crs=given).to_crs(city.crs).iloc[0]
+    if shape is not None and np.isfinite(shapely.get_coordinates(shape)).all():
+        if not np.isfinite(shapely.get_coordinates(moved)).all():
+            raise CRSError(
+                "the coordinates do not fit the reference system stated for them",
+                where="proposal",
+                found=given.to_string(),
+                hint="is the zone the right one, and does the easting bear a zone number?",
+            )
+    return moved
 
 
 def for_notebook(

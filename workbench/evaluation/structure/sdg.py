@@ -118,7 +118,7 @@ def _land_and_people(case: Case, part: Part) -> tuple[list[dict[str, Any]], dict
     growth = math.log(people[1] / people[0]) / years if min(people) > 0 else math.nan
     rows = [
         _row(name, "people_before", people[0], "person", 0), _row(name, "people_now", people[1], "person", 0),
-        _row(name, "years", years, "count", 0), _row(name, "pgr", 100 * growth, "%", 3),
+        _row(name, "years", years, "year", 0), _row(name, "pgr", 100 * growth, "%", 3),
     ]  # fmt: skip
     if not (case.has("land_use", base) and case.has("land_use")):
         part.find(
