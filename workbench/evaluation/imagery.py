@@ -7,20 +7,25 @@ reads them like any other layer, so that a report traces a figure of imagery to 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.core.city import load_city
 from workbench.core.errors import LayerMissing
 from workbench.indicators.values import derived, table
 
 if TYPE_CHECKING:
+    import geopandas as gpd
+
     from workbench.catalog.data import CityData
     from workbench.core.city import City
 
 FACTS = "interpretation_facts"
 """Role of the published table."""
-MADE = ("land_cover_map", "change_map", "detected_changes", FACTS)
+MADE = ("land_cover_map", "change_map", "detected_changes", "detected_cases", FACTS)
 """Roles that interpretation publishes."""
 COLUMNS = (
     "part", "item", "zone", "zone_name", "value", "low", "high", "unit", "decimals", "basis", "reason", "reason_zh", "reason_en",
@@ -49,6 +54,49 @@ def roles(data: CityData, year: int) -> tuple[str, ...]:
     return (*made, *(role for role in data.city.layers if role.startswith("imagery")))
 
 
+@dataclass
+class Imagery:
+    """What was read from the images of a city and year, as it stands in the catalogue."""
+
+    city: City
+    """Profile."""
+    year: int
+    """Year of the later images."""
+    data: CityData
+    """Its layers, the published ones among them."""
+
+    @property
+    def definitions(self) -> dict[str, Any]:
+        """Empty: the figures are derived rows."""
+        return {}
+
+    @cached_property
+    def values(self) -> pd.DataFrame:
+        """The facts as rows of the value table, ``imagery.<part>.<item>``."""
+        return rows(self.city, self.year, self.data)
+
+    def layer(self, role: str) -> gpd.GeoDataFrame | None:
+        """Detected patches or cases; None where there are none."""
+        return self.data.vector(role, self.year) if self.data.has(role, self.year) else None
+
+
+def imagery(city: City | str, year: int | None = None, *, data: CityData | None = None) -> Imagery:
+    """What was read from a city's images for a year (the latest when not given).
+
+    Raises
+    ------
+    LayerMissing
+        Nothing was.
+    """
+    from workbench.catalog.data import CityData as Data
+
+    profile = load_city(city) if isinstance(city, str) else city
+    wanted = profile.latest_year if year is None else profile.check_year(int(year))
+    found = Imagery(profile, wanted, data or Data(profile))
+    facts(found.data, wanted)
+    return found
+
+
 def rows(city: City, year: int, data: CityData) -> pd.DataFrame:
     """Facts as value rows ``imagery.<part>.<item>`` of level ``report``.
 
@@ -73,7 +121,7 @@ def rows(city: City, year: int, data: CityData) -> pd.DataFrame:
                 zone_name=str(row["zone_name"]) or city.name_zh,
                 basis=str(row["basis"]),
                 reason=(row["reason"], row["reason_zh"], row["reason_en"]) if nothing else None,
-                sensitivity=source.sensitivity,
+                sensitivity=str(row.get("sensitivity") or source.sensitivity),
                 data_date=source.date,
                 low=float(row["low"]),
                 high=float(row["high"]),

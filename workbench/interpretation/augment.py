@@ -44,7 +44,9 @@ class Augmentation:
         """Augmentation of a table of settings; unknown names are refused."""
         known = {field.name for field in fields(cls)}
         if unknown := set(settings) - known:
-            raise ParameterError("setting not known", where="augmentation", found=sorted(unknown), expected=sorted(known))
+            raise ParameterError(
+                "setting not known", where="augmentation", found=sorted(unknown), expected=sorted(known)
+            )
         return cls(**settings)  # type: ignore[arg-type]
 
 
@@ -85,9 +87,7 @@ def moved(image: Array, dy: float, dx: float) -> Array:
     return found
 
 
-def shifted(
-    image: Array, valid: Array, rng: np.random.Generator, how: Augmentation
-) -> tuple[Array, Array]:
+def shifted(image: Array, valid: Array, rng: np.random.Generator, how: Augmentation) -> tuple[Array, Array]:
     """First date shifted against the others; cells beside an invalid one become invalid."""
     if len(image) < 2 or rng.random() >= how.shift:
         return image, valid
@@ -124,9 +124,7 @@ def lit(image: Array, bands: tuple[str, ...], rng: np.random.Generator, how: Aug
     return found
 
 
-def clouded(
-    image: Array, valid: Array, rng: np.random.Generator, how: Augmentation
-) -> tuple[Array, Array]:
+def clouded(image: Array, valid: Array, rng: np.random.Generator, how: Augmentation) -> tuple[Array, Array]:
     """Clouds that the mask knows (cells become invalid) and thin ones that it does not."""
     dates, _, height, width = image.shape
     if rng.random() < how.holes:
@@ -149,7 +147,12 @@ def turned(arrays: list[Array], rng: np.random.Generator) -> list[Array]:
 
 
 def augment(
-    image: Array, valid: Array, label: Array, bands: tuple[str, ...], rng: np.random.Generator, how: Augmentation
+    image: Array,
+    valid: Array,
+    label: Array,
+    bands: tuple[str, ...],
+    rng: np.random.Generator,
+    how: Augmentation,
 ) -> tuple[Array, Array, Array]:
     """One chip altered in every way that is switched on.
 

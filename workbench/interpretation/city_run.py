@@ -36,6 +36,7 @@ from workbench.interpretation.assessment import (
     map_of,
     survey_reference,
 )
+from workbench.interpretation.city_facts import case_facts, change_facts
 
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
@@ -54,39 +55,13 @@ NO_REFERENCE = (
 )
 
 
-@dataclass(frozen=True)
-class Interpreted:
-    """What was read from a city's images for a year, as it stands in the catalogue."""
-
-    year: int
-    """Year of the later images."""
-    facts: pd.DataFrame
-    """Figures with the columns :data:`workbench.interpretation.assessment.FACTS`."""
-    patches: gpd.GeoDataFrame
-    """Detected changes; empty where change was not looked for."""
-    cases: gpd.GeoDataFrame
-    """Suspected cases, the most pressing first; ``matter, probability, priority`` among the columns."""
-
-    @staticmethod
-    def read(data: CityData, year: int) -> Interpreted:
-        """What was published for a year.
-
-        Raises
-        ------
-        LayerMissing
-            Nothing was.
-        """
-        facts = data.table(FACTS_ROLE, year)
-        if not data.has(patches.ROLE, year):
-            nothing = gpd.GeoDataFrame(geometry=gpd.GeoSeries([], crs=data.city.crs))
-            return Interpreted(year, facts, nothing, nothing)
-        return Interpreted(year, facts, data.vector(patches.ROLE, year), data.vector(CASES_ROLE, year))
-
-
 def interpret(
     city: City, year: int, *, data: CityData | None = None, use_cache: bool = True, engine: str = "auto", say: Say | None = None
-) -> Interpreted:  # fmt: skip
+) -> bool:  # fmt: skip
     """Read a city's images of a year as its profile asks (section ``[interpretation]``) and publish what they show.
+
+    Maps, patches, cases and figures are then layers of the catalogue: ``land_cover_map, change_map, detected_changes,
+    detected_cases, interpretation_facts``.
 
     Parameters
     ----------
@@ -102,6 +77,11 @@ def interpret(
         How nets are computed, see :func:`workbench.interpretation.engines.choose`.
     say : callable, optional
         Told of steps in words.
+
+    Returns
+    -------
+    bool
+        Whether anything was done; False where all that was published still holds.
 
     Raises
     ------
@@ -124,11 +104,11 @@ def interpret(
     run = _Run(city, year, wanted, data or Data(city), engine, tell)
     key = run.key()
     if use_cache and run.kept() == key:
-        return Interpreted.read(Data(city), year)
+        return False
     run.maps(use_cache)
     run.figures()
     run.keep(key)
-    return Interpreted.read(Data(city), year)
+    return True
 
 
 @dataclass
@@ -239,23 +219,20 @@ class _Run:
         from workbench.catalog.data import CityData as Data
 
         self.data = Data(self.city)
-        rows: list[dict[str, Any]] = self._image_facts()
-        openness: list[str] = []
+        rows = self._image_facts()
         if self.wanted.land_cover:
             self.say("accuracy and areas of land cover")
             judged = map_of(self.city, self.year, self.data)
-            told, clearance = self._judged(judged, "", survey_reference)
-            rows, openness = rows + told, [*openness, clearance]
+            rows += self._judged(judged, "", survey_reference)
         if self._looks_for_change():
             self.say("cases of the changed land")
-            rows += self._case_facts()
+            rows += self._found()
             source = self.data.source(change.ROLE, self.year)
             judged = Map(source.path, change.ROLE, self.year, CHANGE_CLASSES, sensitivity=source.sensitivity)
-            told, clearance = self._judged(judged, "change_", change_reference)
-            rows, openness = rows + told, [*openness, clearance]
+            rows += self._judged(judged, "change_", change_reference)
         published.publish(
-            self.city, FACTS_ROLE, self.year, pd.DataFrame(rows, columns=list(FACTS)), source="影像解译", tier="proxy",
-            sensitivity=highest_sensitivity(openness), inputs=self._made_of(),  # type: ignore[arg-type]
+            self.city, FACTS_ROLE, self.year, pd.DataFrame(rows, columns=[*FACTS, "sensitivity"]), source="影像解译", tier="proxy",
+            sensitivity=highest_sensitivity(row["sensitivity"] for row in rows), inputs=self._made_of(),  # type: ignore[arg-type]
             note_zh="影像解译的面积与精度", note_en="areas and accuracy of what was read from images",
         )  # fmt: skip
 
@@ -273,15 +250,15 @@ class _Run:
                 continue
             basis = ", ".join(scene.name for scene in scenes)
             rows.append(fact("images", f"scenes.{year}", len(scenes), unit="count", basis=basis))
-        return rows
+        return _cleared(rows, "公开")
 
     def _judged(
         self,
         judged: Map,
         prefix: str,
         reference: Callable[[gpd.GeoDataFrame, int, CityData], npt.NDArray[Any]],
-    ) -> tuple[list[dict[str, Any]], str]:
-        """Figures of a map and their clearance: with intervals where there is a reference, else the map's areas alone."""
+    ) -> list[dict[str, Any]]:
+        """Figures of a map: with intervals where there is a reference, else the map's areas alone."""
         drawn = draw_points(judged, self.wanted.sample_points, seed=self.wanted.seed)
         role = self.wanted.reference
         if not role or not self.data.has(role, self.year):
@@ -300,7 +277,7 @@ class _Run:
                     reason=NO_REFERENCE,
                 )
             )
-            return rows, judged.sensitivity
+            return _cleared(rows, judged.sensitivity)
         if role != "land_use":
             raise ParameterError("no such reference", where=f"{self.city.path.name}: interpretation.reference", found=role,
                                  expected="land_use, or none")  # fmt: skip
@@ -311,9 +288,9 @@ class _Run:
         )  # fmt: skip
         table = result.facts.assign(part=prefix + result.facts["part"])
         told: list[Any] = table.to_dict("records")
-        return told, result.sensitivity
+        return _cleared(told, result.sensitivity)
 
-    def _case_facts(self) -> list[dict[str, Any]]:
+    def _found(self) -> list[dict[str, Any]]:
         shapes = self.data.vector(patches.ROLE, self.year)
         cases = findings.cases(self.city, self.year, shapes, data=self.data)
         source = self.data.source(patches.ROLE, self.year)
@@ -329,71 +306,13 @@ class _Run:
         self.say("pictures of the first cases")
         chips.write_chips(self.city.name, self.year, cases, imagery.pairs(self.data, self.year - 1, self.year),
                           lang=self.city.language)  # fmt: skip
-        basis = f"patches of {change.ROLE} of at least {self.wanted.mmu_m2:g} m²"
-        rows = [
-            fact("change", "patches", len(shapes), unit="count", basis=basis),
-            fact(
-                "change",
-                "patch_area",
-                float(shapes["area_m2"].sum()) / 1e4,
-                unit="ha",
-                decimals=1,
-                basis=basis,
-            ),
-            fact("cases", "all", len(cases), unit="count", basis="patches crossed with lines and permits"),
-        ]
-        for matter, own in cases.groupby("matter"):
-            rows.append(fact("cases", f"count.{matter}", len(own), unit="count", basis=str(matter)))
-            rows.append(
-                fact(
-                    "cases",
-                    f"area.{matter}",
-                    float(own["area_m2"].sum()) / 1e4,
-                    unit="ha",
-                    decimals=2,
-                    basis=str(matter),
-                )
-            )
-        return rows + self._district_facts(shapes, cases, basis)
+        zones = self.data.zones(next(iter(self.city.levels))) if self.city.levels else None
+        told = change_facts(shapes, zones, f"patches of {change.ROLE} of at least {self.wanted.mmu_m2:g} m²")
+        return _cleared(told, source.sensitivity) + _cleared(case_facts(cases, zones), open_to)
 
-    def _district_facts(
-        self, shapes: gpd.GeoDataFrame, cases: gpd.GeoDataFrame, basis: str
-    ) -> list[dict[str, Any]]:
-        if not self.city.levels:
-            return []
-        zones = self.data.zones(next(iter(self.city.levels)))
-        inside = gpd.sjoin(
-            shapes.set_geometry(shapes.representative_point()),
-            zones[["code", "geometry"]],
-            predicate="within",
-        )
-        rows = []
-        for code, name in zip(zones["code"], zones["name"], strict=True):
-            own = inside[inside["code"] == code]
-            of: dict[str, Any] = {"zone": str(code), "zone_name": str(name)}
-            rows.append(fact("change", "patches", len(own), unit="count", basis=basis, **of))
-            rows.append(
-                fact(
-                    "change",
-                    "patch_area",
-                    float(own["area_m2"].sum()) / 1e4,
-                    unit="ha",
-                    decimals=1,
-                    basis=basis,
-                    **of,
-                )
-            )
-            rows.append(
-                fact(
-                    "cases",
-                    "all",
-                    int((cases["district"] == code).sum()),
-                    unit="count",
-                    basis="patches crossed",
-                    **of,
-                )
-            )
-        return rows
+
+def _cleared(rows: list[dict[str, Any]], sensitivity: str) -> list[dict[str, Any]]:
+    return [{**row, "sensitivity": sensitivity} for row in rows]
 
 
 def change_reference(points: gpd.GeoDataFrame, year: int, data: CityData) -> npt.NDArray[np.object_]:

@@ -67,7 +67,9 @@ def chip_doubts(
     unsure = np.where(valid, entropy(shares) if measure == "entropy" else margin(shares), 0.0)
     rows, columns = valid.shape[0] // size, valid.shape[1] // size
     if not rows or not columns:
-        raise ParameterError("chips are larger than the map", found=size, expected=f"at most {min(valid.shape)}")
+        raise ParameterError(
+            "chips are larger than the map", found=size, expected=f"at most {min(valid.shape)}"
+        )
 
     def tiles(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         cut = values[: rows * size, : columns * size]
@@ -126,7 +128,10 @@ def choose(
     """
     unsure = np.asarray(doubt, dtype=float)
     if number < 1 or len(unsure) != len(features):
-        raise ParameterError("samples and features must be as many, and one be chosen", found=(len(unsure), len(features), number))
+        raise ParameterError(
+            "samples and features must be as many, and one be chosen",
+            found=(len(unsure), len(features), number),
+        )
     size = min(max(int(np.ceil(pool * len(unsure))), 4 * number), len(unsure))
     order = np.argsort(-unsure, kind="stable")[:size]
     spread = np.asarray(features, dtype=float)
@@ -147,7 +152,9 @@ def choose(
     return chosen
 
 
-def next_chips(chips: gpd.GeoDataFrame, number: int, *, block_m: float = 2000, each_block: int = 2) -> gpd.GeoDataFrame:
+def next_chips(
+    chips: gpd.GeoDataFrame, number: int, *, block_m: float = 2000, each_block: int = 2
+) -> gpd.GeoDataFrame:
     """Chips to label next from a table with ``doubt``, ``share_<k>`` and footprints.
 
     Parameters
@@ -166,7 +173,11 @@ def next_chips(chips: gpd.GeoDataFrame, number: int, *, block_m: float = 2000, e
     good = chips[chips["valid"] >= 0.5].reset_index(drop=True)
     shares = good[[name for name in good.columns if str(name).startswith("share_")]].to_numpy()
     picks = choose(
-        good["doubt"].to_numpy(), shares, number, places=block_of(good.geometry, block_m).tolist(), each_place=each_block
+        good["doubt"].to_numpy(),
+        shares,
+        number,
+        places=block_of(good.geometry, block_m).tolist(),
+        each_place=each_block,
     )
     found = good.iloc[picks].reset_index(drop=True)
     found["rank"] = np.arange(len(found)) + 1

@@ -27,7 +27,9 @@ def _picked(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, t
     return flat, labels[keep].long()
 
 
-def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+def cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None = None
+) -> torch.Tensor:
     """Cross-entropy, each class with its weight.
 
     Examples
@@ -132,9 +134,18 @@ class Loss(nn.Module):
         super().__init__()
         unknown = set(terms) - set(_TERMS)
         if unknown or not terms:
-            raise ParameterError("loss not known", where="loss.terms", found=sorted(unknown), expected=f"some of {sorted(_TERMS)}")
+            raise ParameterError(
+                "loss not known",
+                where="loss.terms",
+                found=sorted(unknown),
+                expected=f"some of {sorted(_TERMS)}",
+            )
         self.terms = {name: float(share) for name, share in terms.items()}
-        self.register_buffer("weights", None if weights is None else torch.tensor(weights, dtype=torch.float32), persistent=False)
+        self.register_buffer(
+            "weights",
+            None if weights is None else torch.tensor(weights, dtype=torch.float32),
+            persistent=False,
+        )
 
     def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Sum of the losses."""

@@ -20,7 +20,9 @@ _STRIP = 512
 _MARGIN = 64
 
 
-def logits_of(net: torch.nn.Module, image: Array, valid: Array, mean: Sequence[float], std: Sequence[float]) -> Array:
+def logits_of(
+    net: torch.nn.Module, image: Array, valid: Array, mean: Sequence[float], std: Sequence[float]
+) -> Array:
     """Logits (class, row, column) of a whole image, strip by strip.
 
     Parameters
@@ -131,7 +133,10 @@ def patch_scores(told: Array, truth: Array, counted: Array) -> dict[str, Any]:
     for low, high in SIZES:
         some = (size >= low) & (size < high)
         name = f"{low}+" if high == 10**9 else f"{low}-{high - 1}"
-        by_size[name] = {"patches": int(some.sum()), "recall": round(float(found[some].mean()), 4) if some.any() else None}
+        by_size[name] = {
+            "patches": int(some.sum()),
+            "recall": round(float(found[some].mean()), 4) if some.any() else None,
+        }
     return {
         "recall": round(recall, 4), "precision": round(precision, 4),
         "f1": round(2 * recall * precision / (recall + precision), 4) if recall + precision else 0.0,
@@ -195,7 +200,11 @@ def land_cover_accuracy(
         matrix = np.bincount(pairs, minlength=len(names) ** 2).reshape(len(names), len(names))
         by_place[f"seed {city.seed}"] = _scores(matrix, names)
         every += matrix
-    return {"of": "three dates of a year together, cells of cities kept for validation", **_scores(every, names), "by_place": by_place}
+    return {
+        "of": "three dates of a year together, cells of cities kept for validation",
+        **_scores(every, names),
+        "by_place": by_place,
+    }
 
 
 def _scores(matrix: Array, names: Sequence[str]) -> dict[str, Any]:

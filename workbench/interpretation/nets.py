@@ -17,7 +17,18 @@ from workbench.core.errors import ParameterError
 
 FAMILIES = ("detail_unet", "smp", "fc_siam")
 """Kinds of nets that `build` knows."""
-_SMP = ("Unet", "UnetPlusPlus", "FPN", "DeepLabV3Plus", "Segformer", "UPerNet", "MAnet", "Linknet", "PSPNet", "PAN")
+_SMP = (
+    "Unet",
+    "UnetPlusPlus",
+    "FPN",
+    "DeepLabV3Plus",
+    "Segformer",
+    "UPerNet",
+    "MAnet",
+    "Linknet",
+    "PSPNet",
+    "PAN",
+)
 
 
 class DetailUnet(nn.Module):
@@ -53,7 +64,12 @@ class DetailUnet(nn.Module):
     ) -> None:
         super().__init__()
         self.unet = smp.Unet(
-            encoder, encoder_depth=depth, encoder_weights=None, decoder_channels=decoder, in_channels=in_channels, classes=1
+            encoder,
+            encoder_depth=depth,
+            encoder_weights=None,
+            decoder_channels=decoder,
+            in_channels=in_channels,
+            classes=1,
         )
         self.unet.segmentation_head = nn.Identity()
         self.detail = nn.Sequential(
@@ -94,7 +110,9 @@ class SiameseDifference(nn.Module):
 
         super().__init__()
         if in_channels % 2:
-            raise ParameterError("a Siamese net takes the bands of two dates", found=in_channels, expected="an even number")
+            raise ParameterError(
+                "a Siamese net takes the bands of two dates", found=in_channels, expected="an even number"
+            )
         kind = FCSiamConc if mode == "conc" else FCSiamDiff
         self.net = kind(in_channels=in_channels // 2, classes=classes, encoder_weights=None, **settings)
         self.step = 2 ** int(settings.get("encoder_depth", 5))
@@ -129,7 +147,9 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
     settings = dict(architecture)
     family = settings.pop("family", None)
     if family not in FAMILIES:
-        raise ParameterError("family of net not known", where="net.family", found=family, expected=f"one of {FAMILIES}")
+        raise ParameterError(
+            "family of net not known", where="net.family", found=family, expected=f"one of {FAMILIES}"
+        )
     try:
         channels, classes = int(settings.pop("in_channels")), int(settings.pop("classes"))
         if family == "detail_unet":
@@ -139,14 +159,18 @@ def build(architecture: Mapping[str, Any]) -> nn.Module:
             return SiameseDifference(channels, classes, **settings)
         return _smp(channels, classes, settings)
     except (TypeError, KeyError, ValueError) as error:
-        raise ParameterError("a net cannot be made of these settings", where="net", found=str(error)) from error
+        raise ParameterError(
+            "a net cannot be made of these settings", where="net", found=str(error)
+        ) from error
 
 
 def _smp(channels: int, classes: int, settings: dict[str, Any]) -> nn.Module:
     """Net of segmentation-models-pytorch by the name of its class."""
     decoder = settings.pop("decoder", "Unet")
     if decoder not in _SMP:
-        raise ParameterError("decoder not known", where="net.decoder", found=decoder, expected=f"one of {_SMP}")
+        raise ParameterError(
+            "decoder not known", where="net.decoder", found=decoder, expected=f"one of {_SMP}"
+        )
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     encoder = settings.pop("encoder", "resnet18")
     net: nn.Module = getattr(smp, decoder)(

@@ -141,7 +141,9 @@ def read(name_or_path: str | Path, **changes: Any) -> Run:
     if path.suffix != ".toml":
         path = FOLDER / f"{name_or_path}.toml"
     if not path.exists():
-        raise ParameterError("no such run", where=str(name_or_path), expected=f"a TOML file or one of {shipped()}")
+        raise ParameterError(
+            "no such run", where=str(name_or_path), expected=f"a TOML file or one of {shipped()}"
+        )
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         for name, value in changes.items():

@@ -29,14 +29,21 @@ def block_of(shapes: gpd.GeoSeries, block_m: float) -> pd.Series:
     ['0:0', '1:0']
     """
     if shapes.crs is None or not shapes.crs.is_projected:
-        raise ParameterError("blocks are measured in metres", where="samples", found=str(shapes.crs), expected="a projected CRS")
+        raise ParameterError(
+            "blocks are measured in metres",
+            where="samples",
+            found=str(shapes.crs),
+            expected="a projected CRS",
+        )
     middle = shapely.centroid(shapes.to_numpy())
     x, y = shapely.get_x(middle), shapely.get_y(middle)
     names = [f"{int(a)}:{int(b)}" for a, b in zip(np.floor(x / block_m), np.floor(y / block_m), strict=True)]
     return pd.Series(names, index=shapes.index, name="block")
 
 
-def by_group(groups: Sequence[str] | pd.Series, share: float, seed: int, *, classes: pd.DataFrame | None = None) -> pd.Series:
+def by_group(
+    groups: Sequence[str] | pd.Series, share: float, seed: int, *, classes: pd.DataFrame | None = None
+) -> pd.Series:
     """Part of each sample: whole groups (blocks, cities) are drawn for validation.
 
     Parameters
@@ -64,7 +71,9 @@ def by_group(groups: Sequence[str] | pd.Series, share: float, seed: int, *, clas
     names = np.sort(place.unique())
     if len(names) < 2:
         raise ParameterError(
-            "a split by place needs two places at least", found=len(names), hint="take smaller blocks or more cities"
+            "a split by place needs two places at least",
+            found=len(names),
+            hint="take smaller blocks or more cities",
         )
     sizes = place.value_counts().reindex(names).to_numpy()
     rng = np.random.default_rng([seed, len(names)])

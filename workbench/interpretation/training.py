@@ -60,7 +60,9 @@ class Interpreter(L.LightningModule):
     def training_step(self, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
         """Loss of a batch."""
         loss: torch.Tensor = self.loss(self(batch["image"]), batch["mask"])
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["mask"]), sync_dist=True)
+        self.log(
+            "train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["mask"]), sync_dist=True
+        )
         return loss
 
     def validation_step(self, batch: dict[str, torch.Tensor], index: int) -> None:
@@ -93,7 +95,9 @@ class Interpreter(L.LightningModule):
         def rate(step: int) -> float:
             if step < rise:
                 return (step + 1) / rise
-            return float(0.5 * (1 + np.cos(np.pi * min((step - rise) / max(self.steps - rise, 1), 1.0)))) + 1e-3
+            return (
+                float(0.5 * (1 + np.cos(np.pi * min((step - rise) / max(self.steps - rise, 1), 1.0)))) + 1e-3
+            )
 
         plan = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": plan, "interval": "step"}}
@@ -118,7 +122,11 @@ class Chips(L.LightningDataModule):
 
     def _seeds(self, part: str) -> list[tuple[int, int]]:
         data = self.run.data
-        return [(seed, data.extra) for seed in data.train] if part == "train" else [(s, 0) for s in data.validation]
+        return (
+            [(seed, data.extra) for seed in data.train]
+            if part == "train"
+            else [(s, 0) for s in data.validation]
+        )
 
     def cities(self, part: str) -> list[TrainingCity]:
         """Cities of a part (``train`` or ``validation``)."""
@@ -154,7 +162,9 @@ class Chips(L.LightningDataModule):
 
     def train_dataloader(self) -> Any:
         """Chips of the current epoch."""
-        return self._loader("train", self.trainer.current_epoch if self.trainer else 0, self.run.optimiser.batch)
+        return self._loader(
+            "train", self.trainer.current_epoch if self.trainer else 0, self.run.optimiser.batch
+        )
 
     def val_dataloader(self) -> Any:
         """Chips of places that are not trained on."""
@@ -174,7 +184,9 @@ class _Told(Callback):
         if trainer.sanity_checking:
             return
         told = trainer.callback_metrics
-        figures = ", ".join(f"{name} {float(told[name]):.4f}" for name in ("val_loss", "val_score") if name in told)
+        figures = ", ".join(
+            f"{name} {float(told[name]):.4f}" for name in ("val_loss", "val_score") if name in told
+        )
         minutes = (self.spent + time.monotonic() - self.began) / 60
         self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {figures} ({minutes:.1f} min)")
 
@@ -244,7 +256,10 @@ def fit(
     stop = EarlyStopping("val_score", mode="max", patience=run.optimiser.patience)
     told = _Told(say)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|Checkpoint directory|log_every_n_steps|LeafSpec|tensorboard).*")
+        warnings.filterwarnings(
+            "ignore",
+            message=".*(num_workers|does not have many workers|Checkpoint directory|log_every_n_steps|LeafSpec|tensorboard).*",
+        )
         trainer = L.Trainer(
             accelerator=run.machine.accelerator, devices=run.machine.devices, strategy=run.machine.strategy,
             precision=run.machine.precision, max_epochs=run.optimiser.epochs, gradient_clip_val=run.optimiser.clip,  # type: ignore[arg-type]
@@ -257,7 +272,12 @@ def fit(
         trainer.fit(module, datamodule=Chips(run, say), ckpt_path=last, weights_only=False)
     if not (folder / "best.ckpt").exists():
         raise RunError("no epoch was finished", where=str(folder))
-    _note(folder, seconds=told.state_dict()["spent"], epochs=trainer.current_epoch, score=float(best.best_model_score or 0.0))
+    _note(
+        folder,
+        seconds=told.state_dict()["spent"],
+        epochs=trainer.current_epoch,
+        score=float(best.best_model_score or 0.0),
+    )
     return folder / "best.ckpt"
 
 
@@ -270,11 +290,15 @@ def _claim(run: Run, folder: Path, resume: bool) -> str | None:
         same = stable_hash(json.loads(record.read_text())["run"]) == stable_hash(settings)
         if not resume and last.exists():
             raise ParameterError(
-                "the folder holds a run already", where=str(folder), hint="go on with --resume, or give another folder"
+                "the folder holds a run already",
+                where=str(folder),
+                hint="go on with --resume, or give another folder",
             )
         if resume and not same:
             raise ParameterError(
-                "the run in the folder was begun with other settings", where=str(folder), hint="give another folder"
+                "the run in the folder was begun with other settings",
+                where=str(folder),
+                hint="give another folder",
             )
         if same:
             return str(last) if resume and last.exists() else None
@@ -330,7 +354,9 @@ def finish(run: Run, folder: Path, install: Path | None = None, *, say: Say = lo
         if run.task == "change":
             threshold, accuracy = measuring.change_accuracy(net, run.data.mean, run.data.std, cities)
         else:
-            accuracy = measuring.land_cover_accuracy(net, run.data.mean, run.data.std, cities, class_names(run))
+            accuracy = measuring.land_cover_accuracy(
+                net, run.data.mean, run.data.std, cities, class_names(run)
+            )
     card = weights.Card(
         name=run.name, task=run.task, scheme=run.scheme, classes=class_names(run), bands=run.data.bands,
         mean=run.data.mean, std=run.data.std, architecture=dict(run.net), parameters=0, licence=run.licence,

@@ -131,7 +131,9 @@ def make_city(seed: int, *, extra: int = 900, held_out: bool = False) -> Trainin
     """
     check_seed(seed, held_out=held_out)
     if held_out and extra:
-        raise ParameterError("a city to measure on is left as the generator makes it", found=extra, expected=0)
+        raise ParameterError(
+            "a city to measure on is left as the generator makes it", found=extra, expected=0
+        )
     folder = city_folder(seed, extra)
     if not (folder / "city.json").exists():
         with atomic_dir(folder) as path:
@@ -142,9 +144,7 @@ def make_city(seed: int, *, extra: int = 900, held_out: bool = False) -> Trainin
 def _write(seed: int, extra: int, folder: Path) -> None:
     """Make the city and write its arrays."""
     land = demo.make_land(seed)
-    parcels = {
-        year: parcels_of(land.fabric, year, land.unit_codes, land.unit_district) for year in YEARS
-    }
+    parcels = {year: parcels_of(land.fabric, year, land.unit_codes, land.unit_district) for year in YEARS}
     codes = {year: demo.burn_codes(parcels[year]) for year in YEARS}
     houses = make_buildings(seed, land.ground, parcels[YEARS[-1]], land.cover, land.patches)
     scenes = []
@@ -192,7 +192,11 @@ def change_truth(before: Array, after: Array) -> Array:
 def _alter(rng: np.random.Generator, before: Scene, after: Scene, extra: int) -> Scene:
     """Put changes and look-alikes into the later year."""
     look = class_of_codes()
-    rural = (look[before.code] != BUILT) & (look[after.code] != BUILT) & ~np.isin(before.code, [OF["1101"], OF["1103"]])
+    rural = (
+        (look[before.code] != BUILT)
+        & (look[after.code] != BUILT)
+        & ~np.isin(before.code, [OF["1101"], OF["1103"]])
+    )
     code, tone, roof = after.code.copy(), after.plot.copy(), after.roof.copy()
     # fields worked on other days than the year before: a new tone moves the day they are ploughed
     keys = np.unique(tone[rural])

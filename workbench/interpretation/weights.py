@@ -75,7 +75,9 @@ class Card:
             Task unknown, or bands, classes, means and the net do not fit each other.
         """
         if self.task not in TASKS:
-            raise WeightsError("task not known", where=self.name, found=self.task, expected=f"one of {sorted(TASKS)}")
+            raise WeightsError(
+                "task not known", where=self.name, found=self.task, expected=f"one of {sorted(TASKS)}"
+            )
         outputs = 1 if self.task == "change" else len(self.classes)
         for what, found, expected in (
             ("number of means", len(self.mean), len(self.bands)), ("number of spreads", len(self.std), len(self.bands)),
@@ -83,7 +85,9 @@ class Card:
             ("outputs of the net", self.architecture.get("classes"), outputs),
         ):  # fmt: skip
             if found != expected:
-                raise WeightsError(f"{what} does not fit the card", where=self.name, found=found, expected=expected)
+                raise WeightsError(
+                    f"{what} does not fit the card", where=self.name, found=found, expected=expected
+                )
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,9 @@ def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> None:
             expected=f"{len(wanted)} tensors of the described net",
         )  # fmt: skip
     ready = {name: value.to(wanted[name].dtype) for name, value in state.items()}
-    bad = [name for name, value in ready.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    bad = [
+        name for name, value in ready.items() if value.is_floating_point() and not torch.isfinite(value).all()
+    ]
     if bad:
         raise WeightsError("a tensor holds values that are no numbers", where=where, found=bad[0])
     net.load_state_dict(ready)
@@ -233,7 +239,11 @@ def checksum(path: Path) -> str:
 def to_item(card: Card, *, half: bool = True) -> dict[str, Any]:
     """Card as a STAC item with the fields of the machine-learning-model extension."""
     count = len(card.bands) * card.dates
-    names = [name if card.dates == 1 else f"{name}_{when}" for when in ("before", "after")[: card.dates] for name in card.bands]
+    names = [
+        name if card.dates == 1 else f"{name}_{when}"
+        for when in ("before", "after")[: card.dates]
+        for name in card.bands
+    ]
     scaling = [
         {"type": "z-score", "mean": mean, "stddev": std}
         for mean, std in zip(card.mean * card.dates, card.std * card.dates, strict=True)
@@ -276,7 +286,9 @@ def read_card(path: Path) -> Card:
         No such card, not a STAC item of a net, or one that contradicts itself.
     """
     if not path.exists():
-        raise WeightsError("weights without a card", where=str(path), hint="the card lies beside them as <name>.json")
+        raise WeightsError(
+            "weights without a card", where=str(path), hint="the card lies beside them as <name>.json"
+        )
     try:
         item = json.loads(path.read_text())
         properties = item["properties"]
@@ -291,7 +303,9 @@ def read_card(path: Path) -> Card:
     return card
 
 
-def expect(card: Card, *, task: str, classes: tuple[str, ...] | None = None, bands: tuple[str, ...] | None = None) -> None:
+def expect(
+    card: Card, *, task: str, classes: tuple[str, ...] | None = None, bands: tuple[str, ...] | None = None
+) -> None:
     """Refuse a net that does something else than what is wanted.
 
     Raises
@@ -302,9 +316,13 @@ def expect(card: Card, *, task: str, classes: tuple[str, ...] | None = None, ban
     if card.task != task:
         raise WeightsError("the net does something else", where=card.name, found=card.task, expected=task)
     if classes is not None and tuple(classes) != card.classes:
-        raise WeightsError("class table does not match", where=card.name, found=list(card.classes), expected=list(classes))
+        raise WeightsError(
+            "class table does not match", where=card.name, found=list(card.classes), expected=list(classes)
+        )
     if bands is not None and (missing := [name for name in card.bands if name not in bands]):
-        raise WeightsError("the image lacks bands of the net", where=card.name, found=list(bands), expected=f"also {missing}")
+        raise WeightsError(
+            "the image lacks bands of the net", where=card.name, found=list(bands), expected=f"also {missing}"
+        )
 
 
 def torchgeo_state(path: Path) -> dict[str, torch.Tensor]:
@@ -332,10 +350,15 @@ def torchgeo_state(path: Path) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError("the file holds more than tensors, or is damaged", where=str(path), found=str(error)[:120]) from error
+        raise WeightsError(
+            "the file holds more than tensors, or is damaged", where=str(path), found=str(error)[:120]
+        ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(v, torch.Tensor) for v in state.values())
+    ):
         raise WeightsError("the file holds no table of tensors", where=str(path), found=type(state).__name__)
     return dict(state)
-
