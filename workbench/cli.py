@@ -19,12 +19,14 @@ from workbench import __version__
 from workbench.commands.accounts import fill_in, ledger
 from workbench.commands.cases import cases
 from workbench.commands.catalog import catalog, demo
+from workbench.commands.change import change
 from workbench.commands.ingest import ingest
 from workbench.commands.libraries import libraries
 from workbench.commands.life_circle import life_circle
 from workbench.commands.options import SOURCES_HINT, city_option, data_root_option
 from workbench.commands.options import make_table as _table
 from workbench.commands.options import show as _show
+from workbench.commands.predict import predict
 from workbench.commands.quality import quality
 from workbench.commands.review import conditions, review
 from workbench.commands.stale import stale
@@ -80,6 +82,7 @@ def main() -> None:
 
 for _command in (
     cases,
+    change,
     catalog,
     conditions,
     demo,
@@ -89,6 +92,7 @@ for _command in (
     libraries,
     life_circle,
     structure,
+    predict,
     quality,
     review,
     stale,

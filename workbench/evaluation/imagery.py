@@ -70,6 +70,12 @@ class Imagery:
         """Empty: the figures are derived rows."""
         return {}
 
+    @property
+    def findings(self) -> pd.DataFrame:
+        """Suspected cases; empty where change was not looked for."""
+        found = self.layer("detected_cases")
+        return pd.DataFrame() if found is None else found
+
     @cached_property
     def values(self) -> pd.DataFrame:
         """The facts as rows of the value table, ``imagery.<part>.<item>``."""

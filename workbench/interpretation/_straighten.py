@@ -19,6 +19,8 @@ _JIT = numba.njit(nogil=True, cache=True)
 NEAR = 0.49
 """Cells that a straightened line may lie off its outline."""
 _REACH = 4
+_MOST = 2.0
+"""Largest area, in cells, that one collapse may displace."""
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
@@ -97,16 +99,15 @@ def _crosses(a: Any, b: Any, c: Any, d: Any) -> bool:
     two = (b[0] - a[0]) * (d[1] - a[1]) - (b[1] - a[1]) * (d[0] - a[0])
     three = (d[0] - c[0]) * (a[1] - c[1]) - (d[1] - c[1]) * (a[0] - c[0])
     four = (d[0] - c[0]) * (b[1] - c[1]) - (d[1] - c[1]) * (b[0] - c[0])
-    return one * two <= 1e-12 and three * four <= 1e-12
+    return bool(one * two <= 1e-12 and three * four <= 1e-12)
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
 def _folds(a: Any, b: Any, c: Any) -> bool:
     """Whether a line turns straight back at b, or nearly so."""
     ux, uy, vx, vy = b[0] - a[0], b[1] - a[1], c[0] - b[0], c[1] - b[1]
-    return ux * vx + uy * vy < 0 and abs(ux * vy - uy * vx) < 1e-6 * np.sqrt(
-        (ux * ux + uy * uy) * (vx * vx + vy * vy)
-    )
+    long = (ux * ux + uy * uy) * (vx * vx + vy * vy)
+    return bool(ux * vx + uy * vy < 0 and abs(ux * vy - uy * vx) < 1e-6 * np.sqrt(long))
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
@@ -144,72 +145,78 @@ def _fits(at: Any, before: Any, after: Any, a: int, d: int, e: Any, drop: bool) 
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
+def _begin(xy: Any, closed: bool, at: Any, place: Any) -> int:
+    """Copy the vertices; in an arc between nodes those a unit from the ends are put in. Returns how many there are."""
+    count, used = len(xy), 0
+    for k in range(count):
+        if not closed and k == count - 1:
+            long = abs(xy[k, 0] - xy[k - 1, 0]) + abs(xy[k, 1] - xy[k - 1, 1])
+            if long > 1 and (count > 2 or long > 2):
+                at[used], place[used] = xy[k] + (xy[k - 1] - xy[k]) / long, k - 1.0 / long
+                used += 1
+        at[used], place[used] = xy[k], k
+        used += 1
+        if not closed and k == 0:
+            long = abs(xy[1, 0] - xy[0, 0]) + abs(xy[1, 1] - xy[0, 1])
+            if long > 1:
+                at[used], place[used] = xy[0] + (xy[1] - xy[0]) / long, 1.0 / long
+                used += 1
+    return used
+
+
+@_JIT  # type: ignore[untyped-decorator, unused-ignore]
+def _point(at: Any, a: int, b: int, c: int, d: int) -> tuple[float, float, float]:
+    """Result of :func:`_place` for four vertices by number."""
+    return _place(at[a, 0], at[a, 1], at[b, 0], at[b, 1], at[c, 0], at[c, 1], at[d, 0], at[d, 1])
+
+
+@_JIT  # type: ignore[untyped-decorator, unused-ignore]
+def _middle(xy: Any, at: Any, place: Any, a: int, d: int, e: Any, drop: bool) -> float:
+    """Place on the outline that E stands for, or -1 where the new sides would lie too far off."""
+    if drop:
+        return place[a] if _close(xy, place[a], place[d], at[a, 0], at[a, 1], at[d, 0], at[d, 1]) else -1.0
+    found = _anchor(e[0], e[1], xy, place[a], place[d])
+    if (
+        found >= 0
+        and _close(xy, place[a], found, at[a, 0], at[a, 1], e[0], e[1])
+        and _close(xy, found, place[d], e[0], e[1], at[d, 0], at[d, 1])
+    ):
+        return found
+    return -1.0
+
+
+@_JIT  # type: ignore[untyped-decorator, unused-ignore]
 def straighten(xy: Any, closed: bool, out: Any) -> int:
     """Write the straightened line of one arc (vertices as column, row); returns how many vertices it has.
 
     The ends stay, and in an arc between nodes the first unit at each end.
     """
-    count = len(xy)
-    at = np.empty((count + 2, 2))
-    place = np.empty(count + 2)
-    used = 0
-    for k in range(count):
-        if not closed and k == count - 1:
-            long = abs(xy[k, 0] - xy[k - 1, 0]) + abs(xy[k, 1] - xy[k - 1, 1])
-            if long > 1 and (count > 2 or long > 2):
-                at[used] = xy[k] + (xy[k - 1] - xy[k]) / long
-                place[used] = k - 1.0 / long
-                used += 1
-        at[used] = xy[k]
-        place[used] = k
-        used += 1
-        if not closed and k == 0:
-            long = abs(xy[1, 0] - xy[0, 0]) + abs(xy[1, 1] - xy[0, 1])
-            if long > 1:
-                at[used] = xy[0] + (xy[1] - xy[0]) / long
-                place[used] = 1.0 / long
-                used += 1
+    at, place = np.empty((len(xy) + 2, 2)), np.empty(len(xy) + 2)
+    used = _begin(xy, closed, at, place)
     before, after = np.arange(-1, used - 1), np.arange(1, used + 1)
     after[used - 1] = -1
     pins = 1 if closed else 2
     stamp = np.zeros(used, dtype=np.int64)
     heap = [(0.0, np.int64(0), np.int64(0)) for _ in range(0)]
-    for b in range(pins, used - pins - 1):
-        _, _, size = _place(
-            at[b - 1, 0],
-            at[b - 1, 1],
-            at[b, 0],
-            at[b, 1],
-            at[b + 1, 0],
-            at[b + 1, 1],
-            at[b + 2, 0],
-            at[b + 2, 1],
-        )
-        if 0 <= size <= 2.0:
-            heapq.heappush(heap, (size, np.int64(b), np.int64(0)))
+    for one in range(pins, used - pins - 1):
+        cost = _point(at, one - 1, one, one + 1, one + 2)[2]
+        if 0 <= cost <= _MOST:
+            heapq.heappush(heap, (cost, np.int64(one), np.int64(0)))
     left, least = used, 5 if closed else 2
     e = np.empty(2)
     while len(heap) > 0 and left > least:
-        size, b, mark = heapq.heappop(heap)
+        _, b, mark = heapq.heappop(heap)
         if stamp[b] != mark:
             continue
         a, c = before[b], after[b]
         d = after[c]
-        e[0], e[1], _ = _place(at[a, 0], at[a, 1], at[b, 0], at[b, 1], at[c, 0], at[c, 1], at[d, 0], at[d, 1])
-        on_a = abs(e[0] - at[a, 0]) + abs(e[1] - at[a, 1]) < 1e-9
-        on_d = abs(e[0] - at[d, 0]) + abs(e[1] - at[d, 1]) < 1e-9
-        drop = on_a or on_d
-        if drop:
-            if left - 2 < least or not _close(xy, place[a], place[d], at[a, 0], at[a, 1], at[d, 0], at[d, 1]):
-                continue
-        else:
-            middle = _anchor(e[0], e[1], xy, place[a], place[d])
-            if middle < 0 or not (
-                _close(xy, place[a], middle, at[a, 0], at[a, 1], e[0], e[1])
-                and _close(xy, middle, place[d], e[0], e[1], at[d, 0], at[d, 1])
-            ):
-                continue
-        if not _fits(at, before, after, a, d, e, drop):
+        e[0], e[1], _ = _point(at, a, b, c, d)
+        drop = (
+            abs(e[0] - at[a, 0]) + abs(e[1] - at[a, 1]) < 1e-9
+            or abs(e[0] - at[d, 0]) + abs(e[1] - at[d, 1]) < 1e-9
+        )  # E lies on an end: both B and C go
+        middle = _middle(xy, at, place, a, d, e, drop)
+        if middle < 0 or (drop and left - 2 < least) or not _fits(at, before, after, a, d, e, drop):
             continue
         stamp[b] += 1
         stamp[c] += 1
@@ -220,33 +227,21 @@ def straighten(xy: Any, closed: bool, out: Any) -> int:
             at[b, 0], at[b, 1], place[b] = e[0], e[1], middle
             after[b], before[d] = d, b
             left -= 1
-        first = a if drop else b
+        one = a if drop else b
         for _ in range(2 if drop else 3):  # the sides whose neighbours moved
-            if before[first] >= 0:
-                first = before[first]
-        one = first
+            if before[one] >= 0:
+                one = before[one]
         for _ in range(6):
             two = after[one]
             if two < 0:
                 break
-            past = after[two]
-            ahead = before[one]
-            if ahead >= 0 and past >= 0 and _free(one, two, pins, used):
-                _, _, cost = _place(
-                    at[ahead, 0],
-                    at[ahead, 1],
-                    at[one, 0],
-                    at[one, 1],
-                    at[two, 0],
-                    at[two, 1],
-                    at[past, 0],
-                    at[past, 1],
-                )
+            if before[one] >= 0 and after[two] >= 0 and _free(one, two, pins, used):
+                cost = _point(at, before[one], one, two, after[two])[2]
                 stamp[one] += 1
-                if 0 <= cost <= 2.0:
+                if 0 <= cost <= _MOST:
                     heapq.heappush(heap, (cost, np.int64(one), stamp[one]))
             one = two
-    return _write(at, before, after, out)
+    return int(_write(at, before, after, out))
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.ndimage import label
 
+from workbench.interpretation import unsupervised
 from workbench.interpretation.city_chips import standardize
 from workbench.interpretation.training_cities import IGNORED, Array, TrainingCity
 
@@ -219,3 +220,26 @@ def _scores(matrix: Array, names: Sequence[str]) -> dict[str, Any]:
         "iou": {name: round(float(value), 4) for name, value in zip(names, iou, strict=True)},
         "largest_class_share": round(float(rows.max() / max(rows.sum(), 1)), 4),
     }  # fmt: skip
+
+
+def change_vectors(city: TrainingCity) -> tuple[Array, Array]:
+    """Log-distance of change vectors over the same-season pairs of a city, less that of the threshold found without labels.
+
+    Returns
+    -------
+    tuple of arrays
+        What is above 0 counts as changed; and the cells that a pair shows clearly.
+    """
+    total: Any = 0
+    count = np.zeros(city.change.shape, dtype=np.float32)
+    for date in range(city.images.shape[1]):
+        seen = np.asarray(city.clear[:, date]).all(axis=0)
+        source = unsupervised.Arrays(city.images[0, date], city.images[1, date], seen)
+        distance = unsupervised.fit_cva(unsupervised.lattice(source))
+        score = distance.score(city.images[0, date].astype(np.float32), city.images[1, date].astype(np.float32))
+        total = total + np.log(np.maximum(score / np.median(score[seen]), 1e-6)) * seen
+        count += seen
+    mean = total / np.maximum(count, 1)
+    counts, edges = np.histogram(mean[count > 0], 4096)
+    cut = unsupervised.threshold(counts.astype(float), np.exp(edges), "auto")
+    return mean - np.log(cut), count > 0

@@ -133,7 +133,7 @@ class Strips:
         profile = {
             "driver": "GTiff", "dtype": "uint8", "count": bands, "height": rows, "width": cols,
             "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1, "interleave": "band",
-            "transform": Affine(1, 0, 0, 0, -1, 0),
+            "transform": Affine(1, 0, 1, 0, -1, 1),
         }  # fmt: skip
         with MemoryFile() as memory:
             with memory.open(**profile) as sink:

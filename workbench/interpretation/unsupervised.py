@@ -93,7 +93,7 @@ class Arrays:
     def rows(self, first: int, stop: int) -> tuple[Pixels, Pixels, Mask]:
         """Rows of both dates."""
         old, new = (one[:, first:stop].astype(np.float32) for one in (self.before, self.after))
-        mask = np.isfinite(old).all(axis=0) & np.isfinite(new).all(axis=0)
+        mask: Mask = np.asarray(np.isfinite(old).all(axis=0) & np.isfinite(new).all(axis=0))
         return old, new, mask if self.valid is None else mask & self.valid[first:stop]
 
 

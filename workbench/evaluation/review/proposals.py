@@ -270,15 +270,18 @@ def in_city(shape: Any, city: City, crs: str | None = None) -> Any:
     if given == pyproj.CRS(city.crs):
         return shape
     moved = gpd.GeoSeries([shape], crs=given).to_crs(city.crs).iloc[0]
-    if shape is not None and np.isfinite(shapely.get_coordinates(shape)).all():
-        if not np.isfinite(shapely.get_coordinates(moved)).all():
-            raise CRSError(
-                "the coordinates do not fit the reference system stated for them",
-                where="proposal",
-                found=given.to_string(),
-                hint="is the zone the right one, and does the easting bear a zone number?",
-            )
+    if _finite(shape) and not _finite(moved):
+        raise CRSError(
+            "the coordinates do not fit the reference system stated for them",
+            where="proposal",
+            found=given.to_string(),
+            hint="is the zone the right one, and does the easting bear a zone number?",
+        )
     return moved
+
+
+def _finite(shape: Any) -> bool:
+    return shape is not None and bool(np.isfinite(shapely.get_coordinates(shape)).all())
 
 
 def for_notebook(
