@@ -143,6 +143,8 @@ def test_wkt_in_degrees_must_say_so(plan):
     with pytest.raises(CRSError, match="longitude"):
         from_wkt(degrees, plan.city)
     assert from_wkt(degrees, plan.city, "EPSG:4490").area == pytest.approx(10_000, abs=0.5)
+    with pytest.raises(CRSError, match="do not fit the reference system stated"):
+        from_wkt(at(0, 0, 100, 100).wkt, plan.city, "EPSG:4526")  # a zone number before the easting, and none here
 
 
 def test_command_notebook_and_function_say_the_same(city_file, tmp_path):
@@ -284,7 +286,13 @@ def test_conditions_over_several_plots_and_without_plan(plan, tmp_path):
         conditions(plan, "nothing")
     missing = conditions(reviewer("plots"), at(250, 450, 350, 500)).shown("en").set_index("item")
     assert "the city has no such layer" in missing.loc["Floor area ratio", "source"]
-    assert "≤2" in docx_text(conditions_sheet(conditions(plan, "A"), tmp_path / "c.docx"))
+    sheet = docx_text(conditions_sheet(conditions(plan, "A"), tmp_path / "c.docx"))
+    assert "≤2" in sheet
+    assert "\n全部位于城镇开发边界内。\n" in sheet  # of its own: not among the lines the plot does not touch
+    untouched = sheet.split("\n未涉及\n")[1].split("\n")[0]
+    assert "永久基本农田" in untouched and "城镇开发边界" not in untouched
+    english = docx_text(conditions_sheet(conditions(plan, "A"), tmp_path / "e.docx", "en"))
+    assert "Permanent basic farmland" in english.split("\nNot touched\n")[1].split("\n")[0]
 
 
 def test_conditions_command(city_file, tmp_path):

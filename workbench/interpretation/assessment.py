@@ -147,9 +147,7 @@ class Assessment:
                 fact("area", f"error.{name}", row["error"], unit="ha", decimals=1, basis="standard error")
             )
             rows.append(
-                fact(
-                    "area", f"mapped.{name}", row["mapped"], unit="ha", decimals=1, basis="cells of the map"
-                )
+                fact("area", f"mapped.{name}", row["mapped"], unit="ha", decimals=1, basis="cells of the map")
             )
             bias = float(row["mapped"] - row["area"])
             rows.append(

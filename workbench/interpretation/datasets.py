@@ -227,7 +227,7 @@ def _fit(scenes: Sequence[Scene], labels: Sequence[Array] | None) -> None:
 def sampler(
     dataset: SceneDataset, size: int, *, stride: int | None = None, length: int | None = None, seed: int = 1
 ) -> GeoSampler:
-    """torchgeo sampler of chips: random when ``length`` is given, else a grid.
+    """Sampler of chips for torchgeo: random when ``length`` is given, else a grid.
 
     Parameters
     ----------

@@ -33,9 +33,8 @@ class Data(_Table):
     """Changes put into each training city beyond its own."""
     library: str = ""
     """Folder of the sample library."""
-    split: Literal["blocks", "cities"] = "blocks"
-    """How the library is split: by square blocks of ``block_m``, or by whole cities."""
     block_m: float = Field(2000, gt=0)
+    """Edge of the blocks of ground by which a library is split."""
     validation_share: float = Field(0.25, gt=0, lt=1)
     bands: tuple[str, ...] = ("blue", "green", "red", "nir")
     mean: tuple[float, ...]
@@ -111,6 +110,15 @@ class Run(_Table):
     augmentation: dict[str, Any] = {}
     optimiser: Optimiser = Optimiser()
     machine: Machine = Machine()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Run:
+        if self.data.kind == "library" and self.task != "land_cover":
+            raise ValueError("a sample library holds chips of one date: only land_cover can be trained from it")
+        channels = len(self.data.bands) * (2 if self.task == "change" else 1)
+        if self.net.get("in_channels") != channels:
+            raise ValueError(f"the net takes {self.net.get('in_channels')} channels, the data give {channels}")
+        return self
 
     @property
     def how(self) -> Augmentation:

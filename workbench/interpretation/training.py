@@ -245,6 +245,7 @@ def fit(
     """
     folder = Path(folder or run_folder(run))
     last = _claim(run, folder, resume)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     if run.machine.threads:
         torch.set_num_threads(run.machine.threads)
     L.seed_everything(run.seed, workers=True, verbose=False)

@@ -64,6 +64,13 @@ def _names(kinds: list[Facility], lang: str) -> str:
     return ("、" if lang == "zh" else ", ").join(one.title(lang) for one in kinds)
 
 
+def _scope(life: LifeCircle, lang: str) -> str:
+    """Name of the range people are counted in."""
+    name = life.settings.parameters.scope
+    limited = bool(name) and "no_scope" not in set(life.findings["check"])
+    return name if limited else plain("life.everywhere", lang)
+
+
 def summary(life: LifeCircle, lang: str) -> Html:
     """What an official reads first: the complete circle, the weakest kind, the gap, the site that helps most."""
     rows, city = rows_of(life), life.city.name
@@ -74,7 +81,7 @@ def summary(life: LifeCircle, lang: str) -> Html:
         if people is not None:
             counted = Html(f"{t(f'life.basis_{life.basis}', lang)}{num_of(people, lang=lang, unit=True)}")
             parts.append(
-                t("life.summary_circle", lang, people=counted, circle=circle.title(lang),
+                t("life.summary_circle", lang, scope=_scope(life, lang), people=counted, circle=circle.title(lang),
                   share=num_of(row, lang=lang, unit=True))
             )  # fmt: skip
         if missing := absent(life, circle.id):
