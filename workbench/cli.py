@@ -32,6 +32,7 @@ from workbench.commands.review import conditions, review
 from workbench.commands.stale import stale
 from workbench.commands.structure import structure
 from workbench.commands.suitability import suitability
+from workbench.commands.train import train
 from workbench.core.errors import DefinitionError, ParameterError, ProfileError, WorkbenchError
 
 MISUSE = (ParameterError, ProfileError, DefinitionError)
@@ -97,6 +98,7 @@ for _command in (
     review,
     stale,
     suitability,
+    train,
 ):
     main.add_command(_command)
 

@@ -67,7 +67,7 @@ def test_every_line_of_a_plan_has_a_pack():
     lines = {rule.line for rule in RULES if rule.kind == "spatial_conflict"}
     assert lines == {
         "permanent_farmland", "ecological_red_line", "development_boundary", "green_line", "blue_line", "purple_line",
-        "yellow_line", "nature_reserve", "flood_line", "heritage_line", "mineral_line", "industrial_line", "land_use",
+        "yellow_line", "nature_reserve", "flood_line", "heritage_line", "mineral_line", "industrial_line", "land_use", "permits",
     }  # fmt: skip
     assert lines <= set(ROLES) and lines <= set(KIND_CODES)
 

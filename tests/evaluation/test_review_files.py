@@ -144,7 +144,9 @@ def test_wkt_in_degrees_must_say_so(plan):
         from_wkt(degrees, plan.city)
     assert from_wkt(degrees, plan.city, "EPSG:4490").area == pytest.approx(10_000, abs=0.5)
     with pytest.raises(CRSError, match="do not fit the reference system stated"):
-        from_wkt(at(0, 0, 100, 100).wkt, plan.city, "EPSG:4526")  # a zone number before the easting, and none here
+        from_wkt(
+            at(0, 0, 100, 100).wkt, plan.city, "EPSG:4526"
+        )  # a zone number before the easting, and none here
 
 
 def test_command_notebook_and_function_say_the_same(city_file, tmp_path):

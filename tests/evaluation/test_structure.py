@@ -322,7 +322,9 @@ def test_checked_points_give_intervals():
     )
     assert found["ha"].to_dict() == {"construction": pytest.approx(6.0), "cropland": pytest.approx(10.0)}
     error = 16 * np.sqrt(0.25 * 0.75 * 0.25 / 3)  # half the land, three quarters of four points
-    wide = found.at["construction", "high"] - 6.0  # a little wider than the paper's: no error seen elsewhere is not none
+    wide = (
+        found.at["construction", "high"] - 6.0
+    )  # a little wider than the paper's: no error seen elsewhere is not none
     assert 1.0 < wide / (1.959964 * error) < 1.1
     assert found.at["construction", "mapped_ha"] == 8.0
     assert part.findings == []

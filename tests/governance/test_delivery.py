@@ -315,6 +315,8 @@ def test_the_sample_delivery_has_the_faults_it_says_and_is_shown_in_both_languag
         "codes_standardised", "geometry_repaired", "stated_area",
     }  # fmt: skip
     shown = delivery.taken_table(outcomes, "zh")
-    assert "按三调编码统一" in shown and "见上表" in shown and "zone number" in delivery.found_table(found, "zh")
+    assert (
+        "按三调编码统一" in shown and "见上表" in shown and "zone number" in delivery.found_table(found, "zh")
+    )
     assert "Taken as" in delivery.taken_table(outcomes, "en")
     assert not list((tmp_path / "source").glob("*.parquet"))

@@ -5,9 +5,24 @@ import torch
 
 from workbench.core.errors import ParameterError
 from workbench.interpretation import nets, runs
-from workbench.interpretation.losses import Loss, cross_entropy, dice, focal, generalised_cross_entropy, symmetric_cross_entropy
+from workbench.interpretation.losses import (
+    Loss,
+    cross_entropy,
+    dice,
+    focal,
+    generalised_cross_entropy,
+    symmetric_cross_entropy,
+)
 
-SMALL = {"family": "detail_unet", "in_channels": 4, "classes": 6, "encoder": "tu-resnet10t", "depth": 2, "decoder": [16, 8], "detail": 8}
+SMALL = {
+    "family": "detail_unet",
+    "in_channels": 4,
+    "classes": 6,
+    "encoder": "tu-resnet10t",
+    "depth": 2,
+    "decoder": [16, 8],
+    "detail": 8,
+}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +46,11 @@ def test_a_net_takes_its_bands_and_gives_logits_of_the_images_size(architecture:
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"family": "magic"}, "family"), ({"encoder": "no_such_encoder"}, "settings"), ({"surprise": 1}, "settings")],
+    [
+        ({"family": "magic"}, "family"),
+        ({"encoder": "no_such_encoder"}, "settings"),
+        ({"surprise": 1}, "settings"),
+    ],
 )
 def test_what_no_net_can_be_made_of_is_refused(change: dict[str, object], word: str) -> None:
     with pytest.raises(ParameterError, match=word):
@@ -59,14 +78,22 @@ def test_losses_by_hand() -> None:
     logits = torch.tensor([[0.0, 0.0], [0.0, 1.0986123]]).reshape(1, 2, 1, 2)
     labels = torch.tensor([[[0, 1]]])
     assert float(cross_entropy(logits, labels)) == pytest.approx((0.6931472 + 0.2876821) / 2, abs=1e-5)
-    assert float(focal(logits, labels, gamma=2)) == pytest.approx((0.25 * 0.6931472 + 0.0625 * 0.2876821) / 2, abs=1e-5)
-    assert float(generalised_cross_entropy(logits, labels, q=1.0)) == pytest.approx((0.5 + 0.25) / 2, abs=1e-5)
+    assert float(focal(logits, labels, gamma=2)) == pytest.approx(
+        (0.25 * 0.6931472 + 0.0625 * 0.2876821) / 2, abs=1e-5
+    )
+    assert float(generalised_cross_entropy(logits, labels, q=1.0)) == pytest.approx(
+        (0.5 + 0.25) / 2, abs=1e-5
+    )
     # dice: class 0 2*0.5+1 over (0.5+0.25+1)+1; class 1 2*0.75+1 over (0.5+0.75+1)+1
     assert float(dice(logits, labels)) == pytest.approx(1 - (2 / 2.75 + 2.5 / 3.25) / 2, abs=1e-5)
-    assert float(symmetric_cross_entropy(logits, labels)) == pytest.approx((0.6931472 + 0.2876821) / 2 + 4 * 0.375, abs=1e-4)
+    assert float(symmetric_cross_entropy(logits, labels)) == pytest.approx(
+        (0.6931472 + 0.2876821) / 2 + 4 * 0.375, abs=1e-4
+    )
 
 
-@pytest.mark.parametrize("term", ["cross_entropy", "focal", "dice", "generalised_cross_entropy", "symmetric_cross_entropy"])
+@pytest.mark.parametrize(
+    "term", ["cross_entropy", "focal", "dice", "generalised_cross_entropy", "symmetric_cross_entropy"]
+)
 def test_cells_without_a_label_pull_nothing(term: str) -> None:
     logits = torch.randn(1, 3, 4, 4, requires_grad=True)
     labels = torch.randint(0, 3, (1, 4, 4))

@@ -15,7 +15,14 @@ from workbench.core.errors import WeightsError
 from workbench.interpretation import nets, weights
 from workbench.interpretation.weights import Card
 
-ARCHITECTURE = {"family": "detail_unet", "in_channels": 4, "classes": 6, "depth": 2, "decoder": [16, 8], "detail": 8}
+ARCHITECTURE = {
+    "family": "detail_unet",
+    "in_channels": 4,
+    "classes": 6,
+    "depth": 2,
+    "decoder": [16, 8],
+    "detail": 8,
+}
 CARD = Card(
     name="toy", task="land_cover", scheme="six", classes=("cropland", "forest", "grass", "water", "built", "bare"),
     bands=("blue", "green", "red", "nir"), mean=(0.1, 0.1, 0.1, 0.2), std=(0.05, 0.05, 0.05, 0.1), architecture=ARCHITECTURE,
@@ -51,7 +58,9 @@ def test_a_card_and_its_net_come_back_as_they_were(saved: Path) -> None:
     image = torch.randn(1, 4, 32, 32)
     with torch.inference_mode():
         assert torch.allclose(model.net(image), first(image), atol=0.02)  # stored as float16
-    assert all(value.dtype == torch.float16 for value in load_file(saved).values() if value.is_floating_point())
+    assert all(
+        value.dtype == torch.float16 for value in load_file(saved).values() if value.is_floating_point()
+    )
 
 
 def test_the_card_is_a_stac_item_of_a_model(saved: Path) -> None:
@@ -59,7 +68,12 @@ def test_the_card_is_a_stac_item_of_a_model(saved: Path) -> None:
     assert MLMExtension.has_extension(item)
     model = MLMExtension.ext(item)
     assert (model.mlm_name, model.architecture, model.framework) == ("toy", "detail_unet", "pytorch")
-    assert [band.name if hasattr(band, "name") else band for band in model.input[0].bands] == ["blue", "green", "red", "nir"]
+    assert [band.name if hasattr(band, "name") else band for band in model.input[0].bands] == [
+        "blue",
+        "green",
+        "red",
+        "nir",
+    ]
     assert model.total_parameters == weights.read_card(saved.with_suffix(".json")).parameters
     assert item.assets["weights"].get_absolute_href() == str(saved)
 
@@ -86,7 +100,9 @@ def test_tensors_of_a_local_torchgeo_file_are_read_and_fitted(tmp_path: Path) ->
     torch.save({"state_dict": net.state_dict()}, tmp_path / "resnet.pth")
     other = nets.build(ARCHITECTURE)
     weights.fit(other, weights.torchgeo_state(tmp_path / "resnet.pth"), "resnet.pth")
-    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), other.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(net.state_dict().values(), other.state_dict().values(), strict=True)
+    )
     with pytest.raises(WeightsError, match="no such weights"):
         weights.torchgeo_state(tmp_path / "absent.pth")
     torch.save([1, 2], tmp_path / "list.pth")
@@ -118,7 +134,9 @@ def test_a_changed_or_cut_file_is_refused(saved: Path, tmp_path: Path) -> None:
         ({"surprise": 1}, "not the card of a net"),
     ],
 )
-def test_a_card_that_does_not_fit_is_refused(saved: Path, tmp_path: Path, changes: dict[str, object], words: str) -> None:
+def test_a_card_that_does_not_fit_is_refused(
+    saved: Path, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
     path = copy(saved, tmp_path)
     rewrite(path, **changes)
     with pytest.raises(WeightsError, match=words):

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 def predict(
     images: tuple[str, ...], year: int | None, weights: str, out: Path | None, **options: Any
 ) -> None:
-    r"""Map land cover with a trained net.
+    """Map land cover with a trained net.
 
     IMAGE is a raster file with bands in reflectance (or counts of it); several dates of one place are combined, each where
     it is clear. CITY is the name or profile of a city: its images of the year are taken from the catalogue, and the map is
@@ -71,11 +71,8 @@ def predict(
     Images of any size are mapped in little memory. A run that was stopped goes on when the same command is given again, and
     the result is the same to the last bit. Beside the map, MAP.json says what it was made of and with.
 
-    \b
-    Examples
-      workbench predict demo --year 2025
-      workbench predict spring.tif autumn.tif --weights demo_land_cover --out cover.tif
-      workbench predict s2.tif --weights models/dynamicworld_forward.onnx --out cover.tif
+    For example: 'workbench predict demo --year 2025', or 'workbench predict spring.tif autumn.tif --out cover.tif', or
+    'workbench predict s2.tif --weights models/dynamicworld_forward.onnx --out cover.tif'.
     """
     from workbench.interpretation import predict as mapping
     from workbench.interpretation import weights as nets

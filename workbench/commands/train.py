@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ def _one(
         shutil.rmtree(folder, ignore_errors=True)
     if not finish:
         training.fit(
-            run, folder, resume=resume, bar=not quiet and click.get_text_stream("stderr").isatty(), say=say
+            run, folder, resume=resume, bar=not quiet and sys.stderr.isatty(), say=say
         )
     if not train_only:
         click.echo(training.finish(run, folder, install, say=say))

@@ -168,11 +168,10 @@ def stitch(
             if done[k]:
                 continue
             enter = 0
-            if around == 0:
-                if about[k, 2] != LOOP and mate[k, 0] >= 0:
-                    if mate[k, 1] >= 0:
-                        continue
-                    enter = 1
+            if around == 0 and about[k, 2] != LOOP and mate[k, 0] >= 0:
+                if mate[k, 1] >= 0:
+                    continue
+                enter = 1
             one, side = k, enter
             begin, last = at, -1
             while True:

@@ -126,9 +126,9 @@ class Assessment:
         rows = [fact("sample", "points", len(self.points), unit="count", basis=basis)]
         counts = self.matrix
         rows += [
-            fact("confusion", f"{left}.{right}", int(counts.at[left, right]), unit="count", basis=basis)
-            for left in counts.index
-            for right in counts.columns
+            fact("confusion", f"{left}.{right}", float(number), unit="count", basis=basis)
+            for left, line in zip(counts.index, counts.to_numpy(), strict=True)
+            for right, number in zip(counts.columns, line, strict=True)
         ]
         for row in self.accuracy.to_dict("records"):
             item = row["measure"] if row["class"] == "" else f"{row['measure']}.{row['class']}"
@@ -249,7 +249,7 @@ def fact(part: str, item: str, value: float, low: float = np.nan, high: float = 
 
 
 def map_of(city: City, year: int, data: CityData, *, classes: str = "six") -> Map:
-    """The city's land-cover map of a year; where none is published the survey's raster of the year before stands in.
+    """The city's land-cover map of a year; where none is published an earlier survey's raster (of the base year) stands in.
 
     Parameters
     ----------
@@ -270,9 +270,10 @@ def map_of(city: City, year: int, data: CityData, *, classes: str = "six") -> Ma
     earlier = [one for one in data.years(SURVEY_MAP) if one < year]
     if not earlier:
         raise LayerMissing(MAP, year, reason="no_layer")
-    source = data.source(SURVEY_MAP, earlier[-1])
+    shown = city.base_year if city.base_year in earlier else earlier[-1]
+    source = data.source(SURVEY_MAP, shown)
     return Map(
-        source.path, SURVEY_MAP, earlier[-1], tuple(names["class"]), recode=survey_recode(classes),
+        source.path, SURVEY_MAP, shown, tuple(names["class"]), recode=survey_recode(classes),
         sensitivity=source.sensitivity,
     )  # fmt: skip
 
@@ -294,7 +295,7 @@ def survey_reference(
     The survey is the work of persons in the field; where it is, it may stand for points interpreted one by one.
     """
     parcels = data.vector(SURVEY, year)[["dlbm", "geometry"]]
-    joined = gpd.sjoin(points[["geometry"]], parcels, how="left", predicate="within")
+    joined = gpd.sjoin(points[["geometry"]], parcels, how="left", predicate="intersects")
     code = joined[~joined.index.duplicated()]["dlbm"].reindex(points.index)
     names, of = scheme(classes)["class"].tolist(), class_of_survey(classes)
     value = code.map(of)
@@ -378,6 +379,7 @@ def assess(city: City, year: int, judged: Map, drawn: Drawn, reference: Sequence
     seen = set(points["mapped"])
     strata = {name: area for name, area in areas.items() if name in seen}
     sample = count_sample(strata, points["mapped"], points["reference"])
+    order = [name for name in judged.classes if name in sample.classes]
     calibrated = None
     if probability is not None:
         said = np.asarray(probability, dtype=float)[told]
@@ -387,7 +389,7 @@ def assess(city: City, year: int, judged: Map, drawn: Drawn, reference: Sequence
         )
     return Assessment(
         city, year, judged, drawn, points, sample, sample_accuracy(sample, level=level),
-        stratified_areas(strata, points["mapped"], points["reference"], level=level), calibrated,
+        stratified_areas(strata, points["mapped"], points["reference"], level=level).loc[order], calibrated,
         {
             name: (limit, op, decide(strata, points["mapped"], points["reference"], name, threshold=limit, op=op, level=level))
             for name, (limit, op) in (limits or {}).items()

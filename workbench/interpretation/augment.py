@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from workbench.core.errors import ParameterError
-from workbench.interpretation.training_cities import Array
+from workbench.samples.space import Array
 
 _HAZE = {"blue": 1.0, "green": 0.8, "red": 0.6, "nir": 0.25}
 

@@ -10,7 +10,8 @@ from torch.utils.data import Dataset
 
 from workbench.core.errors import ParameterError
 from workbench.interpretation.augment import NONE, Augmentation, augment
-from workbench.interpretation.training_cities import BANDS, IGNORED, Array, TrainingCity
+from workbench.interpretation.training_cities import BANDS, IGNORED, TrainingCity
+from workbench.samples.space import Array
 
 _KEPT = 60_000
 """Most cells of a class that are remembered as middles of chips."""

@@ -75,9 +75,9 @@ def class_of_survey(name: str) -> dict[str, int]:
     (1, 5)
     """
     found: dict[str, int] = {}
-    for row in scheme(name).itertuples():
-        for code in row.survey_codes:
-            found.setdefault(str(code), int(row.value))
+    for row in scheme(name).to_dict("records"):
+        for code in row["survey_codes"]:
+            found.setdefault(str(code), int(row["value"]))
     return found
 
 
@@ -93,9 +93,9 @@ def recode(values: npt.NDArray[np.uint8], source: str, target: str) -> npt.NDArr
     """
     table = np.zeros(256, dtype=np.uint8)
     goal = scheme(target)
-    for row in scheme(source).itertuples():
-        shared = [len(set(row.survey_codes) & set(codes)) for codes in goal["survey_codes"]]
+    for row in scheme(source).to_dict("records"):
+        shared = [len(set(row["survey_codes"]) & set(codes)) for codes in goal["survey_codes"]]
         if max(shared, default=0):
-            table[row.value] = goal["value"].iloc[int(np.argmax(shared))]
+            table[int(row["value"])] = goal["value"].iloc[int(np.argmax(shared))]
     found: npt.NDArray[np.uint8] = table[values]
     return found

@@ -170,7 +170,8 @@ class SceneDataset(GeoDataset):  # type: ignore[misc]
     def _read(self, number: int, x: slice, y: slice) -> dict[str, Any]:
         """Pixels of one scene."""
         scene = self.scenes[number]
-        column, row = ~scene.grid.affine * (x.start, y.stop)
+        left, _, _, top = scene.grid.boundingbox.bbox
+        column, row = (x.start - left) / self._res[0], (top - y.stop) / self._res[1]
         wide, high = (x.stop - x.start) / self._res[0], (y.stop - y.start) / self._res[1]
         window = Window(round(column), round(row), round(wide), round(high))
         block = scene.read(window)
@@ -179,7 +180,7 @@ class SceneDataset(GeoDataset):  # type: ignore[misc]
             "date": f"{scene.date:%Y-%m-%d}",
         }  # fmt: skip
         if self.labels is not None:
-            mask = np.full(block.valid.shape, IGNORED, dtype=np.int64)
+            mask: Array = np.full(block.valid.shape, IGNORED, dtype=np.int64)
             top, left = int(window.row_off), int(window.col_off)
             rows = slice(max(top, 0), min(top + mask.shape[0], scene.shape[0]))
             columns = slice(max(left, 0), min(left + mask.shape[1], scene.shape[1]))

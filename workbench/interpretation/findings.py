@@ -18,11 +18,13 @@ import shapely
 
 from workbench.core.codes import group
 from workbench.core.errors import LayerMissing
+from workbench.interpretation.classes import class_of_survey
 from workbench.operators._intervals import proportion
 from workbench.operators.guards import has_columns, same_crs
 from workbench.rules.cases import CASE_COLUMNS, QUIET, build_cases
 from workbench.rules.evaluate import rules_of
 from workbench.rules.library import load_rules
+from workbench.rules.patches import patch_codes
 from workbench.rules.permits import match_many
 from workbench.rules.register import Register
 from workbench.rules.shapes import main_class, shared
@@ -31,10 +33,15 @@ from workbench.rules.spatial import lines_of, places_of
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
     from workbench.core.city import City
+    from workbench.interpretation.sample_library import SampleLibrary
     from workbench.rules.rule import Rule
 
 PACK = "imagery"
 """Rules that apply to every city with images, besides the packs of its profile."""
+DETECTED = "detected_changes"
+"""Role of the patches found in images."""
+UNKNOWN = 0.5
+"""Probability of a patch that does not say."""
 FACILITY = frozenset({"设施农用地"})
 FACILITY_LEVEL = 1
 """Level at most of new construction on cropland that a record of facility farmland covers: what stands there is asked about."""
@@ -44,6 +51,8 @@ COLUMNS = [*CASE_COLUMNS, "matter", "facility_state", "facility_ids", "probabili
 """Columns of :func:`cases`."""
 TRUE_CHANGE, FALSE_CHANGE = ("属实", "合法"), ("误判",)
 """Verdicts by which a change was there, and by which it was not; 无法认定 tells neither."""
+BUILT_CODE = "0601"
+"""Survey class that stands for built land of which the images do not say what it is."""
 SAME_PLACE = 0.5
 """Share of the smaller of two shapes in common from which an image has seen a case of another source."""
 
@@ -91,6 +100,19 @@ def cases(
     )  # fmt: skip
     found = found[~found["outcome"].isin(QUIET)].reset_index(drop=True)
     return _ranked(_with_facility(found, places["permits"], rules), patches, rules)
+
+
+def detected(data: CityData, year: int) -> gpd.GeoDataFrame:
+    """Patches of change found in images of a year; where none are published, the bureau's own, as likely as not.
+
+    Raises
+    ------
+    LayerMissing
+        There are neither.
+    """
+    if data.has(DETECTED, year):
+        return data.vector(DETECTED, year)
+    return data.vector("change_patches", year).assign(probability=UNKNOWN)
 
 
 def spatial_rules(city: City, year: int) -> list[Rule]:
@@ -273,4 +295,45 @@ def verified_samples(register: Register) -> gpd.GeoDataFrame:
     )  # fmt: skip
 
 
-__all__ = ["COLUMNS", "FARMLAND", "UNREPORTED", "cases", "field_rates", "spatial_rules", "verified_samples"]
+def add_verified(register: Register, library: SampleLibrary) -> list[str]:
+    """Put what persons saw on site into a sample library: a point a place, with the class of the later day.
+
+    Parameters
+    ----------
+    register : Register
+        The city's cases with their verdicts.
+    library : SampleLibrary
+        Of a scheme that has survey classes; places it has already are passed over.
+
+    Returns
+    -------
+    list of str
+        Ids of the samples added. Places whose class the scheme does not have give none.
+    """
+    samples = verified_samples(register)
+    of, names = class_of_survey(str(library.facts["scheme"])), library.names
+    nearest = patch_codes()["dlbm"].to_dict()
+    built = patch_codes().query("built_or_disturbed")["tblx"].tolist()
+    code = [
+        nearest.get(str(one), "") or (BUILT_CODE if one in built else str(one)) for one in samples["after"]
+    ]
+    value = np.array([of.get(one, 0) for one in code], dtype=int)
+    fresh = value > 0
+    if not fresh.any():
+        return []
+    rows = samples[fresh].to_crs(str(library.facts["crs"]))
+    points = gpd.GeoDataFrame(
+        {
+            "sample_id": rows["sample_id"].to_numpy(object), "label": [names[one - 1] for one in value[fresh]],
+            "date": pd.to_datetime(rows["date_after"]).to_numpy(),
+        },
+        geometry=rows.representative_point().to_numpy(), crs=rows.crs,
+    )  # fmt: skip
+    people = ", ".join(sorted({str(one) for one in rows["person"] if one})) or "?"
+    return library.add_points(points, source="verdict", by=people)
+
+
+__all__ = [
+    "COLUMNS", "DETECTED", "FARMLAND", "UNREPORTED", "add_verified", "cases", "detected", "field_rates", "spatial_rules",
+    "verified_samples",
+]  # fmt: skip

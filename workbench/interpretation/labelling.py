@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -24,7 +25,7 @@ def entropy(shares: Floats, axis: int = 0) -> Floats:
     (1.0, 0.0)
     """
     count = shares.shape[axis]
-    found: Floats = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=axis) / np.log(max(count, 2))
+    found: Floats = 0.0 - (shares * np.log(np.maximum(shares, 1e-12))).sum(axis=axis) / np.log(max(count, 2))
     return found
 
 
@@ -37,7 +38,7 @@ def margin(shares: Floats, axis: int = 0) -> Floats:
     0.5
     """
     ordered = np.sort(shares, axis=axis)
-    found: Floats = 1 - (ordered.take(-1, axis=axis) - ordered.take(-2, axis=axis))
+    found: Floats = np.asarray(1.0) - (ordered.take(-1, axis=axis) - ordered.take(-2, axis=axis))
     return found
 
 
@@ -71,7 +72,7 @@ def chip_doubts(
             "chips are larger than the map", found=size, expected=f"at most {min(valid.shape)}"
         )
 
-    def tiles(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def tiles(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         cut = values[: rows * size, : columns * size]
         return cut.reshape(rows, size, columns, size).swapaxes(1, 2).reshape(rows * columns, -1)
 

@@ -11,7 +11,8 @@ from scipy.ndimage import label
 
 from workbench.interpretation import unsupervised
 from workbench.interpretation.city_chips import standardize
-from workbench.interpretation.training_cities import IGNORED, Array, TrainingCity
+from workbench.interpretation.training_cities import IGNORED, TrainingCity
+from workbench.samples.space import Array
 
 SIZES = ((1, 4), (4, 10), (10, 25), (25, 60), (60, 10**9))
 """Sizes of patches in cells, from and below."""
@@ -199,16 +200,16 @@ def land_cover_accuracy(
         keep = seen & (truth != IGNORED)
         pairs = truth[keep].astype(np.int64) * len(names) + told.argmax(axis=0)[keep]
         matrix = np.bincount(pairs, minlength=len(names) ** 2).reshape(len(names), len(names))
-        by_place[f"seed {city.seed}"] = _scores(matrix, names)
+        by_place[f"seed {city.seed}"] = scores(matrix, names)
         every += matrix
     return {
         "of": "three dates of a year together, cells of cities kept for validation",
-        **_scores(every, names),
+        **scores(every, names),
         "by_place": by_place,
     }
 
 
-def _scores(matrix: Array, names: Sequence[str]) -> dict[str, Any]:
+def scores(matrix: Array, names: Sequence[str]) -> dict[str, Any]:
     """Overall accuracy and F1 and IoU by class of a confusion matrix (truth by row)."""
     both = np.diag(matrix)
     rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
@@ -222,6 +223,19 @@ def _scores(matrix: Array, names: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def confusion(net: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, classes: int) -> Array:
+    """Confusion matrix (truth by row) of standardized chips."""
+    step = int(getattr(net, "step", 32))
+    high, wide = images.shape[-2:]
+    padded = torch.nn.functional.pad(images, (0, -wide % step, 0, -high % step))
+    with torch.inference_mode():
+        told = net(padded)[..., :high, :wide].argmax(dim=1)
+    keep = labels != IGNORED
+    pairs = labels[keep] * classes + told[keep]
+    found: Array = torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes).numpy()
+    return found
+
+
 def change_vectors(city: TrainingCity) -> tuple[Array, Array]:
     """Log-distance of change vectors over the same-season pairs of a city, less that of the threshold found without labels.
 
@@ -233,10 +247,12 @@ def change_vectors(city: TrainingCity) -> tuple[Array, Array]:
     total: Any = 0
     count = np.zeros(city.change.shape, dtype=np.float32)
     for date in range(city.images.shape[1]):
-        seen = np.asarray(city.clear[:, date]).all(axis=0)
+        seen: Array = np.asarray(city.clear[:, date]).all(axis=0)
         source = unsupervised.Arrays(city.images[0, date], city.images[1, date], seen)
         distance = unsupervised.fit_cva(unsupervised.lattice(source))
-        score = distance.score(city.images[0, date].astype(np.float32), city.images[1, date].astype(np.float32))
+        score = distance.score(
+            city.images[0, date].astype(np.float32), city.images[1, date].astype(np.float32)
+        )
         total = total + np.log(np.maximum(score / np.median(score[seen]), 1e-6)) * seen
         count += seen
     mean = total / np.maximum(count, 1)

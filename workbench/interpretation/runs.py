@@ -29,19 +29,19 @@ class Data(_Table):
     """Seeds of the cities trained on."""
     validation: tuple[int, ...] = ()
     """Seeds of the cities that early stopping, threshold and accuracy come from; none of ``train``."""
-    extra: int = Field(900, ge=0)
+    extra: int = Field(default=900, ge=0)
     """Changes put into each training city beyond its own."""
     library: str = ""
     """Folder of the sample library."""
-    block_m: float = Field(2000, gt=0)
+    block_m: float = Field(default=2000, gt=0)
     """Edge of the blocks of ground by which a library is split."""
-    validation_share: float = Field(0.25, gt=0, lt=1)
+    validation_share: float = Field(default=0.25, gt=0, lt=1)
     bands: tuple[str, ...] = ("blue", "green", "red", "nir")
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    chip: int = Field(128, ge=16)
-    validation_chip: int = Field(256, ge=16)
-    balance: float = Field(0.5, ge=0, le=1)
+    chip: int = Field(default=128, ge=16)
+    validation_chip: int = Field(default=256, ge=16)
+    balance: float = Field(default=0.5, ge=0, le=1)
     """Share of chips drawn around a cell of a class drawn first."""
 
     @model_validator(mode="after")
@@ -60,18 +60,18 @@ class Data(_Table):
 class Optimiser(_Table):
     """How the weights move."""
 
-    lr: float = Field(0.002, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    epochs: int = Field(20, ge=1)
-    chips: int = Field(960, ge=1)
+    lr: float = Field(default=0.002, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    epochs: int = Field(default=20, ge=1)
+    chips: int = Field(default=960, ge=1)
     """Chips an epoch."""
-    validation_chips: int = Field(64, ge=1)
-    batch: int = Field(16, ge=1)
-    warm_up: float = Field(0.1, ge=0, lt=1)
+    validation_chips: int = Field(default=64, ge=1)
+    batch: int = Field(default=16, ge=1)
+    warm_up: float = Field(default=0.1, ge=0, lt=1)
     """Share of all steps in which the rate rises; it falls along a cosine after."""
-    patience: int = Field(8, ge=1)
+    patience: int = Field(default=8, ge=1)
     """Epochs without a better score after which the run stops."""
-    clip: float = Field(1.0, gt=0)
+    clip: float = Field(default=1.0, gt=0)
 
 
 class Machine(_Table):
@@ -81,9 +81,9 @@ class Machine(_Table):
     devices: int | str = 1
     strategy: str = "auto"
     precision: str = "bf16-mixed"
-    threads: int = Field(0, ge=0)
+    threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves it to torch."""
-    workers: int = Field(0, ge=0)
+    workers: int = Field(default=0, ge=0)
     """Processes that read chips."""
 
 
@@ -100,9 +100,9 @@ class Run(_Table):
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     task: Literal["land_cover", "change"]
     scheme: str = "six"
-    seed: int = Field(1, ge=0)
+    seed: int = Field(default=1, ge=0)
     licence: str = "Apache-2.0"
-    overlap: int = Field(32, ge=0)
+    overlap: int = Field(default=32, ge=0)
     about: str = ""
     data: Data
     net: dict[str, Any]
@@ -114,10 +114,14 @@ class Run(_Table):
     @model_validator(mode="after")
     def _whole(self) -> Run:
         if self.data.kind == "library" and self.task != "land_cover":
-            raise ValueError("a sample library holds chips of one date: only land_cover can be trained from it")
+            raise ValueError(
+                "a sample library holds chips of one date: only land_cover can be trained from it"
+            )
         channels = len(self.data.bands) * (2 if self.task == "change" else 1)
         if self.net.get("in_channels") != channels:
-            raise ValueError(f"the net takes {self.net.get('in_channels')} channels, the data give {channels}")
+            raise ValueError(
+                f"the net takes {self.net.get('in_channels')} channels, the data give {channels}"
+            )
         return self
 
     @property

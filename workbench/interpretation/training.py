@@ -33,7 +33,7 @@ VALIDATION = 1_000_000
 """Epoch number of the chips for validation: the same in every epoch."""
 
 
-class Interpreter(L.LightningModule):
+class Interpreter(L.LightningModule):  # type: ignore[misc]
     """A net in training.
 
     Parameters
@@ -48,7 +48,7 @@ class Interpreter(L.LightningModule):
     def __init__(self, run: Run, classes: int, steps: int) -> None:
         super().__init__()
         self.run, self.steps = run, max(steps, 1)
-        self.net = nets.build(run.net).to(memory_format=torch.channels_last)
+        self.net = nets.build(run.net).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = Loss(run.loss.terms, run.loss.weights)
         self.register_buffer("confusion", torch.zeros(classes, classes, dtype=torch.long), persistent=False)
 
@@ -103,7 +103,7 @@ class Interpreter(L.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": plan, "interval": "step"}}
 
 
-class Chips(L.LightningDataModule):
+class Chips(L.LightningDataModule):  # type: ignore[misc]
     """Chips of a run: drawn anew each epoch for training, always the same for validation."""
 
     def __init__(self, run: Run, say: Say) -> None:
@@ -171,7 +171,7 @@ class Chips(L.LightningDataModule):
         return self._loader("validation", 0, max(self.run.optimiser.batch // 4, 1))
 
 
-class _Told(Callback):
+class _Told(Callback):  # type: ignore[misc]
     """Says a line an epoch and keeps the seconds spent, over interruptions."""
 
     def __init__(self, say: Say) -> None:
@@ -264,7 +264,7 @@ def fit(
         trainer = L.Trainer(
             accelerator=run.machine.accelerator, devices=run.machine.devices, strategy=run.machine.strategy,
             precision=run.machine.precision, max_epochs=run.optimiser.epochs, gradient_clip_val=run.optimiser.clip,  # type: ignore[arg-type]
-            logger=CSVLogger(folder, name="", version="log"), callbacks=[told, stop, best, every, *([TQDMProgressBar()] if bar else [])],
+            logger=CSVLogger(folder, name="", version=_log_name(folder)), callbacks=[told, stop, best, every, *([TQDMProgressBar()] if bar else [])],
             reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0, enable_progress_bar=bar,
             enable_model_summary=False, deterministic="warn", log_every_n_steps=1,
         )  # fmt: skip
@@ -309,6 +309,12 @@ def _claim(run: Run, folder: Path, resume: bool) -> str | None:
     return None
 
 
+def _log_name(folder: Path) -> str:
+    """Folder of the logs: ``log``, and after a break ``log_2`` and so on, so that earlier logs are kept."""
+    started = len(list(folder.glob("log*/metrics.csv")))
+    return f"log_{started + 1}" if started else "log"
+
+
 def _note(folder: Path, **facts: Any) -> None:
     """Add facts to a run's record."""
     record = folder / "run.json"
@@ -323,6 +329,31 @@ def trained_net(run: Run, checkpoint: Path) -> torch.nn.Module:
     net = nets.build(run.net)
     net.load_state_dict({name[4:]: value for name, value in state.items() if name.startswith("net.")})
     return net.eval()
+
+
+def _library_accuracy(net: torch.nn.Module, run: Run, say: Say) -> dict[str, Any]:
+    """Accuracy on the chips of a library that were kept for validation, all together and by block of ground."""
+    from workbench.interpretation import measuring
+    from workbench.interpretation.datasets import library_parts
+    from workbench.interpretation.splits import block_of
+
+    say("measuring on the chips kept for validation")
+    parts = library_parts(run)
+    chips = parts.dataset("validation", 0)
+    blocks = block_of(parts.table.geometry[parts.part == "validation"], run.data.block_m)
+    names = class_names(run)
+    found: dict[str, Any] = {}
+    for number, block in enumerate(blocks):
+        chip = chips[number]
+        matrix = measuring.confusion(net, chip["image"][None], chip["mask"][None], len(names))
+        found[block] = found.get(block, 0) + matrix
+    every = measuring.scores(sum(found.values()), names)
+    about = "chips of blocks of ground kept for validation; labels as good as the library's"
+    return {
+        "of": about,
+        **every,
+        "by_place": {f"block {k}": measuring.scores(m, names) for k, m in sorted(found.items())},
+    }
 
 
 def finish(run: Run, folder: Path, install: Path | None = None, *, say: Say = log.info) -> Path:
@@ -358,6 +389,8 @@ def finish(run: Run, folder: Path, install: Path | None = None, *, say: Say = lo
             accuracy = measuring.land_cover_accuracy(
                 net, run.data.mean, run.data.std, cities, class_names(run)
             )
+    else:
+        accuracy = _library_accuracy(net, run, say)
     card = weights.Card(
         name=run.name, task=run.task, scheme=run.scheme, classes=class_names(run), bands=run.data.bands,
         mean=run.data.mean, std=run.data.std, architecture=dict(run.net), parameters=0, licence=run.licence,

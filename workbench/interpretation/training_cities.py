@@ -71,22 +71,26 @@ class TrainingCity:
     @cached_property
     def images(self) -> Array:
         """Reflectance times 10,000, uint16 (years, dates, bands, row, column)."""
-        return np.load(self.folder / "images.npy", mmap_mode="r")
+        found: Array = np.load(self.folder / "images.npy", mmap_mode="r")
+        return found
 
     @cached_property
     def clear(self) -> Array:
         """Cells that neither cloud nor shadow hides, bool (years, dates, row, column)."""
-        return np.load(self.folder / "clear.npy", mmap_mode="r")
+        found: Array = np.load(self.folder / "clear.npy", mmap_mode="r")
+        return found
 
     @cached_property
     def classes(self) -> Array:
         """Image class of each cell, from 0, uint8 (years, row, column)."""
-        return np.load(self.folder / "classes.npy", mmap_mode="r")
+        found: Array = np.load(self.folder / "classes.npy", mmap_mode="r")
+        return found
 
     @cached_property
     def change(self) -> Array:
         """1 where land became built between the years, 0 where not, 255 where an image cannot tell, uint8."""
-        return np.load(self.folder / "change.npy", mmap_mode="r")
+        found: Array = np.load(self.folder / "change.npy", mmap_mode="r")
+        return found
 
 
 def check_seed(seed: int, *, held_out: bool = False) -> None:

@@ -16,6 +16,7 @@ from workbench.views.cells import change_text, level_chip, line_label, table, va
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html, element, join
+from workbench.views.interpretation import chip_figure
 from workbench.views.layout import wrap
 from workbench.views.numbers import date_text, date_words, find, num_of, records
 from workbench.views.openness import guarded, sensitivity_of, sensitivity_of_findings
@@ -212,9 +213,9 @@ def sheet(checkup: CheckupView, case: Any, cases: pd.DataFrame, register: Regist
     code = str(case["finding_id"])
     head = Html(f"{exempt(code)} {mark(_line(str(case['line']), lang))} {level_chip(case['level'], lang)}")
     parts: list[Html] = [element("h3", head), _facts(checkup, case, lang)]
-    picture = chips(checkup, case, lang)
-    if picture is not None:
-        parts.append(picture.html)
+    seen = chip_figure(checkup.city.name, checkup.year, str(case.get("space_code") or ""), lang)
+    pictures = [one for one in (seen, chips(checkup, case, lang)) if one is not None]
+    parts += [one.html for one in pictures]
     parts += [
         _lines(checkup, case, cases, lang),
         _permits(checkup, case, lang),

@@ -44,7 +44,15 @@ def taken_table(outcomes: Sequence[Outcome], lang: str) -> Html:
     for one in outcomes:
         done = one.delivered
         if done is None:
-            lines.append([mark(one.found.name), t("delivery.left", lang), "—", "—", mark(word("delivery_why", one.problem, lang))])
+            lines.append(
+                [
+                    mark(one.found.name),
+                    t("delivery.left", lang),
+                    "—",
+                    "—",
+                    mark(word("delivery_why", one.problem, lang)),
+                ]
+            )
             continue
         fields = ", ".join(f"{standard} = {name}" for standard, name in done.known.items())
         findings = [

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from workbench.interpretation.chips import chip_file, chip_sensitivity
 from workbench.interpretation.classes import scheme
 from workbench.views import style
 from workbench.views.cells import change_text, level_chip, table, value_cell, word
@@ -361,6 +362,26 @@ def case_table(
     ]  # fmt: skip
     caption, note = t("image.cases", lang), t("image.cases_note", lang)
     return guarded("div", table(headers, lines, caption=caption, lang=lang, css="cases", note=note), "内部")
+
+
+def chip_figure(city_name: str, year: int, space_code: str, lang: str) -> Figure | None:
+    """Images before and after of a case; None where none was drawn."""
+    path = chip_file(city_name, year, space_code)
+    if not space_code or not path.is_file():
+        return None
+    words = plain("image.chip", lang)
+    return Figure(
+        path.read_bytes(),
+        f"{words} {space_code}",
+        Html(f"{mark(words)} {exempt(space_code)}"),
+        chip_sensitivity(path),
+    )
+
+
+def chip_gallery(city_name: str, year: int, cases: pd.DataFrame, lang: str) -> Html:
+    """Images before and after of cases, in their order; cases without a picture are left out."""
+    made = [chip_figure(city_name, year, str(code), lang) for code in cases["space_code"]]
+    return join([one.html for one in made if one is not None])
 
 
 def field_table(rates: pd.DataFrame, lang: str, *, names: Mapping[str, str] | None = None) -> Html:
