@@ -138,7 +138,7 @@ def test_an_image_without_a_valid_pixel_is_refused(tmp_path):
 
 
 def test_rotated_and_flipped_grids_are_refused(tmp_path):
-    turned = write(tmp_path / "a.tif", counts(ground()), transform=PLACE * Affine.rotation(5))
+    turned = write(tmp_path / "a.tif", counts(ground()), transform=PLACE @ Affine.rotation(5))
     with pytest.raises(ImageError, match=r"rotated.*north-up"):
         Scene.of_file(turned).check()
     south = write(tmp_path / "b.tif", counts(ground()), transform=Affine(10, 0, 464000, 0, 10, 2577000))

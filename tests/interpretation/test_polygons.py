@@ -41,7 +41,7 @@ def plain_merge(values, least):
     while True:
         pieces = np.zeros(values.shape, dtype=int)
         for name in np.unique(values[values > 0]):
-            labels, count = label(values == name)
+            labels, _ = label(values == name)
             pieces[labels > 0] = labels[labels > 0] + pieces.max()
         best = None
         for piece in range(1, pieces.max() + 1):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.core.errors import ParameterError
+from workbench.core.errors import ParameterError, WeightsError
 from workbench.interpretation import measuring, runs, training, training_cities, weights
 from workbench.interpretation.augment import NONE, Augmentation, augment, moved
 from workbench.interpretation.city_chips import CityChips, standardize
@@ -94,6 +94,25 @@ def test_a_folder_with_another_run_is_not_overwritten(toys: dict[int, TrainingCi
         training.fit(toy_run(), tmp_path)
     with pytest.raises(ParameterError, match="other settings"):
         training.fit(toy_run(optimiser__lr=0.02), tmp_path, resume=True)
+
+
+def test_a_checkpoint_with_code_is_refused_and_does_not_run(
+    toys: dict[int, TrainingCity], tmp_path: Path
+) -> None:
+    run = toy_run()
+    training.fit(run, tmp_path / "run", stop_after=1)
+    mark = tmp_path / "ran"
+
+    class Bad:
+        def __reduce__(self) -> Any:
+            return (mark.touch, ())
+
+    torch.save({"state_dict": Bad()}, tmp_path / "run" / "last.ckpt")
+    with pytest.raises(WeightsError, match="more than numbers"):
+        training.fit(run, tmp_path / "run", resume=True)
+    with pytest.raises(WeightsError, match="more than numbers"):
+        training.trained_net(run, tmp_path / "run" / "last.ckpt")
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,15 @@ def test_reweighting_finds_the_change_that_disturbs_the_statistics(dates):
     for how in ("otsu", "minimum_error", "auto"):
         found = score > unsupervised.threshold(*unsupervised.histogram(pixels, distance), how)
         assert (found & truth).sum() > 0.95 * truth.sum() and (found & ~truth).sum() < 0.05 * truth.sum(), how
-    unchanged = score[~truth] ** 2  # sums of squared variates of unchanged ground are chi-square
-    cut = unsupervised.threshold(np.ones(4), np.arange(5.0), "chi_square", degrees=4, alpha=0.05)
-    assert cut**2 == pytest.approx(stats.chi2.isf(0.05, 4))
-    assert np.mean(unchanged > cut**2) == pytest.approx(0.05, abs=0.02)
+    cut = unsupervised.threshold(*unsupervised.histogram(pixels, distance), "chi_square", degrees=4, alpha=0.05)
+    assert np.mean(score[~truth] > cut) == pytest.approx(0.05, abs=0.02)
+
+
+def test_chi_square_threshold_is_the_quantile_of_unchanged_ground():
+    scores = np.sqrt(np.random.default_rng(5).chisquare(6, 400_000))
+    counts, edges = np.histogram(scores, 512)
+    cut = unsupervised.threshold(counts, edges, "chi_square", degrees=6, alpha=0.01)
+    assert cut**2 == pytest.approx(stats.chi2.isf(0.01, 6), rel=0.01)
 
 
 def test_masked_pixels_teach_nothing_and_blocks_do_not_matter(dates, monkeypatch):

@@ -100,7 +100,7 @@ def predict(
         )  # fmt: skip
     if city is not None and year is not None:
         mapping.publish(city, year, made, model.card)
-    _report(made, scenes[0])
+    _report(made)
     click.echo(made.path)
 
 
@@ -180,23 +180,19 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
         yield told
 
 
-def _report(made: Prediction, scene: Scene) -> None:
+def _report(made: Prediction) -> None:
     """Pixels and area of each class; areas by counting are biased, which the reader is told."""
-    pixels = made.record["pixels"]
-    seen = sum(pixels.values()) - pixels["nodata"]
-    cell = (
-        abs(scene.grid.affine.a * scene.grid.affine.e)
-        if scene.grid.crs is not None and scene.grid.crs.projected
-        else None
-    )
-    table = make_table("class", "", "pixels", "% of what is seen", *(["km²"] if cell else []))
-    for name, words in zip(made.record["classes"], made.record["classes_zh"], strict=True):
-        count = pixels[name]
-        row = [name, words, f"{count:,}", f"{100 * count / max(seen, 1):.1f}"]
-        table.add_row(*row, *([f"{count * cell / 1e6:,.2f}"] if cell else []))
+    from workbench.interpretation.predict import areas
+
+    found = areas(made)
+    sized = "km2" in found
+    table = make_table("class", "", "pixels", "% of what is seen", *(["km²"] if sized else []))
+    for row in found.to_dict("records"):
+        size = [f"{row['km2']:,.2f}"] if sized else []
+        table.add_row(row["class"], row["name_zh"], f"{row['pixels']:,}", f"{100 * row['share']:.1f}", *size)
     show(table)
     click.echo(
-        "areas counted from pixels carry the map's errors: 'operators.sampled_area' estimates them from sample points"
+        "areas counted from pixels carry the map's errors; points drawn from the map tell how far they are off"
     )
-    if pixels["nodata"]:
-        click.echo(f"not seen (nodata, cloud, shadow): {pixels['nodata']:,} pixels")
+    if hidden := made.record["pixels"]["nodata"]:
+        click.echo(f"not seen (nodata, cloud, shadow): {hidden:,} pixels")

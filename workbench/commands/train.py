@@ -105,13 +105,13 @@ def _one(
         click.echo(f"{run.name}: {text}", err=True)
 
     folder = out or training.run_folder(run)
-    if fresh and not finish:
+    if fresh and not finish and training.leader():
         shutil.rmtree(folder, ignore_errors=True)
     if not finish:
         training.fit(
             run, folder, resume=resume, bar=not quiet and sys.stderr.isatty(), say=say
         )
-    if not train_only:
+    if not train_only and training.leader():
         click.echo(training.finish(run, folder, install, say=say))
 
 

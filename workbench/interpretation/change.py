@@ -278,8 +278,6 @@ def _of_distance(
         log_odds, seen = plain.rows(first, min(first + _ROWS, height))
         counts += np.histogram(log_odds[seen > 0] / 2, _LOG_EDGES)[0]
     cut = unsupervised.threshold(counts, np.exp(_LOG_EDGES), how, degrees=len(pairs[0].before.bands))
-    if how == "chi_square":
-        cut /= float(np.exp(np.mean(np.log(medians))))
     known = {
         "threshold_found_by": how, "distance_at_threshold": [round(cut * median, 4) for median in medians],
         "canonical_correlations": [[round(float(rho), 4) for rho in one.correlation] for one in fitted],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import geopandas as gpd
-import pandas as pd
+import numpy as np
 
 from workbench.interpretation.assessment import fact
+from workbench.operators.area import area_m2
 
 LISTED = 60
 """Cases whose own figures are kept, the most pressing first."""
@@ -15,11 +16,15 @@ CROSSED = "patches crossed with lines and permits"
 
 
 def _amounts(
-    part: str, items: tuple[str, str], frame: pd.DataFrame, basis: str, **zone: str
+    part: str, items: tuple[str, str], frame: gpd.GeoDataFrame, basis: str, **zone: str
 ) -> list[dict[str, Any]]:
-    """How many, and how many hectares."""
+    """How many, and how many hectares; land that several cases share counts once."""
     number, area = items
-    hectares = float(frame["area_m2"].sum()) / 1e4
+    hectares = (
+        float(area_m2(np.array([union]), frame.crs)[0]) / 1e4
+        if (union := frame.geometry.union_all())
+        else 0.0
+    )
     where: dict[str, Any] = dict(zone)
     return [
         fact(part, number, len(frame), unit="count", basis=basis, **where),
@@ -45,10 +50,11 @@ def change_facts(
     rows = _amounts("change", items, patches, basis)
     if zones is None:
         return rows
-    at = gpd.GeoDataFrame(patches[["area_m2"]], geometry=patches.representative_point(), crs=patches.crs)
-    inside = gpd.sjoin(at, zones[["code", "geometry"]], predicate="within")
+    at = gpd.GeoDataFrame(geometry=patches.representative_point(), crs=patches.crs)
+    inside = gpd.sjoin(at, zones[["code", "geometry"]], predicate="within")["code"].astype(str)
     for code, name in zip(zones["code"].astype(str), zones["name"].astype(str), strict=True):
-        rows += _amounts("change", items, inside[inside["code"] == code], basis, zone=code, zone_name=name)
+        own = patches.loc[inside.index[inside == code].unique()]
+        rows += _amounts("change", items, own, basis, zone=code, zone_name=name)
     return rows
 
 

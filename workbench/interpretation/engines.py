@@ -345,7 +345,9 @@ def _measured(
 ) -> tuple[Any, Choice]:
     """Measure engines; the fastest that agrees with float32, with its batch."""
     exact = _classes(TorchEngine(net)(sample))
-    made, seconds, agreement = {}, {}, {}
+    made: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+    agreement: dict[str, float] = {}
     for name in names:
         engine = make(net, name, shape)
         begun = time.perf_counter()

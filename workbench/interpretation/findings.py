@@ -8,6 +8,7 @@ district; they are new samples as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
@@ -53,6 +54,8 @@ TRUE_CHANGE, FALSE_CHANGE = ("属实", "合法"), ("误判",)
 """Verdicts by which a change was there, and by which it was not; 无法认定 tells neither."""
 BUILT_CODE = "0601"
 """Survey class that stands for built land of which the images do not say what it is."""
+OUTLINE_CELLS = 1.5
+"""Width in cells up to which a strip between an image's outline and a surveyed one is mismatch; own choice."""
 SAME_PLACE = 0.5
 """Share of the smaller of two shapes in common from which an image has seen a case of another source."""
 
@@ -93,7 +96,7 @@ def cases(
     has_columns(
         patches, ["patch_id", "tblx", "date_before", "date_after", "probability"], where="change patches"
     )
-    rules = spatial_rules(city, year)
+    rules = [_coarse(rule, patches) for rule in spatial_rules(city, year)]
     places = places_of(city, data)
     found = build_cases(
         None, lines_of(data, rules), rules, patches=_with_former_class(patches, data, year), **places
@@ -119,6 +122,15 @@ def spatial_rules(city: City, year: int) -> list[Rule]:
     """Spatial rules of a city's packs and of :data:`PACK` for a year."""
     own = [*rules_of(city, year), *load_rules((PACK,)).values()]
     return [rule for rule in {rule.id: rule for rule in own}.values() if rule.kind == "spatial_conflict"]
+
+
+def _coarse(rule: Rule, patches: gpd.GeoDataFrame) -> Rule:
+    """The rule with a tolerance that fits outlines made of cells: thinner strips beside a line or permit are the outline's."""
+    if "cells" not in patches or not len(patches):
+        return rule
+    cell = float(np.sqrt((patches["area_m2"] / patches["cells"]).median()))
+    thin = max(float(rule.parameters["min_width_m"]), OUTLINE_CELLS * cell)
+    return replace(rule, parameters={**rule.parameters, "min_width_m": thin})
 
 
 def _with_former_class(patches: gpd.GeoDataFrame, data: CityData, year: int) -> gpd.GeoDataFrame:

@@ -14,7 +14,7 @@ from workbench.core.errors import ImageError
 from workbench.interpretation.image_sources import opened, unreadable
 
 if TYPE_CHECKING:
-    from workbench.interpretation.imagery import Pair, Scene
+    from workbench.interpretation.imagery import Scene
 
 
 def check_grid(scene: Scene) -> None:
@@ -120,67 +120,3 @@ def check_values(scene: Scene, values: npt.NDArray[np.float32]) -> None:
             found=f"{', '.join(scene.bands)}, but '{odd}' is bright over vegetation as only near infrared is",
             hint="name the file's bands in their true order",
         )  # fmt: skip
-
-
-def phase_shift(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Rows and columns by which ``after`` lies off ``before``, by phase correlation of stacks of windows (n, row, col).
-
-    Examples
-    --------
-    >>> field = np.random.default_rng(0).standard_normal((1, 96, 96)).astype(np.float32)
-    >>> rows, columns = phase_shift(field[:, 8:72, 8:72], field[:, 6:70, 11:75])
-    >>> round(rows), round(columns)
-    (2, -3)
-    """
-    size = before.shape[1:]
-    taper = np.hanning(size[0])[:, None] * np.hanning(size[1])[None, :]
-    total = np.zeros((size[0], size[1] // 2 + 1), dtype=np.complex128)
-    for first, second in zip(before, after, strict=True):
-        cross = np.fft.rfft2((second - second.mean()) * taper) * np.conj(
-            np.fft.rfft2((first - first.mean()) * taper)
-        )
-        total += cross / np.maximum(np.abs(cross), 1e-12)
-    surface = np.fft.irfft2(total, s=size)
-    peak = np.unravel_index(int(surface.argmax()), surface.shape)
-    found = []
-    for axis in (0, 1):
-        around = [
-            surface[tuple((peak[a] + (step if a == axis else 0)) % size[a] for a in (0, 1))]
-            for step in (-1, 0, 1)
-        ]
-        bend = around[0] - 2 * around[1] + around[2]
-        part = 0.0 if bend == 0 else 0.5 * float((around[0] - around[2]) / bend)
-        place = float(peak[axis]) + part
-        found.append(place - size[axis] if place > size[axis] / 2 else place)
-    return found[0], found[1]
-
-
-def pair_shift(pair: Pair) -> tuple[float, float]:
-    """Shift of the later image of a pair, over windows that both dates show."""
-    size = min(256, *pair.before.shape)
-    stacks: tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]] = ([], [])
-    with pair.before.open() as first, pair.after.open() as second:
-        for window in _windows(pair.before.shape, 4, size):
-            blocks = first.read(window), second.read(window)
-            both = blocks[0].valid & blocks[1].valid
-            if both.mean() < 0.7:
-                continue
-            for stack, block in zip(stacks, blocks, strict=True):
-                stack.append(_edges(block.data, both))
-    if not stacks[0]:
-        raise ImageError(
-            "too little is seen on both dates to measure their shift",
-            where=f"{pair.before.name} and {pair.after.name}",
-        )
-    return phase_shift(np.stack(stacks[0]), np.stack(stacks[1]))
-
-
-def _edges(data: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Strength of edges, which seasons change less than brightness; 0 where not valid."""
-    strength = np.zeros(valid.shape, dtype=np.float32)
-    for band in data:
-        filled = np.where(valid, band, band[valid].mean())
-        down, right = np.gradient(filled)
-        spread = float(filled.std()) or 1.0
-        strength += np.hypot(down, right) / spread
-    return np.where(valid, strength, strength[valid].mean()).astype(np.float32)

@@ -215,8 +215,11 @@ class Pair:
 
         Warns beyond ``SHIFT_WARNED`` pixels: what lies off looks like change.
         """
-        rows, columns = image_checks.pair_shift(self)
-        if float(np.hypot(rows, columns)) > SHIFT_WARNED:
+        from workbench.interpretation import registration
+
+        found = registration.measure(self)
+        rows, columns = found.rows, found.columns
+        if found.distance > SHIFT_WARNED:
             warnings.warn(
                 f"{self.after.name} lies {rows:+.1f} rows and {columns:+.1f} columns off {self.before.name}: "
                 "edges will look like change; register the images first",

@@ -247,7 +247,7 @@ def change_vectors(city: TrainingCity) -> tuple[Array, Array]:
     total: Any = 0
     count = np.zeros(city.change.shape, dtype=np.float32)
     for date in range(city.images.shape[1]):
-        seen: Array = np.asarray(city.clear[:, date]).all(axis=0)
+        seen: Any = np.asarray(city.clear[:, date]).all(axis=0)
         source = unsupervised.Arrays(city.images[0, date], city.images[1, date], seen)
         distance = unsupervised.fit_cva(unsupervised.lattice(source))
         score = distance.score(

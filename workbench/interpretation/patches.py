@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -190,6 +191,34 @@ def _former(shapes: npt.NDArray[Any], survey: gpd.GeoDataFrame | None) -> npt.ND
         shapes, codes, shapely.make_valid(survey.geometry.to_numpy())
     )[0]
     return found
+
+
+def compared(found: Mapping[str, gpd.GeoDataFrame], lang: str) -> pd.DataFrame:
+    """Patches of several methods side by side: how many, their area, and how many lie on a patch of the first method.
+
+    Parameters
+    ----------
+    found : mapping of str to GeoDataFrame
+        Method -> patches, in one reference system.
+    lang : {"zh", "en"}
+        Language of the headings.
+    """
+    first = next(iter(found.values()), None)
+    rows = []
+    for name, frame in found.items():
+        shapes = frame.geometry.to_numpy()
+        on = 0
+        if first is not None and len(first) and len(frame):
+            same_crs(first, frame)
+            on = len(
+                np.unique(shapely.STRtree(first.geometry.to_numpy()).query(shapes, predicate="intersects")[0])
+            )
+        rows.append((name, len(frame), round(float(frame["area_m2"].sum()) / 1e4, 1), on))
+    heads = {
+        "zh": ["方法", "图斑", "面积(公顷)", "与首个方法重叠"],
+        "en": ["method", "patches", "area (ha)", "on one of the first"],
+    }
+    return pd.DataFrame(rows, columns=heads[lang])
 
 
 def publish(city: City, year: int, patches: gpd.GeoDataFrame, found: ChangeMap, *, holder: str = "") -> Path:

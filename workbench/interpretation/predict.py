@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyproj
 import pystac
 
 from workbench.catalog import published
@@ -329,6 +330,24 @@ def item(prediction: Prediction, scenes: Sequence[Scene], card: Card) -> pystac.
         pystac.Link("derived_from", f"{card.name}.json", "application/geo+json", f"weights {card.name}")
     )
     return made
+
+
+def areas(prediction: Prediction) -> pd.DataFrame:
+    """What a map counts, by class: ``class, name_zh, name_en, pixels, share`` (of what is seen) and ``km2`` on a grid in metres.
+
+    Areas counted from pixels carry the map's errors; :mod:`workbench.operators.sampled_area` estimates them from points.
+    """
+    record = prediction.record
+    table = classes.scheme(record["scheme"]).set_index("class").loc[record["classes"]]
+    pixels = np.array([record["pixels"][name] for name in record["classes"]])
+    found: pd.DataFrame = table[["name_zh", "name_en"]].reset_index()
+    found["pixels"] = pixels
+    found["share"] = pixels / max(int(pixels.sum()), 1)
+    crs = record["grid"]["crs"]
+    if crs != "None" and pyproj.CRS.from_user_input(crs).is_projected:
+        east, _, _, _, south, _ = record["grid"]["transform"]
+        found["km2"] = pixels * abs(east * south) / 1e6
+    return found
 
 
 def publish(city: City, year: int, prediction: Prediction, card: Card, *, holder: str = "") -> Path:

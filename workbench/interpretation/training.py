@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import pickle
 import time
 import warnings
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
-from workbench.core.errors import ParameterError, RunError
+from workbench.core.errors import ParameterError, RunError, WeightsError
 from workbench.core.paths import atomic_write, home
 from workbench.core.provenance import stable_hash
 from workbench.interpretation import nets, weights
@@ -270,15 +272,12 @@ def fit(
         )  # fmt: skip
         if stop_after is not None:
             trainer.fit_loop.max_epochs = min(stop_after, run.optimiser.epochs)
-        trainer.fit(module, datamodule=Chips(run, say), ckpt_path=last, weights_only=False)
+        trainer.fit(module, datamodule=Chips(run, say), ckpt_path=last, weights_only=True)
     if not (folder / "best.ckpt").exists():
         raise RunError("no epoch was finished", where=str(folder))
-    _note(
-        folder,
-        seconds=told.state_dict()["spent"],
-        epochs=trainer.current_epoch,
-        score=float(best.best_model_score or 0.0),
-    )
+    if trainer.is_global_zero:
+        spent, score = told.state_dict()["spent"], float(best.best_model_score or 0.0)
+        _note(folder, seconds=spent, epochs=trainer.current_epoch, score=score)
     return folder / "best.ckpt"
 
 
@@ -302,7 +301,10 @@ def _claim(run: Run, folder: Path, resume: bool) -> str | None:
                 hint="give another folder",
             )
         if same:
-            return str(last) if resume and last.exists() else None
+            if resume and last.exists():
+                _checkpoint(last)
+                return str(last)
+            return None
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(record) as path:
         path.write_text(json.dumps({"run": settings}, ensure_ascii=False, indent=1))
@@ -323,9 +325,26 @@ def _note(folder: Path, **facts: Any) -> None:
         path.write_text(json.dumps(table, ensure_ascii=False, indent=1))
 
 
+def _checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds: tensors and plain values only; anything else is refused before it runs."""
+    try:
+        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise WeightsError(
+            "the checkpoint holds more than numbers, or is damaged", where=path.name, found=str(error)[:120],
+            hint="begin the run again with --fresh",
+        ) from error  # fmt: skip
+    return found
+
+
+def leader() -> bool:
+    """Whether this process is the one that writes, when several share a run."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+
 def trained_net(run: Run, checkpoint: Path) -> torch.nn.Module:
-    """Net with the weights of a checkpoint of our own making."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    """Net with the weights of a checkpoint."""
+    state = _checkpoint(checkpoint)["state_dict"]
     net = nets.build(run.net)
     net.load_state_dict({name[4:]: value for name, value in state.items() if name.startswith("net.")})
     return net.eval()

@@ -329,7 +329,7 @@ def threshold(
         maximisation; least overlap of two normal distributions (Kittler and Illingworth); where change is rare, the
         least score among whose exceedances unchanged ground has the share ``alpha``, its scores being log-normal with
         the median and the upper spread of all; for IR-MAD the distance that unchanged ground exceeds with the chance
-        ``alpha``. ``auto`` is Otsu's threshold, unless it cuts through a single group: then false discovery.
+        ``alpha``, by the median of the scores (weights make the variates' own spread too small). ``auto`` is Otsu's threshold, unless it cuts through a single group: then false discovery.
     degrees : int
         Degrees of freedom of ``chi_square``: bands of a date.
     alpha : float, optional
@@ -346,7 +346,8 @@ def threshold(
 
         if degrees < 1:
             raise ParameterError("the chi-square threshold needs the number of bands", found=degrees)
-        return float(np.sqrt(chdtri(degrees, 1e-3 if alpha is None else alpha)))
+        middle = float(np.interp(0.5, np.concatenate([[0.0], np.cumsum(counts)]) / counts.sum(), edges))
+        return middle * float(np.sqrt(chdtri(degrees, 1e-3 if alpha is None else alpha) / chdtri(degrees, 0.5)))
     finders = {"otsu": _otsu, "em": _em, "minimum_error": _minimum_error}
     at = (edges[:-1] + edges[1:]) / 2
     if how in finders:

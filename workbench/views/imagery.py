@@ -40,7 +40,7 @@ def interval(row: Row | None, lang: str) -> Html:
 def with_interval(row: Row, lang: str) -> Html:
     """A figure with its unit and the bounds of its interval in brackets."""
     bounds = interval(row, lang)
-    shown = num_of(row, lang=lang, unit=True)
+    shown = num_of(row, lang=lang, unit=row["unit"] != "count")
     return t("imagery.with_interval", lang, value=shown, bounds=bounds) if bounds else shown
 
 
@@ -209,7 +209,7 @@ def case_table(found: Imagery, lang: str, most: int = SHOWN) -> Html | None:
         area = rows["case.area", own]
         levels.append(str(area["sensitivity"]))
         lines.append([exempt(at), mark(str(case.get("space_code") or case["patch_id"])), word("imagery.matter", case["matter"], lang),
-                      line_label(str(case["line"]), lang), change_text(case, lang), value_cell(area, lang),
+                      line_label(str(case["line"]), lang), change_text({**case, "after": case["after"] or case["tblx"]}, lang), value_cell(area, lang),
                       value_cell(rows["case.probability", own], lang), word("permit", case["permit_state"], lang)])  # fmt: skip
     headers: list[tuple[object, str]] = [(t("imagery.column.rank", lang), "short")]
     headers += [(t(f"imagery.column.{one}", lang), kind) for one, kind in (

@@ -1,0 +1,37 @@
+"""Change found by the shipped net in generated cities against what was planted there, on five seeds."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import rasterio
+
+from benchmarks.check_change import scored, truth_of
+from tests.conftest import DRAWN, FIXED_SEEDS
+
+SEEDS = [
+    FIXED_SEEDS[1],
+    *(pytest.param(seed, marks=pytest.mark.slow) for seed in (FIXED_SEEDS[0], *FIXED_SEEDS[2:], "drawn")),
+]
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def city(request, demo_home):
+    return demo_home(int(os.environ[DRAWN]) if request.param == "drawn" else request.param) / "city"
+
+
+def test_new_construction_of_ten_pixels_and_more_is_found_and_little_else(city, tmp_path):
+    from workbench.interpretation.weights import load
+
+    assert truth_of(city).sum() > 3000
+    table, _ = scored(city, tmp_path / "net.tif", "net", load("demo_change"))
+    whole = table.iloc[-1]
+    told = f"{city}\n{table.to_string()}"
+    assert whole["true"] >= 30, told
+    assert whole["recall"] >= 0.8, told
+    assert whole["precision"] >= 0.7, told
+    with rasterio.open(tmp_path / "net_probability.tif") as file:
+        assert file.nodata == 255
+    without_labels, _ = scored(city, tmp_path / "cva.tif", "cva")
+    assert whole["f1"] > without_labels.iloc[-1]["f1"] + 0.1, f"{told}\n{without_labels.to_string()}"
