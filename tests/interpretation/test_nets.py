@@ -66,6 +66,25 @@ def test_a_siamese_net_sees_no_change_between_equal_dates_whatever_they_show() -
     assert torch.allclose(*same, atol=1e-5)  # features differ by nothing, so the decoder sees zeros
 
 
+@pytest.mark.parametrize("family", ["detail_unet", "fc_siam", "smp"])
+def test_a_scale_and_a_shift_go_into_the_last_layer(family: str) -> None:
+    small = {"encoder_depth": 2, "decoder_channels": [16, 8]}
+    settings = {
+        "detail_unet": SMALL,
+        "fc_siam": {"encoder_name": "resnet18", **small},
+        "smp": {"encoder": "resnet18", **small},
+    }
+    net = nets.build({**settings[family], "family": family, "in_channels": 4, "classes": 1}).eval()
+    image = torch.randn(1, 4, 32, 32)
+    with torch.inference_mode():
+        plain = net(image)
+    nets.rescale(net, 2.5, -1.0)
+    with torch.inference_mode():
+        assert torch.allclose(net(image), 2.5 * plain - 1.0, atol=1e-4)
+    with pytest.raises(ParameterError, match="rescaled"):
+        nets.rescale(net, -1.0, 0.0)
+
+
 def test_the_nets_of_the_package_are_small() -> None:
     for name in runs.shipped():
         net = nets.build(runs.read(name).net)

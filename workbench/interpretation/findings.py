@@ -54,7 +54,7 @@ TRUE_CHANGE, FALSE_CHANGE = ("属实", "合法"), ("误判",)
 """Verdicts by which a change was there, and by which it was not; 无法认定 tells neither."""
 BUILT_CODE = "0601"
 """Survey class that stands for built land of which the images do not say what it is."""
-OUTLINE_CELLS = 1.5
+OUTLINE_CELLS = 1.0
 """Width in cells up to which a strip between an image's outline and a surveyed one is mismatch; own choice."""
 SAME_PLACE = 0.5
 """Share of the smaller of two shapes in common from which an image has seen a case of another source."""

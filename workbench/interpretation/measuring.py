@@ -156,18 +156,54 @@ def change_probability(
     return told[1], seen
 
 
+def platt(logits: Array, truth: Array) -> tuple[float, float]:
+    """Scale and shift of logits that make their probabilities agree with what is true, by maximum likelihood.
+
+    Parameters
+    ----------
+    logits : array of float
+    truth : array of bool
+
+    Examples
+    --------
+    >>> scale, shift = platt(np.array([2.0] * 4 + [-2.0] * 4), np.array([True] * 3 + [False] * 4 + [True]))
+    >>> round(1 / (1 + np.exp(-(2 * scale + shift))), 3), round(1 / (1 + np.exp(-(-2 * scale + shift))), 3)
+    (0.75, 0.25)
+    """
+    design = np.stack([logits.astype(np.float64), np.ones(len(logits))])
+    found = np.array([1.0, 0.0])
+    for _ in range(50):
+        told = 1 / (1 + np.exp(-np.clip(found @ design, -30, 30)))
+        slope = design @ (truth - told)
+        bend = (design * (told * (1 - told) + 1e-9)) @ design.T
+        step = np.linalg.solve(bend, slope)
+        found = found + np.clip(step, -1, 1)
+        if np.abs(step).max() < 1e-6:
+            break
+    return float(found[0]), float(found[1])
+
+
 def change_accuracy(
     net: torch.nn.Module, mean: Sequence[float], std: Sequence[float], cities: Sequence[TrainingCity]
-) -> tuple[float, dict[str, Any]]:
-    """Threshold that makes the F1 of patches greatest over the cities, and how good the net is with it.
+) -> tuple[float, tuple[float, float], dict[str, Any]]:
+    """Calibration of the net, the threshold that makes the F1 of patches greatest over the cities, and how good it is with both.
 
     Returns
     -------
-    tuple of float and dict
-        The threshold (the middle of all that are as good), and ``by_place`` with what `patch_scores` says.
+    tuple of float, tuple and dict
+        The threshold (the middle of all that are as good) of calibrated probabilities; scale and shift of the logits that
+        calibrate them; and ``by_place`` with what `patch_scores` says.
     """
     maps = [(*change_probability(net, mean, std, city), np.asarray(city.change)) for city in cities]
-    steps = np.round(np.arange(0.1, 0.96, 0.05), 2)
+    odds = [np.log(np.clip(told, 1e-7, 1 - 1e-7) / np.clip(1 - told, 1e-7, 1)) for told, _, _ in maps]
+    keep = [seen & (truth != IGNORED) for _, seen, truth in maps]
+    scale, shift = platt(
+        np.concatenate([values[some] for values, some in zip(odds, keep, strict=True)]),
+        np.concatenate([truth[some] == 1 for (_, _, truth), some in zip(maps, keep, strict=True)]),
+    )
+    calibrated = [1 / (1 + np.exp(-(scale * values + shift))) for values in odds]
+    maps = [(told, seen, truth) for told, (_, seen, truth) in zip(calibrated, maps, strict=True)]
+    steps = np.round(np.arange(0.1, 0.91, 0.05), 2)
     score = []
     for threshold in steps:
         parts = [patch_scores(told >= threshold, truth, seen) for told, seen, truth in maps]
@@ -178,11 +214,15 @@ def change_accuracy(
         f"seed {city.seed}": patch_scores(told >= threshold, truth, seen)
         for city, (told, seen, truth) in zip(cities, maps, strict=True)
     }
-    return threshold, {
-        "of": "patches of at least 10 cells in cities kept for validation; found or right when half of the cells agree",
-        "truth": "land whose image class became built between the two years",
-        "by_place": by_place,
-    }
+    return (
+        threshold,
+        (scale, shift),
+        {
+            "of": "patches of at least 10 cells in cities kept for validation; found or right when half of the cells agree",
+            "truth": "land whose image class became built between the two years",
+            "by_place": by_place,
+        },
+    )
 
 
 def land_cover_accuracy(

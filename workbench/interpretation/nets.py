@@ -180,6 +180,24 @@ def _smp(channels: int, classes: int, settings: dict[str, Any]) -> nn.Module:
     return net
 
 
+def rescale(net: nn.Module, scale: float, shift: float) -> None:
+    """Put a scale and a shift of a net's logits into its last layer, so that its probabilities are calibrated.
+
+    Raises
+    ------
+    ParameterError
+        The net's last convolution has no bias, or the scale would turn the logits round.
+    """
+    last = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][-1]
+    if last.bias is None or scale <= 0:
+        raise ParameterError(
+            "the logits of this net cannot be rescaled", found=scale, expected="a scale above 0, and a bias"
+        )
+    with torch.no_grad():
+        last.weight.mul_(scale)
+        last.bias.mul_(scale).add_(shift)
+
+
 def parameters(net: nn.Module) -> int:
     """Number of trained numbers of a net.
 

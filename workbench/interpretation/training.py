@@ -403,7 +403,10 @@ def finish(run: Run, folder: Path, install: Path | None = None, *, say: Say = lo
         say("measuring on the cities kept for validation")
         cities = chips.cities("validation")
         if run.task == "change":
-            threshold, accuracy = measuring.change_accuracy(net, run.data.mean, run.data.std, cities)
+            threshold, calibration, accuracy = measuring.change_accuracy(
+                net, run.data.mean, run.data.std, cities
+            )
+            nets.rescale(net, *calibration)
         else:
             accuracy = measuring.land_cover_accuracy(
                 net, run.data.mean, run.data.std, cities, class_names(run)
