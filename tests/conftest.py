@@ -27,7 +27,7 @@ DRAWN = "WORKBENCH_PLANT_SEED"
 """Variable with the seed of the demo city drawn for this run; given beforehand, it repeats a run."""
 FIXED_SEEDS = (20250, 7, 77, 4242)
 """The shipped seed and three others."""
-PLANTED = ("test_plant.py", "test_faults.py")
+PLANTED = ("test_plant.py", "test_faults.py", "test_change_seeds.py")
 """Files whose tests run on the cities of the seeds."""
 TOGETHER = {
     "test_demo_report.py": f"seed {FIXED_SEEDS[0]}",

@@ -13,14 +13,17 @@ import pandas as pd
 
 from workbench.interpretation.chips import chip_file, chip_sensitivity
 from workbench.interpretation.classes import scheme
+from workbench.interpretation.findings import FARMLAND, UNREPORTED
+from workbench.rules.library import load_rules
+from workbench.rules.patches import class_names
 from workbench.views import style
-from workbench.views.cells import change_text, level_chip, table, value_cell, word
+from workbench.views.cells import level_chip, table, value_cell, word
 from workbench.views.charts import new_figure
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html, join
 from workbench.views.numbers import format_number, num_of, records, table_of
 from workbench.views.openness import PUBLIC, guarded
-from workbench.views.text import exempt, mark, plain, t
+from workbench.views.text import exempt, has, mark, plain, t
 
 if TYPE_CHECKING:
     from workbench.views.numbers import HasValues
@@ -342,26 +345,48 @@ def case_table(
     """
     if cases.empty:
         return Html(f"<p>{t('image.no_cases', lang)}</p>")
-    headers: list[tuple[object, str]] = [(t("column.case", lang), "row"), (t("image.matter", lang), "")]
+    headers: list[tuple[object, str]] = [(t("image.matter", lang), "row"), (t("column.case", lang), "short")]
     headers += [(t(f"column.{name}", lang), "") for name in ("district", "change")]
-    headers += [
-        (t("column.area_m2", lang), "number"),
-        (t("column.permit", lang), "short"),
-        (t("image.facility", lang), "short"),
-    ]
+    headers += [(t("column.area_m2", lang), "number"), (t("column.permit", lang), "")]
+    headers += [(t("image.facility", lang), "")]
     headers += [(t(f"image.{name}", lang), "number") for name in ("probability", "priority")]
     headers.append((t("column.level", lang), "short"))
     lines: list[list[object]] = [
         [
-            exempt(row["finding_id"]), mark(row["matter"]), mark((names or {}).get(str(row["district"]), str(row["district"]))),
-            mark(change_text(row, lang)), exempt(format_number(row["area_m2"], 0)), word("permit", row["permit_state"], lang),
-            word("permit", row["facility_state"], lang), exempt(format_number(row["probability"], 2)),
-            exempt(format_number(row["priority"], 0)), level_chip(row["level"], lang),
+            mark(_matter(row, lang)), exempt(row["finding_id"]), mark((names or {}).get(str(row["district"]), str(row["district"]))),
+            mark(_change(row, lang)), exempt(format_number(row["area_m2"], 0)), word("permit", row["permit_state"], lang),
+            _facility(row, lang), exempt(format_number(row["probability"], 2)), exempt(format_number(row["priority"], 0)),
+            level_chip(row["level"], lang),
         ]
         for row in records(cases.drop(columns="geometry").head(most))
     ]  # fmt: skip
     caption, note = t("image.cases", lang), t("image.cases_note", lang)
     return guarded("div", table(headers, lines, caption=caption, lang=lang, css="cases", note=note), "内部")
+
+
+def _matter(row: Row, lang: str) -> str:
+    """What a case is about; the title of its rule where it is neither farmland nor an unreported building."""
+    words = {FARMLAND: "image.matter_farmland", UNREPORTED: "image.matter_unreported"}.get(str(row["matter"]))
+    if words is not None:
+        return plain(words, lang)
+    rule = load_rules().get(str(row["rule"]))
+    return str(row["matter"]) if rule is None or lang == "zh" else rule.title_en
+
+
+def _change(row: Row, lang: str) -> str:
+    """Class before and what the image shows after."""
+    names = class_names(lang)
+    after = str(row["after"] or row["tblx"])
+    return f"{names.get(str(row['before']), '')} → {names.get(after, after)}"
+
+
+def _facility(row: Row, lang: str) -> str:
+    state = str(row["facility_state"])
+    return (
+        word("image.facility_state", state, lang)
+        if has(f"image.facility_state.{state}")
+        else word("permit", state, lang)
+    )
 
 
 def chip_figure(city_name: str, year: int, space_code: str, lang: str) -> Figure | None:
