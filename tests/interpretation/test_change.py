@@ -180,8 +180,15 @@ def test_patches_have_what_a_case_needs(found, tmp_path):
         {"line_id": ["L1"], "name": [""], "kind": [""], "approved": [pd.Timestamp("2020-01-01")], "ended": [pd.NaT]},
         geometry=[shapely.box(499_000, 2_497_000, 503_000, 2_501_000)], crs="EPSG:4547",
     )  # fmt: skip
+    districts = gpd.GeoDataFrame({"code": ["990101"], "name": [""]}, geometry=line.geometry, crs=line.crs)
     cases = build_cases(
-        None, {"permanent_farmland": line}, rules, patches=frame, permits=None, districts=None, units=None
+        None,
+        {"permanent_farmland": line},
+        rules,
+        patches=frame,
+        permits=None,
+        districts=districts,
+        units=None,
     )
     assert set(cases.loc[cases["line"] == "permanent_farmland", "patch_id"]) == set(frame["patch_id"])
     few = patches.change_patches(found, mmu_m2=15_000.0)

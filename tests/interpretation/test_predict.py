@@ -32,13 +32,13 @@ def tiny(tmp_path, name="tiny", **more) -> weights.Model:
     """A small U-Net with seeded weights, saved and loaded again."""
     torch.manual_seed(3)
     described = {
-        "family": "smp", "decoder": "Unet", "encoder_name": "resnet18", "encoder_weights": None, "encoder_depth": 3,
-        "decoder_channels": [16, 8, 8], "in_channels": 4, "classes": 6,
+        "family": "smp", "decoder": "Unet", "encoder": "resnet18", "encoder_depth": 3, "decoder_channels": [16, 8, 8],
+        "in_channels": 4, "classes": 6,
     }  # fmt: skip
     net = nets.build(described)
     card = weights.Card(
         name=name, task="land_cover", scheme="six", classes=SIX, bands=NAMES, mean=MEAN, std=STD, architecture=described,
-        parameters=0, licence="CC0-1.0", overlap=24, **more,
+        parameters=0, licence="CC0-1.0", overlap=16, **more,
     )  # fmt: skip
     return weights.load(weights.save(net, card, tmp_path / "weights"))
 
@@ -254,9 +254,9 @@ def test_mask_of_a_scene_is_written_block_by_block(tmp_path):
     bare = Scene.of_file(
         write(tmp_path / "s2.tif", image.astype(np.float32), names=clouds.BANDS, nodata=None)
     )
-    seen = clouds.mask(bare, tmp_path / "mask.tif")
+    seen = clouds.mask(bare, tmp_path / "mask.tif", grow=1)
     valid = seen.read().valid
-    assert (~valid)[truth == 4].mean() > 0.98 and valid[truth == 3].mean() > 0.6
+    assert (~valid)[truth == 4].mean() > 0.98 and valid[truth == 3].mean() > 0.75
     assert seen.sha256 != bare.sha256 and clouds.mask(seen, tmp_path / "other.tif") is seen
 
 

@@ -71,7 +71,9 @@ def test_reweighting_finds_the_change_that_disturbs_the_statistics(dates):
     for how in ("otsu", "minimum_error", "auto"):
         found = score > unsupervised.threshold(*unsupervised.histogram(pixels, distance), how)
         assert (found & truth).sum() > 0.95 * truth.sum() and (found & ~truth).sum() < 0.05 * truth.sum(), how
-    cut = unsupervised.threshold(*unsupervised.histogram(pixels, distance), "chi_square", degrees=4, alpha=0.05)
+    cut = unsupervised.threshold(
+        *unsupervised.histogram(pixels, distance), "chi_square", degrees=4, alpha=0.05
+    )
     assert np.mean(score[~truth] > cut) == pytest.approx(0.05, abs=0.02)
 
 
@@ -102,7 +104,7 @@ def test_masked_pixels_teach_nothing_and_blocks_do_not_matter(dates, monkeypatch
 def test_a_large_image_is_learned_from_a_lattice_of_it(dates):
     before, after, _ = dates
     source = unsupervised.Arrays(before, after)
-    few = unsupervised.lattice(source, most_bytes=120 * 130 * 32 // 9)
+    few = unsupervised.lattice(source, most_bytes=40 * 44 * 32)
     assert np.array_equal(few, np.concatenate([before, after])[:, ::3, ::3].reshape(8, -1))
 
 
@@ -118,16 +120,15 @@ def test_thresholds_of_two_normal_groups():
 
 def test_rare_change_is_not_cut_out_of_the_middle():
     rng = np.random.default_rng(2)
-    usual = np.exp(rng.normal(0, 0.4, 400_000))
-    values = np.concatenate([usual, np.exp(rng.normal(2.2, 0.3, 1000))])
+    values = np.exp(np.concatenate([rng.normal(0, 0.4, 400_000), rng.normal(1.6, 0.3, 1000)]))
     edges = np.exp(np.linspace(-10, 10, 4001))
     counts = np.histogram(values, edges)[0].astype(float)
-    cut = unsupervised.threshold(counts, edges, "auto")
-    said = values > cut
-    assert np.mean(said[:400_000]) * 400_000 / said.sum() < 0.12  # false discoveries asked for: a tenth
-    assert said[400_000:].mean() > 0.9
-    otsu = unsupervised.threshold(counts, edges, "otsu")
-    assert np.mean(values > otsu) > 0.15
+    assert np.mean(values > unsupervised.threshold(counts, edges, "otsu")) > 0.15
+    said = values > unsupervised.threshold(counts, edges, "auto")
+    assert said[:400_000].sum() / said.sum() == pytest.approx(
+        0.1, abs=0.03
+    )  # false discoveries asked for: a tenth
+    assert said[400_000:].mean() > 0.5
 
 
 def test_strength_is_a_half_at_the_threshold():

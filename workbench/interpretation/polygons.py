@@ -61,7 +61,8 @@ def opened(classes: xr.DataArray | str | Path) -> Iterator[ClassMap]:
         grid = classes.odc.geobox
         if grid is None or grid.crs is None:
             raise GridMismatch("the class map has no grid with a CRS", where=str(classes.name or "classes"))
-        flat = classes.isel({name: 0 for name in classes.dims if name not in ("y", "x")}).transpose("y", "x")
+        sides = classes.odc.spatial_dims
+        flat = classes.isel({name: 0 for name in classes.dims if name not in sides}).transpose(*sides)
         if not np.issubdtype(flat.dtype, np.integer):
             raise ParameterError(
                 "class maps hold integers", where=str(classes.name or "classes"), found=str(flat.dtype)
