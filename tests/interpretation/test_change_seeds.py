@@ -1,4 +1,7 @@
-"""Change found by the shipped net in generated cities against what was planted there, on five seeds."""
+"""Change found by the shipped net in generated cities against what was planted there, on five seeds.
+
+What counts as planted, as found and as right: see ``benchmarks/check_change.py``.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ def city(request, demo_home):
 def test_new_construction_of_ten_pixels_and_more_is_found_and_little_else(city, tmp_path):
     from workbench.interpretation.weights import load
 
-    assert truth_of(city).sum() > 3000
-    table, _ = scored(city, tmp_path / "net.tif", "net", load("demo_change"))
+    assert truth_of(city).sum() > 1500
+    table, *_ = scored(city, tmp_path / "net.tif", "net", load("demo_change"))
     whole = table.iloc[-1]
     told = f"{city}\n{table.to_string()}"
     assert whole["true"] >= 30, told
@@ -33,5 +36,5 @@ def test_new_construction_of_ten_pixels_and_more_is_found_and_little_else(city, 
     assert whole["precision"] >= 0.7, told
     with rasterio.open(tmp_path / "net_probability.tif") as file:
         assert file.nodata == 255
-    without_labels, _ = scored(city, tmp_path / "cva.tif", "cva")
+    without_labels, *_ = scored(city, tmp_path / "cva.tif", "cva")
     assert whole["f1"] > without_labels.iloc[-1]["f1"] + 0.1, f"{told}\n{without_labels.to_string()}"

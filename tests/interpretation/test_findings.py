@@ -177,3 +177,23 @@ def test_verdicts_are_new_samples(tmp_path: Path) -> None:
     wrong = samples[samples["label"] == 0]
     assert (wrong["before"] == wrong["after"]).all()
     assert samples["sample_id"].is_unique and samples.crs.to_epsg() == 4547
+
+
+def test_verdicts_go_into_the_sample_library_once(tmp_path: Path) -> None:
+    from workbench.interpretation.sample_library import create
+
+    library = create(tmp_path / "samples", scheme="six", bands=("red", "nir"), crs=CRS)
+    book = register(tmp_path)
+    added = findings.add_verified(book, library)
+    assert len(added) == 12 and findings.add_verified(book, library) == []
+    table = library.table(source="verdict").set_index("sample_id")
+    assert table["label"].value_counts().to_dict() == {"built": 10, "cropland": 2}
+
+
+def test_patches_of_images_or_the_bureaus_own() -> None:
+    own = patches().drop(columns="probability")
+    assert findings.detected(Data(change_patches=own), 2025)["probability"].eq(0.5).all()
+    assert (
+        findings.detected(Data(change_patches=own, detected_changes=patches()), 2025)["probability"].iloc[0]
+        == 0.9
+    )

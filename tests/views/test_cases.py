@@ -1,10 +1,16 @@
 """Case sheets and the register as tables: facts, picture before and after, lines touched, history."""
 
+from types import SimpleNamespace
+
+import geopandas as gpd
 import pandas as pd
 import pytest
+from PIL import Image
+from shapely.affinity import translate
 
 from tests.reporting.numerals import faults
 from workbench.evaluation.casebook import register_rows
+from workbench.interpretation.chips import chip_file
 from workbench.rules.register import Register
 from workbench.rules.space_code import space_code
 from workbench.views import cases
@@ -55,6 +61,25 @@ def test_a_sheet_shows_the_place_before_and_after(booked, lang):
     assert "甲某" in page and {"zh": "控制线", "en": "Line"}[lang] in page
     picture = cases.chips(booked, booked.findings[booked.findings["finding_id"] == "f1"].iloc[0], lang)
     assert picture is not None and len(picture.png) > 4_000
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_sheet_has_the_images_where_some_were_drawn(booked, own, monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    case = booked.findings[booked.findings["finding_id"] == "f1"].iloc[0]
+    code = str(case["space_code"]) if own else "412025000000000000000001"
+    path = chip_file(booked.city.name, booked.year, code)
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (40, 20), "green").save(path)
+    found = gpd.GeoDataFrame(
+        {"space_code": [code]}, geometry=[case.geometry.buffer(3)], crs=booked.findings.crs
+    )
+    booked.data = SimpleNamespace(has=lambda role, year=None: True, vector=lambda role, year=None: found)
+    figure = cases.seen_from_above(booked, case, "zh")
+    assert figure is not None and figure.png == path.read_bytes() and figure.sensitivity == "敏感"
+    away = case.copy()
+    away["space_code"], away["geometry"] = "", translate(case.geometry, 5_000, 5_000)
+    assert cases.seen_from_above(booked, away, "zh") is None
 
 
 def test_without_a_register_the_chapter_says_so(checkup, tmp_path, monkeypatch):

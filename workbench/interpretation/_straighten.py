@@ -16,10 +16,10 @@ import numba
 import numpy as np
 
 _JIT = numba.njit(nogil=True, cache=True)
-NEAR = 0.49
+NEAR = 0.4999
 """Cells that a straightened line may lie off its outline."""
 _REACH = 4
-_MOST = 2.0
+_MOST = 100.0
 """Largest area, in cells, that one collapse may displace."""
 
 
@@ -59,10 +59,15 @@ def _place(
         return 0.0, 0.0, -1.0
     t = -(a * px + b * py + c) / slope
     ex, ey = px + t * (qx - px), py + t * (qy - py)
-    if first:  # what lies between the side C-D and the new line
-        size = abs((bx - ex) * (cy - ey) - (cx - ex) * (by - ey))
+    if first:  # the two equal parts between the old sides and the new one
+        fx, fy, gx, gy, hx, hy = bx, by, cx, cy, dx, dy
     else:
-        size = abs((cx - ex) * (by - ey) - (bx - ex) * (cy - ey))
+        fx, fy, gx, gy, hx, hy = cx, cy, bx, by, ax, ay
+    near = abs((hx - ex) * (fy - ey) - (hy - ey) * (fx - ex))
+    far = abs((hx - ex) * (gy - ey) - (hy - ey) * (gx - ex))
+    size = abs((fx - ex) * (gy - ey) - (fy - ey) * (gx - ex))
+    if near + far > 0:
+        size *= near / (near + far)
     return ex, ey, size
 
 

@@ -26,7 +26,7 @@ from workbench.operators.accuracy import (
     sample_accuracy,
 )
 from workbench.operators.sampled_area import Decision, decide, stratified_areas
-from workbench.operators.sampling import Allocation, Drawn, allocate, class_cells, draw
+from workbench.operators.sampling import Allocation, Drawn, allocate, check_not_trained, class_cells, draw
 
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
@@ -343,7 +343,8 @@ def draw_points(judged: Map, points: int, *, seed: int, allocation: Allocation =
 
 def assess(city: City, year: int, judged: Map, drawn: Drawn, reference: Sequence[Any] | npt.NDArray[Any], *,
            limits: Mapping[str, tuple[float, str]] | None = None, probability: npt.ArrayLike | None = None,
-           level: float = 0.95, openness: str = "内部", seed: int = 0) -> Assessment:  # fmt: skip
+           level: float = 0.95, openness: str = "内部", seed: int = 0,
+           trained: gpd.GeoDataFrame | None = None) -> Assessment:  # fmt: skip
     """What the reference says of a map and of the areas.
 
     Parameters
@@ -360,12 +361,16 @@ def assess(city: City, year: int, judged: Map, drawn: Drawn, reference: Sequence
         Probability the map gave its class at each point.
     level, openness, seed
         Confidence; clearance of the reference; seed of what is drawn again.
+    trained : GeoDataFrame, optional
+        Places of the sample library that trained the map; points in them are refused.
 
     Raises
     ------
     ParameterError
-        Another number of references than points, or too few left in a class.
+        Another number of references than points, too few left in a class, or points in places that trained the map.
     """
+    if trained is not None and len(trained):
+        check_not_trained(drawn.points, trained)
     points = drawn.points.assign(reference=np.asarray(reference, dtype=object))
     told = (points["reference"] != "").to_numpy() & points["reference"].notna().to_numpy()
     if not told.any():

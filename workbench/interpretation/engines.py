@@ -14,6 +14,7 @@ import platform
 import sys
 import time
 import types
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -189,7 +190,8 @@ def convert(net: nn.Module, shape: tuple[int, int, int]) -> Any:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     example = torch.zeros((1, *shape))
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # what OpenVINO reads is a trace
         traced = torch.jit.trace(net.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
     decoder = TorchScriptPythonDecoder(
         traced, example_input=example, shared_memory=False

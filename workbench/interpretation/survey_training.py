@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workbench.interpretation.weights import Model
 
 Say = Callable[[str], None]
-TERMS = {"generalised_cross_entropy": 1.0, "dice": 0.5}
+TERMS = {"symmetric_cross_entropy": 1.0, "dice": 0.5}
 """Loss for weak labels: wrong ones pull little."""
 
 
@@ -126,8 +126,15 @@ def short_run(
             "family": "detail_unet", "in_channels": len(bands), "classes": classes, "encoder": "tu-resnet10t", "depth": 3,
             "decoder": [32, 24, 16], "detail": 16,
         },
-        loss={"terms": TERMS}, optimiser__epochs=epochs, optimiser__chips=chips, optimiser__lr=0.004,
+        loss={"terms": TERMS, "weights": _weights(library)}, optimiser__epochs=epochs, optimiser__chips=chips, optimiser__lr=0.004,
     )  # fmt: skip
+
+
+def _weights(library: SampleLibrary) -> tuple[float, ...]:
+    """Weight of each class: rare ones more, by the root of how rare, at most fourfold."""
+    share = library.balance().groupby("class", sort=False)["share"].sum().to_numpy()
+    found = np.sqrt(np.median(share[share > 0]) / np.maximum(share, 1e-6))
+    return tuple(np.clip(found, 0.5, 4.0).round(2).tolist())
 
 
 def _spread(library: SampleLibrary, bands: tuple[str, ...]) -> dict[str, Any]:

@@ -363,7 +363,9 @@ def _strips(
 ) -> Iterator[tuple[Window, npt.NDArray[np.int32]]]:
     """Rows of blocks from north to south as (window, classes), -1 where there is none."""
     deep = source.block_shapes[0][0]
-    rows = max(deep, STRIP_CELLS // source.width // deep * deep)
+    rows = STRIP_CELLS // source.width // deep * deep
+    if not rows:  # of a very wide map less than a row of blocks; GDAL keeps the blocks meanwhile
+        rows = max(STRIP_CELLS // source.width, 1)
     blank = 0 if source.nodata is None else source.nodata
     shapes = None
     if without is not None and len(without):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 RATES = ("open_start", "found", "checked", "rectified", "closed", "open_end", "closing_pct", "median_age")
 EDGE_M = 30.0
 """Land use is read so much beyond the edge of a chip, that no cell is missing there."""
+DETECTED_CASES = "detected_cases"
+"""Role of the cases that images found."""
 MEETS_M2 = 1.0
 """A patch that shares more than this with another of this year touches its line as well."""
 
@@ -213,8 +215,9 @@ def sheet(checkup: CheckupView, case: Any, cases: pd.DataFrame, register: Regist
     code = str(case["finding_id"])
     head = Html(f"{exempt(code)} {mark(_line(str(case['line']), lang))} {level_chip(case['level'], lang)}")
     parts: list[Html] = [element("h3", head), _facts(checkup, case, lang)]
-    seen = chip_figure(checkup.city.name, checkup.year, str(case.get("space_code") or ""), lang)
-    pictures = [one for one in (seen, chips(checkup, case, lang)) if one is not None]
+    pictures = [
+        one for one in (seen_from_above(checkup, case, lang), chips(checkup, case, lang)) if one is not None
+    ]
     parts += [one.html for one in pictures]
     parts += [
         _lines(checkup, case, cases, lang),
@@ -258,6 +261,20 @@ def _facts(checkup: CheckupView, case: Any, lang: str) -> Html:
     advice = getattr(rule, f"note_{lang}", "")
     told = t("casebook.advice", lang, advice=mark(advice)) if advice else Html("")
     return join([element("p", one) for one in (facts, known, told) if one])
+
+
+def seen_from_above(checkup: CheckupView, case: Any, lang: str) -> Figure | None:
+    """Images before and after of a case: its own, or those of a case that images found on the same ground; None without."""
+    own = chip_figure(checkup.city.name, checkup.year, str(case.get("space_code") or ""), lang)
+    if own is not None or not checkup.data.has(DETECTED_CASES, checkup.year):
+        return own
+    found = checkup.data.vector(DETECTED_CASES, checkup.year)
+    near = found[found.intersects(case.geometry)]
+    size = near.geometry.intersection(case.geometry).area
+    for code in near.loc[size.sort_values(ascending=False, kind="stable").index, "space_code"]:
+        if (figure := chip_figure(checkup.city.name, checkup.year, str(code), lang)) is not None:
+            return figure
+    return None
 
 
 def chips(checkup: CheckupView, case: Any, lang: str) -> Figure | None:

@@ -346,7 +346,7 @@ def case_table(
     if cases.empty:
         return Html(f"<p>{t('image.no_cases', lang)}</p>")
     headers: list[tuple[object, str]] = [(t("image.matter", lang), "row"), (t("column.case", lang), "short")]
-    headers += [(t(f"column.{name}", lang), "") for name in ("district", "change")]
+    headers += [(t("column.district", lang), "short"), (t("column.change", lang), "")]
     headers += [(t("column.area_m2", lang), "number"), (t("column.permit", lang), "")]
     headers += [(t("image.facility", lang), "")]
     headers += [(t(f"image.{name}", lang), "number") for name in ("probability", "priority")]
@@ -361,7 +361,7 @@ def case_table(
         for row in records(cases.drop(columns="geometry").head(most))
     ]  # fmt: skip
     caption, note = t("image.cases", lang), t("image.cases_note", lang)
-    return guarded("div", table(headers, lines, caption=caption, lang=lang, css="cases", note=note), "内部")
+    return guarded("div", table(headers, lines, caption=caption, lang=lang, css="lines", note=note), "内部")
 
 
 def _matter(row: Row, lang: str) -> str:

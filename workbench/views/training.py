@@ -54,7 +54,7 @@ def curve(log: pd.DataFrame, lang: str) -> Figure:
     """Losses and score by epoch."""
     height = 3.4
     figure = new_figure(7.2, height)
-    axes = figure.add_axes((0.09, 0.15, 0.82, 0.62))
+    axes = figure.add_axes((0.09, 0.15, 0.82, 0.7))
     for column, colour in (("train_loss", LOSS), ("val_loss", HELD_OUT)):
         axes.plot(
             log["epoch"],
