@@ -135,12 +135,12 @@ def test_a_hand_drawn_map():
 
 def test_straightening_keeps_areas_and_takes_the_stairs_away():
     rows, columns = np.mgrid[:60, :90]
-    values = np.where(rows * 3 > columns + 20, 1, 2).astype(np.uint8)  # a straight border of slope 1 : 3
+    values = np.where(rows * 4 > columns + 21, 1, 2).astype(np.uint8)  # a straight border of slope 1 : 4
     stairs = polygons.vectorize(grid_of(values), simplify=False)
     straight = polygons.vectorize(grid_of(values))
     check_cover(straight, values)
-    assert shapely.get_num_coordinates(stairs.geometry[1]) > 55
-    assert shapely.get_num_coordinates(straight.geometry[1]) <= 40
+    assert shapely.get_num_coordinates(stairs.geometry[1]) > 45
+    assert shapely.get_num_coordinates(straight.geometry[1]) < 10
     assert shapely.hausdorff_distance(stairs.geometry[0], straight.geometry[0]) < 5.0  # half a cell
     frame = shapely.box(*stairs.total_bounds)
     assert shapely.union_all(straight.geometry).equals(frame)

@@ -108,9 +108,7 @@ def _one(
     if fresh and not finish and training.leader():
         shutil.rmtree(folder, ignore_errors=True)
     if not finish:
-        training.fit(
-            run, folder, resume=resume, bar=not quiet and sys.stderr.isatty(), say=say
-        )
+        training.fit(run, folder, resume=resume, bar=not quiet and sys.stderr.isatty(), say=say)
     if not train_only and training.leader():
         click.echo(training.finish(run, folder, install, say=say))
 

