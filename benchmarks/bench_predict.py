@@ -153,11 +153,12 @@ def plain(image: Path, out: Path, engine: str = "", tile: int = TILE) -> dict[st
             values = (batch["image"] * 1e-4 - mean) / std
             classes = net(values).argmax(dim=1)[0].numpy().astype(np.uint8) + 1
             bounds = batch["bounds"][0]
-            col, row = ~transform * (bounds[0].start, bounds[1].stop)
+            col, row = ~transform @ (bounds[0].start, bounds[1].stop)
             row, col = round(row), round(col)
-            top, left = (0 if start <= 0 else cut for start in (row, col))
-            piece = classes[top:, left:][: height - row - top, : width - col - left]
-            mosaic[row + top : row + top + piece.shape[0], col + left : col + left + piece.shape[1]] = piece
+            r0, c0 = (max(0, start + (cut if start > 0 else 0)) for start in (row, col))
+            r1, c1 = min(height, row + size), min(width, col + size)  # the sampler reaches beyond the image
+            if r0 < r1 and c0 < c1:
+                mosaic[r0:r1, c0:c1] = classes[r0 - row : r1 - row, c0 - col : c1 - col]
     profile.update(count=1, dtype="uint8", compress="deflate", predictor=1)
     with rasterio.open(out, "w", **profile) as file:
         file.write(mosaic, 1)

@@ -287,6 +287,14 @@ def survey_recode(classes: str) -> npt.NDArray[np.int32]:
     return made
 
 
+def survey_at(points: gpd.GeoDataFrame, year: int, data: CityData) -> pd.Series[Any]:
+    """Survey class of the parcel at each point, the first of those that share it; missing where none lies."""
+    parcels = data.vector(SURVEY, year)[["dlbm", "geometry"]]
+    joined = gpd.sjoin(points[["geometry"]], parcels, how="left", predicate="intersects")
+    found: pd.Series[Any] = joined[~joined.index.duplicated()]["dlbm"].reindex(points.index)
+    return found
+
+
 def survey_reference(
     points: gpd.GeoDataFrame, year: int, data: CityData, *, classes: str = "six"
 ) -> npt.NDArray[np.object_]:
@@ -294,9 +302,7 @@ def survey_reference(
 
     The survey is the work of persons in the field; where it is, it may stand for points interpreted one by one.
     """
-    parcels = data.vector(SURVEY, year)[["dlbm", "geometry"]]
-    joined = gpd.sjoin(points[["geometry"]], parcels, how="left", predicate="intersects")
-    code = joined[~joined.index.duplicated()]["dlbm"].reindex(points.index)
+    code = survey_at(points, year, data)
     names, of = scheme(classes)["class"].tolist(), class_of_survey(classes)
     value = code.map(of)
     return np.array([names[int(one) - 1] if pd.notna(one) else "" for one in value], dtype=object)

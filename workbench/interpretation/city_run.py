@@ -34,6 +34,7 @@ from workbench.interpretation.assessment import (
     draw_points,
     fact,
     map_of,
+    survey_at,
     survey_reference,
 )
 from workbench.interpretation.city_facts import case_facts, change_facts
@@ -318,12 +319,7 @@ def _cleared(rows: list[dict[str, Any]], sensitivity: str) -> list[dict[str, Any
 def change_reference(points: gpd.GeoDataFrame, year: int, data: CityData) -> npt.NDArray[np.object_]:
     """``changed`` where the surveys of two years say that land became construction land; empty where one says nothing."""
     built = group(BUILT_GROUP)
-    codes = []
-    for one in (year - 1, year):
-        parcels = data.vector("land_use", one)[["dlbm", "geometry"]]
-        joined = gpd.sjoin(points[["geometry"]], parcels, how="left", predicate="within")
-        codes.append(joined[~joined.index.duplicated()]["dlbm"].reindex(points.index))
-    before, after = codes
+    before, after = (survey_at(points, one, data) for one in (year - 1, year))
     new = ~before.isin(built) & after.isin(built)
     told = before.notna() & after.notna()
     return np.where(told, np.where(new, CHANGE_CLASSES[1], CHANGE_CLASSES[0]), "").astype(object)
