@@ -347,7 +347,9 @@ def threshold(
         if degrees < 1:
             raise ParameterError("the chi-square threshold needs the number of bands", found=degrees)
         middle = float(np.interp(0.5, np.concatenate([[0.0], np.cumsum(counts)]) / counts.sum(), edges))
-        return middle * float(np.sqrt(chdtri(degrees, 1e-3 if alpha is None else alpha) / chdtri(degrees, 0.5)))
+        return middle * float(
+            np.sqrt(chdtri(degrees, 1e-3 if alpha is None else alpha) / chdtri(degrees, 0.5))
+        )
     finders = {"otsu": _otsu, "em": _em, "minimum_error": _minimum_error}
     at = (edges[:-1] + edges[1:]) / 2
     if how in finders:
