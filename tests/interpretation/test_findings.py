@@ -197,3 +197,11 @@ def test_patches_of_images_or_the_bureaus_own() -> None:
         findings.detected(Data(change_patches=own, detected_changes=patches()), 2025)["probability"].iloc[0]
         == 0.9
     )
+
+
+def test_an_image_does_not_tell_the_use_of_a_building():
+    from workbench.core.city import load_city
+    from workbench.interpretation.findings import spatial_rules
+
+    asked = {rule.id for rule in spatial_rules(load_city("demo"), 2025)}
+    assert {"fa_cropland_built", "in_not_industrial"} & asked == {"fa_cropland_built"}

@@ -56,6 +56,8 @@ BUILT_CODE = "0601"
 """Survey class that stands for built land of which the images do not say what it is."""
 OUTLINE_CELLS = 1.0
 """Width in cells up to which a strip between an image's outline and a surveyed one is mismatch; own choice."""
+BY_IMAGE = "影像"
+"""Word of a rule's verifiability: what an image can show."""
 SAME_PLACE = 0.5
 """Share of the smaller of two shapes in common from which an image has seen a case of another source."""
 
@@ -119,9 +121,13 @@ def detected(data: CityData, year: int) -> gpd.GeoDataFrame:
 
 
 def spatial_rules(city: City, year: int) -> list[Rule]:
-    """Spatial rules of a city's packs and of :data:`PACK` for a year."""
+    """Spatial rules of a city's packs and of :data:`PACK` for a year that imagery can bear out (``verifiability``)."""
     own = [*rules_of(city, year), *load_rules((PACK,)).values()]
-    return [rule for rule in {rule.id: rule for rule in own}.values() if rule.kind == "spatial_conflict"]
+    return [
+        rule
+        for rule in {rule.id: rule for rule in own}.values()
+        if rule.kind == "spatial_conflict" and BY_IMAGE in rule.verifiability
+    ]
 
 
 def _coarse(rule: Rule, patches: gpd.GeoDataFrame) -> Rule:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.interpretation.city_run import CHANGE_CLASSES
 from workbench.interpretation.classes import scheme
+from workbench.rules.patches import class_names as class_names_of_patches
 from workbench.views.cells import change_text, line_label, table, value_cell, word
 from workbench.views.html import Html, element, join
 from workbench.views.numbers import num_of, records
@@ -209,7 +210,7 @@ def case_table(found: Imagery, lang: str, most: int = SHOWN) -> Html | None:
         area = rows["case.area", own]
         levels.append(str(area["sensitivity"]))
         lines.append([exempt(at), mark(str(case.get("space_code") or case["patch_id"])), word("imagery.matter", case["matter"], lang),
-                      line_label(str(case["line"]), lang), change_text({**case, "after": case["after"] or case["tblx"]}, lang), value_cell(area, lang),
+                      line_label(str(case["line"]), lang), _change(case, lang), value_cell(area, lang),
                       value_cell(rows["case.probability", own], lang), word("permit", case["permit_state"], lang)])  # fmt: skip
     headers: list[tuple[object, str]] = [(t("imagery.column.rank", lang), "short")]
     headers += [(t(f"imagery.column.{one}", lang), kind) for one, kind in (
@@ -223,6 +224,16 @@ def case_table(found: Imagery, lang: str, most: int = SHOWN) -> Html | None:
         css="imagery",
         row_sensitivity=levels,
         note=cut,
+    )
+
+
+def _change(case: dict[str, Any], lang: str) -> str:
+    """Class before → what the image shows, where no survey has named the class after."""
+    words = class_names_of_patches(lang)
+    return (
+        change_text(case, lang)
+        if case["after"]
+        else f"{words.get(case['before'], case['before'])} → {words.get(case['tblx'], case['tblx'])}"
     )
 
 
