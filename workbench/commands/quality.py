@@ -57,8 +57,11 @@ def quality_check(city: str, year: int | None, no_cache: bool, most: int) -> Non
             )
     if table.row_count:
         show(table)
-    for row in report.findings.groupby("check", sort=False).head(most).to_dict("records"):
+    shown_rows = report.findings.groupby("check", sort=False).head(most)
+    for row in shown_rows.to_dict("records"):
         click.echo(f"{row['severity']:<8}{row['role']:<22}{row[f'message_{lang}']}")
+    if more := len(report.findings) - len(shown_rows):
+        click.echo(f"and {more} more (--most, or the file below)")
     states = report.layers["state"].value_counts()
     counted = ", ".join(f"{states.get(name, 0)} {name}" for name in ("passed", "warned", "failed", "blocked"))
     click.echo(f"{len(report.layers)} layers: {counted}; {len(report.findings)} findings")

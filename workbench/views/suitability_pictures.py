@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +90,10 @@ def _finish(
     figure, axes, panel = parts
     lines = [*notes, *sources_note(result, [(role, None) for role in result.roles], lang)]
     furnish(panel, axes, entries, lines, lang)
+    caption = t(key, lang, **words)
+    title = re.sub(r"<[^>]+>", "", caption)
     return render(
-        figure, alt=plain("suit.map.alt", lang), caption=t(key, lang, **words), colours=128,
+        figure, alt=plain("suit.map.alt", lang, title=title), caption=caption, colours=128,
         sensitivity=sensitivity_of(result, [*result.roles, "districts"]), review=review_line(result, lang),
     )  # fmt: skip
 
