@@ -39,7 +39,7 @@ TOGETHER = {
 
 def pytest_configure(config: pytest.Config) -> None:
     """Draw the seed before any worker starts, so that all of them know the same one."""
-    os.environ.setdefault(DRAWN, str(secrets.randbelow(10**6)))
+    os.environ.setdefault(DRAWN, str(100_000 + secrets.randbelow(900_000)))
 
 
 class Together(LoadScopeScheduling):

@@ -46,6 +46,11 @@ def test_facts_become_rows_with_interval_reason_and_clearance():
         "内部",
     )
     assert pd.isna(overall["value"])
+    assert (found.at["imagery.area.built.low", "value"], found.at["imagery.area.built.high", "value"]) == (
+        10.0,
+        16.0,
+    )
+    assert len(found) == 4  # no bounds of what has no value
 
 
 @pytest.mark.parametrize(("roles", "missing"), [(("imagery",), imagery.FACTS), (("land_use",), "imagery")])

@@ -104,7 +104,7 @@ def imagery(city: City | str, year: int | None = None, *, data: CityData | None 
 
 
 def rows(city: City, year: int, data: CityData) -> pd.DataFrame:
-    """Facts as value rows ``imagery.<part>.<item>`` of level ``report``.
+    """Facts as value rows ``imagery.<part>.<item>`` of level ``report``; bounds of intervals are rows ``….low`` and ``….high``.
 
     Raises
     ------
@@ -114,23 +114,27 @@ def rows(city: City, year: int, data: CityData) -> pd.DataFrame:
     found, source = facts(data, year), data.source(FACTS, year)
     made: list[dict[str, Any]] = []
     for row in found.to_dict("records"):
-        nothing = math.isnan(float(row["value"]))
-        made.append(
-            derived(
-                f"imagery.{row['part']}.{row['item']}",
-                float(row["value"]),
-                city=city.name,
-                year=year,
-                unit=str(row["unit"]),
-                decimals=int(row["decimals"]),
-                zone=str(row["zone"]) or city.name,
-                zone_name=str(row["zone_name"]) or city.name_zh,
-                basis=str(row["basis"]),
-                reason=(row["reason"], row["reason_zh"], row["reason_en"]) if nothing else None,
-                sensitivity=str(row.get("sensitivity") or source.sensitivity),
-                data_date=source.date,
-                low=float(row["low"]),
-                high=float(row["high"]),
+        for ending in ("", ".low", ".high"):
+            value = float(row[ending.removeprefix(".") or "value"])
+            nothing = math.isnan(value)
+            if ending and nothing:
+                continue
+            made.append(
+                derived(
+                    f"imagery.{row['part']}.{row['item']}{ending}",
+                    value,
+                    city=city.name,
+                    year=year,
+                    unit=str(row["unit"]),
+                    decimals=int(row["decimals"]),
+                    zone=str(row["zone"]) or city.name,
+                    zone_name=str(row["zone_name"]) or city.name_zh,
+                    basis=str(row["basis"]),
+                    reason=(row["reason"], row["reason_zh"], row["reason_en"]) if nothing else None,
+                    sensitivity=str(row.get("sensitivity") or source.sensitivity),
+                    data_date=source.date,
+                    low=math.nan if ending else float(row["low"]),
+                    high=math.nan if ending else float(row["high"]),
+                )
             )
-        )
     return table(made)

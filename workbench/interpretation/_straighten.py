@@ -76,10 +76,12 @@ def _anchor(ex: float, ey: float, xy: Any, low: float, high: float) -> float:
     """Place on the outline between two places (vertex and part of the side after it) that is nearest to a point, or -1."""
     best, found = NEAR * NEAR, -1.0
     k = int(low)
-    while k < high:
+    while k < high and k + 1 < len(xy):  # a place may lie a rounding error beyond the last vertex
         ax, ay, bx, by = xy[k, 0], xy[k, 1], xy[k + 1, 0], xy[k + 1, 1]
         dx, dy = bx - ax, by - ay
-        t = ((ex - ax) * dx + (ey - ay) * dy) / (dx * dx + dy * dy)
+        long, t = dx * dx + dy * dy, 0.0
+        if long > 0:
+            t = ((ex - ax) * dx + (ey - ay) * dy) / long
         t = min(max(t, max(low - k, 0.0)), min(high - k, 1.0))
         gx, gy = ex - ax - t * dx, ey - ay - t * dy
         if gx * gx + gy * gy <= best:

@@ -86,8 +86,8 @@ def scaled(reflectance: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
     Examples
     --------
-    >>> scaled(np.full((1, 9, 1, 1), 0.1))[0, :2, 0, 0].round(3).tolist()
-    [0.295, 0.3]
+    >>> [f"{one:.3f}" for one in scaled(np.full((1, 9, 1, 1), 0.1))[0, :2, 0, 0]]
+    ['0.294', '0.302']
     """
     low, spread = (RANGES[:, place, None, None] for place in (0, 1))
     found = (

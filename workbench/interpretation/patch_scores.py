@@ -50,7 +50,8 @@ def patch_scores(
     --------
     >>> truth, found = np.zeros((12, 12), bool), np.zeros((12, 12), bool)
     >>> truth[1:5, 1:5], truth[8:11, 1:6], found[1:5, 2:5] = True, True, True
-    >>> patch_scores(truth, found, sizes=(10,)).iloc[-1][["true", "found_of_true", "said", "right_of_said"]].tolist()
+    >>> row = patch_scores(truth, found, sizes=(10,)).iloc[-1]
+    >>> [int(row[name]) for name in ("true", "found_of_true", "said", "right_of_said")]
     [2, 1, 1, 1]
     """
     if truth.shape != found.shape or (seen is not None and seen.shape != truth.shape):

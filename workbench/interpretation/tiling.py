@@ -103,7 +103,7 @@ class Layout:
         --------
         >>> layout = Layout.of((1000, 300), tile=512, overlap=64, multiple=32)
         >>> layout.rows.count, layout.rows.tile, layout.cols.count, layout.cols.tile
-        (3, 416, 1, 352)
+        (3, 416, 1, 384)
         """
         return Layout(*(Axis.of(size, tile, overlap, multiple) for size in shape))
 

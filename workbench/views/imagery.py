@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from workbench.interpretation.city_run import CHANGE_CLASSES
@@ -30,18 +29,20 @@ def rows_of(found: Imagery) -> Rows:
     return {(str(r["indicator"]).removeprefix("imagery."), str(r["zone"])): r for r in records(found.values)}
 
 
-def interval(row: Row | None, lang: str) -> Html:
-    """Bounds of a figure, printed from its own row; empty without an interval."""
-    if row is None or any(row[one] is None or math.isnan(float(row[one])) for one in ("low", "high")):
+def interval(rows: Rows, name: str, zone: str, lang: str) -> Html:
+    """Bounds of a figure, each a row of its own; empty without an interval."""
+    ends = [rows.get((f"{name}.{end}", zone)) for end in ("low", "high")]
+    low, high = (None if end is None else num_of(end, lang=lang) for end in ends)
+    return Html("") if low is None or high is None else Html(f"{low}–{high}")
+
+
+def with_interval(rows: Rows, name: str, zone: str, lang: str) -> Html:
+    """A figure with its unit and the bounds of its interval in brackets; empty where there is no such figure."""
+    row = rows.get((name, zone))
+    if row is None:
         return Html("")
-    ends = [num_of({**row, "value": row[one]}, lang=lang) for one in ("low", "high")]
-    return Html(f"{ends[0]}–{ends[1]}")
-
-
-def with_interval(row: Row, lang: str) -> Html:
-    """A figure with its unit and the bounds of its interval in brackets."""
-    bounds = interval(row, lang)
     shown = num_of(row, lang=lang, unit=row["unit"] != "count")
+    bounds = interval(rows, name, zone, lang)
     return t("imagery.with_interval", lang, value=shown, bounds=bounds) if bounds else shown
 
 
@@ -60,7 +61,7 @@ def summary(found: Imagery, lang: str) -> Html:
     def say(key: str, **names: str) -> None:
         used = {place: rows[name, city] for place, name in names.items() if (name, city) in rows}
         if len(used) == len(names):
-            words = {place: with_interval(row, lang) for place, row in used.items()}
+            words = {place: with_interval(rows, name, city, lang) for place, name in names.items()}
             year = {"year": exempt(found.year), "before": exempt(found.year - 1)}
             text = t(
                 f"imagery.summary.{key}", lang, **words, **{k: v for k, v in year.items() if k in NEEDS[key]}
@@ -102,7 +103,7 @@ def area_table(found: Imagery, lang: str, prefix: str = LAND) -> Html | None:
             continue
         estimate = rows.get((f"{prefix}area.{name}", city))
         bias = rows.get((f"{prefix}area.bias.{name}", city))
-        lines.append([title, value_cell(mapped, lang), value_cell(estimate, lang), interval(estimate, lang),
+        lines.append([title, value_cell(mapped, lang), value_cell(estimate, lang), interval(rows, f"{prefix}area.{name}", city, lang),
                       num_of(bias, lang=lang, sign=True) if bias else "", value_cell(rows.get((f"{prefix}area.points.{name}", city)), lang)])  # fmt: skip
     if not lines:
         return None
@@ -126,14 +127,14 @@ def accuracy_table(found: Imagery, lang: str) -> Html | None:
         if overall is None:
             continue
         lines.append([t(f"imagery.map.{key}", lang)])
-        lines.append([t("imagery.overall", lang), with_interval(overall, lang), "", ""])
+        lines.append(
+            [t("imagery.overall", lang), with_interval(rows, f"{prefix}accuracy.overall", city, lang), "", ""]
+        )
         for name, title in names.items():
-            cells = [
-                rows.get((f"{prefix}accuracy.{measure}.{name}", city))
-                for measure in ("users", "producers", "iou")
-            ]
+            asked = [f"{prefix}accuracy.{measure}.{name}" for measure in ("users", "producers", "iou")]
+            cells = [with_interval(rows, one, city, lang) for one in asked]
             if any(cells):
-                lines.append([title, *(with_interval(one, lang) if one else "" for one in cells)])
+                lines.append([title, *cells])
     if not lines:
         return None
     headers: list[tuple[object, str]] = [(t("imagery.column.class", lang), "row")]
