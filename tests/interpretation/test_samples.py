@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader
 from torchgeo.datasets import stack_samples
 
 from workbench.core.errors import DataQualityError, ImageError, ParameterError
-from workbench.interpretation import classes, labelling, runs, sample_library, splits, training
+from workbench.interpretation import classes, labelling, runs, sample_library, splits, training, weights
 from workbench.interpretation.datasets import LibraryChips, SceneDataset, library_parts, sampler
-from workbench.interpretation.imagery import Scene
+from workbench.interpretation.imagery import Pair, Scene
 
 BANDS = ("blue", "green", "red", "nir")
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 2_560_000)
@@ -321,6 +321,64 @@ def test_a_net_is_trained_from_a_library_split_by_place(
         ]
         > 0.9
     )
+
+
+def test_a_net_of_change_is_trained_from_pairs_and_measured_on_the_image_held_out(tmp_path: Path) -> None:
+    made = sample_library.create(tmp_path / "library", scheme="change", bands=BANDS, crs="EPSG:4547", dates=2)
+    for place, name in enumerate(("learnt", "told")):
+        (tmp_path / name).mkdir()
+        transform = Affine(10, 0, 500_000 + 10_000 * place, 0, -10, 2_560_000)
+        image, label = ground(place)
+        old = np.where(
+            np.arange(96) < 72, image[:, :, :1], image
+        )  # the third quarter of the columns is built up later
+        early = write_scene(tmp_path / name, "2023-07-08", old, transform)
+        late = replace(write_scene(tmp_path / name, "2024-07-08", image, transform), name=name)
+        truth = (label == 4) & (np.arange(96) < 72)
+        ids = made.add_chips(
+            Pair(early, late), truth.astype(np.uint8), size=16, source="interpretation", by="tester"
+        )
+        assert len(ids) == 24
+    stacked, valid, label = made.read("told-00000-00048-16")
+    assert stacked.shape == (8, 16, 16)
+    assert np.allclose(
+        stacked[4:] - stacked[:4],
+        late.read().data[:, :16, 48:64] - early.read().data[:, :16, 48:64],
+        atol=1e-6,
+    )
+    assert valid.all()
+    assert (label == 1).all()
+    assert set(made.table()["image"]) == {"learnt", "told"}
+    net = {
+        "family": "detail_unet",
+        "in_channels": 8,
+        "classes": 1,
+        "depth": 2,
+        "decoder": [16, 8],
+        "detail": 8,
+    }
+    some = {
+        "task": "change",
+        "scheme": "change",
+        "net": net,
+        "data__hold_out": ("told",),
+        "augmentation": {"holes": 0.0},
+        "loss": {"terms": {"cross_entropy": 1.0}},
+    }
+    run = library_run(made, **some)
+    parts = library_parts(run)
+    assert set(parts.table["image"][parts.part == "train"]) == {"learnt"}
+    training.fit(run, tmp_path / "run", say=lambda text: None)
+    path = training.finish(run, tmp_path / "run", tmp_path / "weights")
+    card = weights.load(path).card
+    assert (card.task, card.classes, card.bands, card.threshold) == ("change", ("changed",), BANDS, 0.5)
+    assert card.accuracy["f1"]["changed"] > 0.8
+    with pytest.raises(ParameterError, match="number of dates"):
+        library_parts(library_run(made, scheme="change"))
+    with pytest.raises(ParameterError, match="number of dates"):
+        made.add_chips(late, truth.astype(np.uint8), size=16, source="interpretation", by="tester")
+    with pytest.raises(ParameterError, match="no samples of these images"):
+        library_parts(library_run(made, **{**some, "data__hold_out": ("moon",)}))
 
 
 def test_a_library_that_does_not_fit_the_run_is_refused(library: sample_library.SampleLibrary) -> None:

@@ -21,9 +21,10 @@ from rasterio.transform import from_origin
 from torch import nn
 
 from workbench.core.errors import GridMismatch, ParameterError, RunError
-from workbench.interpretation import stream, strips
+from workbench.interpretation import engines, stream, strips
 from workbench.interpretation.imagery import Scene
 from workbench.interpretation.stream import MapClass
+from workbench.interpretation.tile_reading import Buffers
 from workbench.interpretation.tiling import Axis, Blender, DeviceBlender, Layout
 
 CLASSES = [MapClass(f"class {one}", f"类{one}", f"#{one}0{one}080") for one in range(1, 4)]
@@ -390,3 +391,29 @@ def test_blending_on_a_device_is_blending_on_the_host(classes):
             )
             assert np.array_equal(first[0], second[0])
             assert np.abs(first[1].astype(int) - second[1].astype(int)).max() <= 1
+
+
+def test_an_engine_writes_into_the_array_it_is_given() -> None:
+    torch.manual_seed(3)
+    net = torch.nn.Conv2d(4, 6, 3, padding=1).eval()
+    engine = engines.make(net, "openvino-f32", (4, 64, 96))
+    tiles = np.random.default_rng(3).standard_normal((3, 4, 64, 96)).astype(np.float32)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(tiles)).numpy()
+    out = np.full((1, 6, 64, 96), np.nan, dtype=np.float32)
+    assert engine(tiles[:1], out=out) is out
+    np.testing.assert_allclose(out, expected[:1], atol=1e-5)
+    assert engine(tiles[1:2]) is not out  # nothing written over
+    np.testing.assert_allclose(out, expected[:1], atol=1e-5)
+    np.testing.assert_array_equal(engine(tiles)[:1], out)  # side by side as alone
+    assert engine(tiles[:1], out=np.empty((1, 5, 64, 96), dtype=np.float32)).shape == (1, 6, 64, 96)
+
+
+def test_buffers_hand_out_no_array_twice() -> None:
+    buffers = Buffers()
+    first = buffers.take((2, 3))
+    buffers.give(first)
+    assert buffers.take((2, 3)) is first
+    assert buffers.take((2, 3)) is not first
+    buffers.give(first[:1])  # a view of something in use elsewhere
+    assert buffers.take((1, 3)).base is None

@@ -4,6 +4,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pystac
 import pytest
@@ -11,6 +12,8 @@ import torch
 from pystac.extensions.mlm import MLMExtension
 from safetensors.torch import load_file, save_file
 
+from tests.interpretation import mlm
+from workbench.catalog import stac
 from workbench.core.errors import WeightsError
 from workbench.interpretation import nets, weights
 from workbench.interpretation.weights import Card
@@ -67,7 +70,7 @@ def test_the_card_is_a_stac_item_of_a_model(saved: Path) -> None:
     item = pystac.Item.from_file(saved.with_suffix(".json"))
     assert MLMExtension.has_extension(item)
     model = MLMExtension.ext(item)
-    assert (model.mlm_name, model.architecture, model.framework) == ("toy", "detail_unet", "pytorch")
+    assert (model.mlm_name, model.architecture, model.framework) == ("toy", "detail_unet", "PyTorch")
     assert [band.name if hasattr(band, "name") else band for band in model.input[0].bands] == [
         "blue",
         "green",
@@ -76,6 +79,55 @@ def test_the_card_is_a_stac_item_of_a_model(saved: Path) -> None:
     ]
     assert model.total_parameters == weights.read_card(saved.with_suffix(".json")).parameters
     assert item.assets["weights"].get_absolute_href() == str(saved)
+
+
+def test_cards_keep_the_rules_of_the_extension(saved: Path) -> None:
+    torch.manual_seed(1)
+    described = {**ARCHITECTURE, "in_channels": 8, "classes": 1}
+    pair = replace(CARD, name="toy_change", task="change", classes=("changed",), architecture=described, training={"run": {"seed": 1}})  # fmt: skip
+    change = weights.save(nets.build(described), pair, saved.parent)
+    cards = [saved.with_suffix(".json"), change.with_suffix(".json"), *weights.FOLDER.glob("*.json")]
+    assert len(cards) == 2 + len(list(weights.FOLDER.glob("*.safetensors"))) >= 4
+    stac.register_schemas()
+    for path in cards:
+        item = json.loads(path.read_text())
+        assert mlm.faults(item) == [], path.name
+        digest = item["assets"]["weights"]["file:checksum"]
+        assert digest == "1220" + weights.checksum(path.with_suffix(".safetensors"))
+        without = {**item, "stac_extensions": [one for one in item["stac_extensions"] if one in stac.SCHEMAS]}
+        pystac.Item.from_dict(without).validate()  # by the schemas at hand: STAC itself and files
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("stac_extensions",), [], "not declared"),
+        (("properties", "mlm:name"), "7", "mlm:name"),
+        (("properties", "mlm:surprise"), 1, "not known"),
+        (("properties", "mlm:tasks"), ["change-detection"], "vocabulary"),
+        (("properties", "mlm:framework"), "pytorch", "spelt"),
+        (("properties", "mlm:framework_version"), "2.12", "three numbers"),
+        (("properties", "mlm:pretrained"), True, "not pretrained"),
+        (("properties", "mlm:hyperparameters"), {}, "at least one"),
+        (("properties", "bands"), [{"name": "blue"}], "nothing describes"),
+        (("properties", "mlm:input", 0, "input", "shape"), [-1, 3, -1, -1], "another number of bands"),
+        (("properties", "mlm:input", 0, "value_scaling", 0), {"type": "z-score", "mean": 1.0}, "its numbers"),
+        (("properties", "mlm:output", 0, "result", "data_type"), "bfloat16", "data type"),
+        (("properties", "mlm:output", 0, "classification:classes"), [{"value": 1}], "description"),
+        (("assets", "weights", "roles"), ["data"], "mlm:model"),
+        (("assets", "weights", "mlm:artifact_type"), "", "artifact"),
+    ],
+)
+def test_a_card_that_breaks_a_rule_of_the_extension_is_noticed(
+    saved: Path, place: tuple[Any, ...], value: object, words: str
+) -> None:
+    item = json.loads(saved.with_suffix(".json").read_text())
+    inner = item
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = value
+    assert any(words in fault for fault in mlm.faults(item))
+    assert mlm.faults(json.loads(saved.with_suffix(".json").read_text())) == []
 
 
 def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path: Path) -> None:

@@ -59,6 +59,14 @@ def read(city_name: str) -> list[Entry]:
     return found
 
 
+def asset(city_name: str, role: str, year: int, name: str) -> Path | None:
+    """File of one raster of a published layer, e.g. the probability beside a map of change; None where there is none."""
+    for entry in read(city_name):
+        if (entry.role, entry.year) == (role, year) and name in entry.files:
+            return manifest.folder(city_name) / entry.files[name]
+    return None
+
+
 def specs(city_name: str) -> dict[str, LayerSpec]:
     """What is known of each published table, by role, with the years there are."""
     found: dict[str, LayerSpec] = {}

@@ -174,6 +174,87 @@ def cases_take(path: Path, city: str, on_date: str | None) -> None:
     sys.exit(1 if back.refused else 0)
 
 
+@cases.command("field")
+@city_option
+@click.option("--by", type=click.Choice(["month", "district", "line"]), default="month", show_default=True)
+@click.option(
+    "--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals."
+)
+@data_root_option
+def cases_field(city: str, by: str, level: float) -> None:
+    """Show how often images were right, by what persons found on site.
+
+    Precision: of the image cases with a verdict, the share where land had changed (true or lawful). Recall: of the cases
+    confirmed as true, the share that images had found; only of cases the register knows. Beside each share stands what it was
+    counted from and its Jeffreys interval; a place on several lines counts once.
+    """
+    from workbench.interpretation.findings import field_rates
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+
+    profile = find_city(city)
+    rates = field_rates(Register.open(profile), by, level=level)
+    names = {"line": _line_name, "district": lambda code: _districts(profile).get(code, code)}.get(by, str)
+    table = make_table(by, "precision", f"{level:.0%} interval", "recall", f"{level:.0%} interval")
+    for row in rates.to_dict("records"):
+        cells: list[str] = []
+        for name, of in (("precision", ("true", "checked")), ("recall", ("confirmed", "sought"))):
+            hits, points = (int({**row, "sought": row["confirmed"] + row["missed"]}[one]) for one in of)
+            share = f"{row[name]:.0%} ({hits} of {points})" if points else "nothing checked"
+            cells += [share, f"{row[f'{name}_low']:.0%} to {row[f'{name}_high']:.0%}" if points else ""]
+        table.add_row("all" if row["group"] == "all" else names(str(row["group"])), *cells)
+    show(table)
+
+
+@cases.command("samples")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@city_option
+@click.option("--year", type=int, help="Year of the later images; the profile's latest when not given.")
+@click.option(
+    "--size", type=click.IntRange(16), default=64, show_default=True, help="Cells a side of a chip."
+)
+@click.option(
+    "--around", is_flag=True,
+    help="Also label ground away from all cases and change patches as unchanged (weak samples).",
+)  # fmt: skip
+@data_root_option
+def cases_samples(folder: Path, city: str, year: int | None, size: int, around: bool) -> None:
+    """Put what persons found on site into the sample library in FOLDER: images before and after, changed or not.
+
+    A net is trained from the library by a run whose data.kind is "library" and whose task is "change"
+    (workbench train). Samples that are there already are left as they are, so that this may be run after every list that
+    came back.
+    """
+    import pandas as pd
+
+    from workbench.catalog.data import CityData
+    from workbench.interpretation import imagery, sample_library, verdict_samples
+    from workbench.reporting.run import find_city
+    from workbench.rules.register import Register
+
+    profile = find_city(city)
+    later = profile.check_year(year or profile.latest_year)
+    data = CityData(profile)
+    pairs = imagery.pairs(data, later - 1, later)
+    known = [
+        data.vector(role, later) for role in ("detected_changes", "change_patches") if data.has(role, later)
+    ]
+    changed = pd.concat([one[["geometry"]] for one in known], ignore_index=True) if around and known else None
+    if around and changed is None:
+        click.echo(
+            "! no change patches of the year: ground around the places is left without labels", err=True
+        )
+    library = sample_library.create(
+        folder, scheme="change", bands=pairs[0].before.bands, crs=profile.crs, about=f"verdicts of {profile.name}", dates=2
+    )  # fmt: skip
+    added = verdict_samples.add_pairs(Register.open(profile), library, pairs, size=size, changed=changed)
+    table = library.table()
+    cells = {name: int(table[f"cells_{name}"].sum()) for name in library.names}
+    told = ", ".join(f"{name} {number}" for name, number in cells.items())
+    click.echo(f"{len(added)} samples added, {len(table)} in the library (cells: {told})")
+    click.echo(library.folder / "library.json")
+
+
 def _today() -> str:
     from datetime import date
 

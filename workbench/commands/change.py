@@ -25,7 +25,12 @@ SHOWN = 10
 
 @click.command("change")
 @click.argument("city", required=False)
-@click.option("--from", "before_year", type=int, help="Year before; the one before --to when not given.")
+@click.option(
+    "--from",
+    "before_year",
+    type=int,
+    help="Year before; the one before --to when not given. With --series: the earliest year.",
+)
 @click.option("--to", "after_year", type=int, help="Year after; the profile's latest when not given.")
 @click.option("--before", type=FILE, help="Instead of a city: the earlier image, a raster file.")
 @click.option("--after", type=FILE, help="The later image, on the same grid.")
@@ -36,6 +41,19 @@ SHOWN = 10
 @click.option(
     "--bands", help="Bands in the order of the files, e.g. blue,green,red,nir, where they do not name them."
 )
+@click.option(
+    "--series",
+    type=click.Choice(["forest", "fire"]),
+    help="Instead of two dates, all images: forest lost (NDVI), or land burnt (NBR, needs the band swir22).",
+)
+@click.option(
+    "--image", "images", type=FILE, multiple=True,
+    help="With --series and no city: a dated image; give all of them. A mask lies beside it as NAME_cloud.tif.",
+)  # fmt: skip
+@click.option(
+    "--match", is_flag=True,
+    help="With --image: first bring the images to one level, for several sensors or counts that are no reflectance.",
+)  # fmt: skip
 @click.option(
     "--method",
     type=click.Choice(["net", "irmad", "cva"]),
@@ -58,7 +76,9 @@ SHOWN = 10
     help="Folder for maps and patches (GeoPackage).",
 )
 @data_root_option
-def change(city: str | None, before: Path | None, after: Path | None, **options: Any) -> None:
+def change(
+    city: str | None, before: Path | None, after: Path | None, series: str | None, images: tuple[Path, ...], **options: Any
+) -> None:  # fmt: skip
     """Find what changed between the images of two years of CITY, or between two files.
 
     Images of one season are compared in pairs and the pairs combined. Results are a change map, the probability of change,
@@ -69,9 +89,23 @@ def change(city: str | None, before: Path | None, after: Path | None, **options:
     workbench change demo --from 2024 --to 2025
     workbench change demo --method irmad --out out/        no labels, no net
     workbench change --before a_20240312.tif --after b_20250312.tif --method irmad --out out/
+    workbench change demo --series forest                  every image of the year with its own season before
+    workbench change --series fire --image a_20240708.tif --image b_20250709.tif --out out/
+
+    A series tells forest lost (role forest_loss) or land burnt (burnt_land): which image shows it first, how many bear it
+    out, and what no image could see.
 
     Patches are suspicions to be verified, not findings.
     """  # noqa: D301
+    if series is not None:
+        from workbench.commands.change_series import of_series
+
+        of_series(series, city, images, options | {"before": before, "after": after})  # type: ignore[arg-type]
+        return
+    if images or options["match"]:
+        raise click.UsageError(
+            "--image and --match go with --series; two files are compared by --before and --after"
+        )
     if (city is None) == (before is None) or (before is None) != (after is None):
         raise click.UsageError("give a CITY, or two files: --before a.tif --after b.tif")
     out: Path | None = options["out"]

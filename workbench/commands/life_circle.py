@@ -24,6 +24,7 @@ def life_circle(
     """
     from workbench.evaluation.life_circle import life_circle as compute
     from workbench.reporting.run import find_city
+    from workbench.views.life_circle import gravest
 
     profile = find_city(city)
     found = compute(profile, year, use_cache=not no_cache, say=lambda text: click.echo(text, err=True))
@@ -31,7 +32,7 @@ def life_circle(
     _coverage(found, words)
     _circles(found, words)
     _sites(found, words)
-    for message in found.findings.drop_duplicates(["check", "kind"])[f"message_{words}"]:
+    for message in gravest(found.findings)[f"message_{words}"]:
         click.echo(f"! {message}")
     click.echo(SOURCES_HINT)
     if out is not None:

@@ -47,11 +47,15 @@ def structure(
 def _figures(found: Structure, lang: str) -> None:
     """Figures of all parts but the many metrics of single classes."""
     from workbench.core.units import display
+    from workbench.views.structure import verdict_word
 
     table = make_table("part", "figure", "value", "unit", "what it is")
     for row in found.facts.to_dict("records"):
         if row["part"] == "landscape" and str(row["item"]).count(".") > 1:
             continue
         value = row[f"reason_{lang}"] or f"{row['value']:,.{int(row['decimals'])}f}"
-        table.add_row(row["part"], row["item"], value, display(str(row["unit"]), lang), row["basis"])
+        unit, basis = display(str(row["unit"]), lang), row["basis"]
+        if (row["part"], row["item"]) == ("people", "verdict"):
+            value, unit, basis = verdict_word(found, lang), "", "what may be said of the rank-size rule"
+        table.add_row(row["part"], row["item"], value, unit, basis)
     show(table)

@@ -98,6 +98,25 @@ class Grid(Strict):
     """Cells across."""
 
 
+class AreaLimit(Strict):
+    """A limit that an area read from images is held against."""
+
+    of: str
+    """Class of the land-cover map, or ``changed``: land that was built on since the year before."""
+    op: Literal[">=", "<="]
+    """What must hold."""
+    hectares: float = Field(gt=0)
+    """The limit."""
+    year: int | None = None
+    """Year it holds for; every year when not given."""
+    title_zh: str
+    """What it is, in Chinese."""
+    title_en: str
+    """What it is, in English."""
+    source: str = ""
+    """Document that sets it."""
+
+
 class Interpretation(Strict):
     """What is read from the city's images (section ``[interpretation]``)."""
 
@@ -115,6 +134,8 @@ class Interpretation(Strict):
     """Role that says what lies at a sample point: ``land_use``, or points that people have interpreted."""
     seed: int = 20260
     """Seed of the drawing."""
+    limits: tuple[AreaLimit, ...] = ()
+    """Limits that estimated areas are held against; the answer may be that more points are needed."""
 
 
 class _Header(Strict):

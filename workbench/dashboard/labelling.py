@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.dashboard.map_layers import WGS84
 from workbench.interpretation.chips import chip_file
+from workbench.interpretation.findings import field_rates
 from workbench.rules.answers import record
 from workbench.rules.register import STATUSES, VERDICTS
 from workbench.views.cells import change_text, level_chip, line_label, word
 from workbench.views.html import Html, element, join
+from workbench.views.interpretation import field_table
 from workbench.views.numbers import format_number
 from workbench.views.text import mark, plain
 
@@ -54,7 +56,7 @@ class Review:
         self.cases = cases.reset_index(drop=True)
         self._degrees = self.cases.to_crs(WGS84) if len(self.cases) else self.cases
         self.at = 0
-        self.told, self.facts = widgets.HTML(), widgets.HTML()
+        self.told, self.facts, self.rates = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.picture = widgets.Image(format="png", layout={"max_width": "890px"})
         self.person = widgets.Text(description=self._say("person"), layout={"width": "220px"})
         self.day = widgets.DatePicker(
@@ -72,7 +74,7 @@ class Review:
         self.widget = widgets.VBox(
             [
                 widgets.HBox([back, on, self.told]), self.facts, self.picture, self.map,
-                widgets.HBox([self.person, self.day, self.note]), widgets.HBox(list(self.buttons.values())),
+                widgets.HBox([self.person, self.day, self.note]), widgets.HBox(list(self.buttons.values())), self.rates,
             ]
         )  # fmt: skip
         self.show()
@@ -138,6 +140,7 @@ class Review:
     def show(self) -> None:
         """Show the case at the present place."""
         self.told.value = str(mark(self._say("left", left=self.left, all=len(self.cases))))
+        self.rates.value = self._rates()
         if not len(self.cases):
             return
         case = {str(key): value for key, value in self.cases.iloc[self.at].items()}
@@ -147,6 +150,11 @@ class Review:
         self.picture.value = path.read_bytes() if path is not None else b""
         self.picture.layout.display = None if path is not None else "none"
         self._mark()
+
+    def _rates(self) -> str:
+        """How often images were right so far, by month; nothing before the first verdict."""
+        rates = field_rates(self.register)
+        return str(field_table(rates, self.lang)) if int(rates["checked"].iloc[0]) else ""
 
     def _facts(self, case: dict[str, Any]) -> Html:
         area = f"{format_number(float(case['area_m2']), 0)} m²"

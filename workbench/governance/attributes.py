@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 
 import geopandas as gpd
@@ -230,6 +231,49 @@ def sum_of_zones(layer: Layer, check: Check) -> Outcome:
             wrong += 1
     outcome.share = wrong / max(len(groups), 1)
     return outcome
+
+
+def known_zones(layer: Layer, check: Check) -> Outcome:
+    """Names of zones in a table that are no code of the city: their figures are used nowhere. One hit a name."""
+    table = layer.frame
+    if "zone" not in table:
+        return Outcome()
+    codes, names = _zones_by_name(layer, [str(one) for one in check.parameters["levels"]])
+    if not codes:
+        return Outcome()
+    stated = table["zone"].fillna("").astype(str)
+    lost = table[~stated.isin({"", "city", *codes})].assign(zone=stated)
+    outcome = Outcome(share=len(lost) / max(len(table), 1))
+    for zone, rows in lost.groupby("zone", sort=True):
+        code = names.get(str(zone).strip(), "")
+        zh, en = (
+            f"分区“{zone}”的{len(rows)}行未识别，没有用于计算",
+            f"{len(rows)} rows of zone '{zone}' were not recognised and are not used",
+        )
+        if code:
+            zh, en = (
+                f"{zh}；该名称的分区代码为 {code}，请改填代码",
+                f"{en}; the zone of that name has the code {code}: state the code",
+            )
+        outcome.hits.append(Hit(str(zone), zh, en, float(len(rows)), "count", code))
+    return outcome
+
+
+def _zones_by_name(layer: Layer, levels: Sequence[str]) -> tuple[set[str], dict[str, str]]:
+    """Codes of the zones of some levels, those the city has; and code by name, the first level first."""
+    codes: set[str] = set()
+    names: dict[str, str] = {}
+    for level in levels:
+        try:
+            zones = layer.store.zones(level)
+        except (LayerMissing, ParameterError):
+            continue
+        codes |= set(zones["code"].astype(str))
+        for code, name in zip(
+            zones["code"].astype(str), zones.get("name", zones["code"]).astype(str), strict=True
+        ):
+            names.setdefault(name, code)
+    return codes, names
 
 
 def figure_of_map(layer: Layer, check: Check) -> Outcome:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 import pyproj
 import shapely
 
 from workbench.catalog import manifest
+from workbench.catalog.data import CityData
 from workbench.catalog.formats import osm, sheets
 from workbench.catalog.formats.datum import DatumParameters
 from workbench.catalog.ingest import ingest_vector, standard_table
@@ -24,9 +26,14 @@ from workbench.core.city import City
 from workbench.core.errors import ParameterError, ProfileError, WorkbenchError
 from workbench.core.layer_spec import LayerSpec
 from workbench.core.paths import atomic_write
+from workbench.governance.attributes import known_zones
 from workbench.governance.delivery import Found
+from workbench.governance.layers import Layer
+from workbench.governance.packs import load_packs
 
 Value = str | int | float | bool
+ZONE_CHECK = "cs_known_zones"
+"""Check that tells names of zones which are none of the city's."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +122,13 @@ def deliver(
         place = place_of(city, clip=order.clip)
     with tempfile.TemporaryDirectory(prefix="ingest-") as scratch:
         if target is None:
-            written = _write(place, order, spec, Path(scratch) / "layer.parquet", where, parameters, progress)
+            written = _write(
+                city, place, order, spec, Path(scratch) / "layer.parquet", where, parameters, progress
+            )
         else:
             try:
                 with atomic_write(target) as partial:
-                    written = _write(place, order, spec, partial, where, parameters, progress)
+                    written = _write(city, place, order, spec, partial, where, parameters, progress)
                     if written.rows == 0:
                         raise _NothingWrittenError(written)
             except _NothingWrittenError as nothing:
@@ -188,17 +197,32 @@ def _fields(path: Path, spec: LayerSpec, role: str, where: str) -> list[str]:
 
 
 def _write(
-    place: Place | None, order: Order, spec: LayerSpec, partial: Path, where: str, parameters: DatumParameters | None,
+    city: City, place: Place | None, order: Order, spec: LayerSpec, partial: Path, where: str, parameters: DatumParameters | None,
     progress: Progress | None,
 ) -> Written:  # fmt: skip
     if place is None or spec.kind == "table":
         made = standard_table(order.path, spec, order.role, where)
         if not made.frame.empty:
             made.frame.to_parquet(partial, index=False, compression="zstd")
-        return Written(len(made.frame), len(made.frame), findings=made.findings)
+        findings = [*made.findings, *_unknown_zones(city, order.role, made.frame)]
+        return Written(len(made.frame), len(made.frame), findings=findings)
     return write_layer(
         order.path, spec, order.role, place, partial, where, parameters=parameters, progress=progress
     )
+
+
+def _unknown_zones(city: City, role: str, table: pd.DataFrame) -> list[Finding]:
+    """Zones a table names that the city does not have, one finding a name; nothing where its zones are not there yet."""
+    check = next(one for one in load_packs()["consistency"].checks if one.id == ZONE_CHECK)
+    if role not in check.roles or not manifest.read(city.name):
+        return []
+    hits = known_zones(Layer(CityData(city), role, None, table), check).hits
+    return [
+        Finding(
+            "unknown_zone", "warning", int(one.measured), float("nan"), "", one.message_zh, one.message_en
+        )
+        for one in hits
+    ]
 
 
 def _target_name(order: Order) -> str:

@@ -20,6 +20,7 @@ KINDS: dict[str, Kind] = {
     "stated_zone": attributes.stated_zone,
     "parts_of_whole": attributes.parts_of_whole,
     "sum_of_zones": attributes.sum_of_zones,
+    "known_zones": attributes.known_zones,
     "figure_of_map": attributes.figure_of_map,
     "duplicates": topology.duplicates,
     "overlaps": topology.overlaps,

@@ -39,6 +39,8 @@ FACTS = (
     "part", "item", "zone", "zone_name", "value", "low", "high", "unit", "decimals", "basis", "reason", "reason_zh", "reason_en",
 )  # fmt: skip
 """Columns of :attr:`Assessment.facts`."""
+BINS = 5
+"""Classes of probability whose truth is told."""
 NO_POINTS = ("no_points", "没有样本点", "no sample point")
 
 
@@ -188,6 +190,9 @@ class Assessment:
                 basis=basis,
             )
         ]
+        rows.append(
+            fact("calibration", "points", float(one.table["points"].sum()), unit="count", basis=basis)
+        )
         for at, row in enumerate(one.table.to_dict("records"), 1):
             rows.append(
                 fact("calibration", f"said.{at}", 100 * row["said"], unit="%", decimals=1, basis=basis)
@@ -364,7 +369,7 @@ def assess(city: City, year: int, judged: Map, drawn: Drawn, reference: Sequence
     limits : mapping of class to (hectares, ">=" or "<="), optional
         Questions to be answered with yes, no or not certain.
     probability : array, optional
-        Probability the map gave its class at each point.
+        Probability the map gave its class at each point; NaN where it gave none, or where it is not asked for.
     level, openness, seed
         Confidence; clearance of the reference; seed of what is drawn again.
     trained : GeoDataFrame, optional
@@ -395,9 +400,13 @@ def assess(city: City, year: int, judged: Map, drawn: Drawn, reference: Sequence
     if probability is not None:
         said = np.asarray(probability, dtype=float)[told]
         right = (points["mapped"] == points["reference"]).to_numpy()
-        calibrated = calibration(
-            said[np.isfinite(said)], right[np.isfinite(said)], bins=5, seed=seed, level=level
-        )
+        worth = (
+            points["mapped"].map(strata) / points.groupby("mapped")["mapped"].transform("size")
+        ).to_numpy()
+        if (there := np.isfinite(said)).any():
+            calibrated = calibration(
+                said[there], right[there], weights=worth[there], bins=BINS, seed=seed, level=level
+            )
     return Assessment(
         city, year, judged, drawn, points, sample, sample_accuracy(sample, level=level),
         stratified_areas(strata, points["mapped"], points["reference"], level=level).loc[order], calibrated,

@@ -319,14 +319,22 @@ def _of_net(
     card = model.card
     folder = _folder(out)
     folder.mkdir(parents=True, exist_ok=True)
-    files, used = [], {}
+    files: list[Any] = []
+    used: dict[str, Any] = {}
+    how: predict.Plan | None = None  # one engine for all pairs
     for number, pair in enumerate(pairs):
         path = folder / f"pair_{number}.tif"
         both = [pair.before, pair.after]
-        record = _finished(path, pair, model) if resume else None
-        if record is None:
+        record = (
+            _finished(path, pair, model, engine=engine, tile=tile, tta=tta)
+            if resume and how is None
+            else None
+        )
+        if record is not None:
+            engine, batch = str(record["engine"]), int(record["batch"])
+        else:
             say(f"{card.name} on {pair.before.name} and {pair.after.name}")
-            how = predict.plan(
+            how = how or predict.plan(
                 both, model, path, engine=engine, tile=tile, batch=batch, tta=tta, resume=resume, say=say
             )
             record = stream.run(
@@ -335,7 +343,6 @@ def _of_net(
                 threshold=card.threshold or 0.5, probabilities=True, pins={**how.pins, "scheme": card.scheme},
                 resume=resume, progress=progress, say=say,
             ).record  # fmt: skip
-            engine = str(record["engine"])  # one engine for all pairs
         used = {
             name: record[name]
             for name in (
@@ -350,12 +357,17 @@ def _of_net(
                 "scheme",
             )
         }
-        files.append(stack.enter_context(rasterio.open(_probability_of(path))))
+        with strips.without_place():
+            files.append(stack.enter_context(rasterio.open(_probability_of(path))))
     return _Probabilities(tuple(files)), used
 
 
-def _finished(path: Path, pair: Pair, model: Model) -> dict[str, Any] | None:
-    """Record of a pair's map that an interrupted run has left whole."""
+def _finished(
+    path: Path, pair: Pair, model: Model, *, engine: str, tile: int, tta: bool
+) -> dict[str, Any] | None:
+    """Record of a pair's map that an interrupted run has left whole, made as it would be made now."""
+    from workbench.interpretation import engines, predict
+
     record_path = strips.record_path(path)
     if (
         not (path.exists() and _probability_of(path).exists() and record_path.exists())
@@ -365,7 +377,11 @@ def _finished(path: Path, pair: Pair, model: Model) -> dict[str, Any] | None:
     record: dict[str, Any] = json.loads(record_path.read_text(encoding="utf-8"))
     wanted = [pair.before.sha256, pair.after.sha256]
     same = [one["sha256"] for one in record["inputs"]] == wanted and record["weights"] == model.card.sha256
-    return record if same and all(wanted) else None
+    layout = predict.layout_of(pair.before.shape, model, tile=tile)[0]
+    alike = record["tile"] == list(layout.tile) and record["tta"] == tta
+    return (
+        record if same and all(wanted) and alike and record["engine"] in engines.candidates(engine) else None
+    )
 
 
 def _folder(out: Path) -> Path:

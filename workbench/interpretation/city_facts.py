@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
 
 from workbench.interpretation.assessment import fact
+from workbench.operators._intervals import proportion
 from workbench.operators.area import area_m2
+
+if TYPE_CHECKING:
+    from workbench.interpretation.weights import Card
 
 LISTED = 60
 """Cases whose own figures are kept, the most pressing first."""
@@ -87,4 +91,40 @@ def case_facts(cases: gpd.GeoDataFrame, zones: gpd.GeoDataFrame | None) -> list[
             fact("case", "area", float(case.area_m2), unit="m2", **of),
             fact("case", "probability", 100 * float(case.probability), unit="%", **of),
         ]
+    return rows
+
+
+def net_facts(card: Card) -> list[dict[str, Any]]:
+    """How good a net was in places kept from its training, as its card says: by class, or by size of the changed patches.
+
+    Parameters
+    ----------
+    card : Card
+        Of land cover (IoU by class) or of change (share of the true patches found by size in cells, all places together).
+
+    Returns
+    -------
+    list of dict
+        Part ``net``, items ``iou.<class>`` and ``overall``; or part ``change_net``, items ``iou``, ``precision``,
+        ``recall.<cells>`` with interval and ``patches.<cells>``. Empty for a card that says nothing of its places.
+    """
+    told, places = card.accuracy, list(card.accuracy.get("by_place", {}).values())
+    of: dict[str, Any] = {"unit": "%", "decimals": 1, "basis": f"card of {card.name}"}
+    if card.task == "land_cover":
+        rows = [fact("net", f"iou.{name}", 100 * value, **of) for name, value in told.get("iou", {}).items()]
+        return [*rows, fact("net", "overall", 100 * told["overall"], **of)] if rows else []
+    places = [one for one in places if one.get("by_size")]
+    if not places:
+        return []
+    rows = []
+    for size in places[0]["by_size"]:
+        parts = [one["by_size"][size] for one in places]
+        true = sum(part["patches"] for part in parts)
+        found = round(sum(part["patches"] * (part["recall"] or 0.0) for part in parts))
+        if true:
+            limits = [100 * float(one) for one in proportion(found, true)]
+            rows.append(fact("change_net", f"recall.{size}", *limits, **of))
+        rows.append(fact("change_net", f"patches.{size}", true, unit="count", basis=of["basis"]))
+    for item, key in (("iou", "cell_iou"), ("precision", "precision"), ("recall", "recall")):
+        rows.append(fact("change_net", item, 100 * float(np.mean([one[key] for one in places])), **of))
     return rows

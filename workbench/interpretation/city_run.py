@@ -25,7 +25,7 @@ from workbench.core.lineage import DIGITS
 from workbench.core.paths import atomic_write, built_data_dir, cache_dir
 from workbench.core.provenance import code_version
 from workbench.indicators.values import highest_sensitivity
-from workbench.interpretation import change, chips, findings, imagery, patches
+from workbench.interpretation import area_limits, change, chips, confidence, findings, imagery, patches
 from workbench.interpretation.assessment import (
     FACTS,
     Assessment,
@@ -37,7 +37,8 @@ from workbench.interpretation.assessment import (
     survey_at,
     survey_reference,
 )
-from workbench.interpretation.city_facts import case_facts, change_facts
+from workbench.interpretation.city_facts import case_facts, change_facts, net_facts
+from workbench.interpretation.classes import scheme
 
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
@@ -96,6 +97,9 @@ def interpret(
     from workbench.catalog.data import CityData as Data
 
     wanted = city.interpretation
+    if wanted is not None:
+        known = (*scheme("six")["class"], CHANGE_CLASSES[1])
+        area_limits.check(wanted.limits, known, f"{city.path.name}: interpretation.limits")
     if wanted is None or not (wanted.land_cover or wanted.change or wanted.method != "net"):
         raise ParameterError(
             "the profile asks for nothing to be read from images", where=f"{city.path.name}: interpretation",
@@ -187,13 +191,19 @@ class _Run:
         model = weights.load(self.wanted.land_cover)
         scenes = imagery.scenes(self.data, year)
         inputs = _inputs(scenes) | {f"weights:{model.card.name}": model.card.sha256[:DIGITS]}
-        if use_cache and published.made_of(self.city.name, predict.ROLE, year) == inputs:
+        # how sure it is is held against the reference
+        judged = bool(self.wanted.reference) and year == self.year
+        there = not judged or self._asset(predict.ROLE, confidence.ASSET) is not None
+        if use_cache and there and published.made_of(self.city.name, predict.ROLE, year) == inputs:
             return
         self.say(f"land cover {year}: {len(scenes)} images")
         made = predict.predict(
-            scenes, model, self.folder / f"land_cover_{year}.tif", engine=self.engine, say=self.say
-        )
+            scenes, model, self.folder / f"land_cover_{year}.tif", engine=self.engine, probabilities=judged, say=self.say
+        )  # fmt: skip
         predict.publish(self.city, year, made, model.card)
+
+    def _asset(self, role: str, name: str) -> Path | None:
+        return published.asset(self.city.name, role, self.year, name)
 
     def _change(self, use_cache: bool) -> None:
         from workbench.catalog.data import CityData as Data
@@ -224,13 +234,15 @@ class _Run:
         if self.wanted.land_cover:
             self.say("accuracy and areas of land cover")
             judged = map_of(self.city, self.year, self.data)
-            rows += self._judged(judged, "", survey_reference)
+            rows += self._judged(judged, "", survey_reference, confidence.ASSET)
+            rows += self._nets(self.wanted.land_cover)
         if self._looks_for_change():
             self.say("cases of the changed land")
             rows += self._found()
             source = self.data.source(change.ROLE, self.year)
             judged = Map(source.path, change.ROLE, self.year, CHANGE_CLASSES, sensitivity=source.sensitivity)
-            rows += self._judged(judged, "change_", change_reference)
+            rows += self._judged(judged, "change_", change_reference, "probability")
+            rows += self._nets(self.wanted.change if self.wanted.method == "net" else "")
         published.publish(
             self.city, FACTS_ROLE, self.year, pd.DataFrame(rows, columns=[*FACTS, "sensitivity"]), source="影像解译", tier="proxy",
             sensitivity=highest_sensitivity(row["sensitivity"] for row in rows), inputs=self._made_of(),  # type: ignore[arg-type]
@@ -258,8 +270,12 @@ class _Run:
         judged: Map,
         prefix: str,
         reference: Callable[[gpd.GeoDataFrame, int, CityData], npt.NDArray[Any]],
+        asset: str,
     ) -> list[dict[str, Any]]:
-        """Figures of a map: with intervals where there is a reference, else the map's areas alone."""
+        """Figures of a map: with intervals where there is a reference, else the map's areas alone.
+
+        ``asset`` names the raster beside it that says how sure it is.
+        """
         drawn = draw_points(judged, self.wanted.sample_points, seed=self.wanted.seed)
         role = self.wanted.reference
         if not role or not self.data.has(role, self.year):
@@ -283,13 +299,26 @@ class _Run:
             raise ParameterError("no such reference", where=f"{self.city.path.name}: interpretation.reference", found=role,
                                  expected="land_use, or none")  # fmt: skip
         found = reference(drawn.points, self.year, self.data)
+        sure = self._asset(judged.role, asset)
+        said = None if sure is None else confidence.probability_at(sure, drawn.points)
+        if said is not None and judged.role == change.ROLE:  # elsewhere hardly anything is ever said
+            said = np.where(drawn.points["mapped"] == CHANGE_CLASSES[1], said, np.nan)
         result: Assessment = assess(
             self.city, self.year, judged, drawn, found, openness=self.data.source(role, self.year).sensitivity,
-            seed=self.wanted.seed,
+            seed=self.wanted.seed, probability=said,
+            limits=area_limits.for_classes(area_limits.limits_of(self.city, self.year), judged.classes),
         )  # fmt: skip
         table = result.facts.assign(part=prefix + result.facts["part"])
         told: list[Any] = table.to_dict("records")
         return _cleared(told, result.sensitivity)
+
+    def _nets(self, name: str) -> list[dict[str, Any]]:
+        """How good a net was in places kept from its training, as its card has it."""
+        if not name:
+            return []
+        from workbench.interpretation import weights
+
+        return _cleared(net_facts(weights.load(name).card), "公开")
 
     def _found(self) -> list[dict[str, Any]]:
         shapes = self.data.vector(patches.ROLE, self.year)

@@ -27,7 +27,7 @@ from workbench.interpretation.augment import NONE, Augmentation, augment
 from workbench.interpretation.city_chips import standardize
 from workbench.interpretation.imagery import Scene
 from workbench.interpretation.sample_library import IGNORED, Array, SampleLibrary
-from workbench.interpretation.splits import LEFT_OUT, by_blocks
+from workbench.interpretation.splits import LEFT_OUT, by_blocks, by_images
 
 if TYPE_CHECKING:
     import pystac
@@ -259,12 +259,14 @@ class LibraryChips(Dataset[dict[str, torch.Tensor]]):
         Cells a side of what is cut; chips that are smaller are refused.
     length : int, optional
         Chips an epoch; each once when not given.
+    dates : int
+        Dates a chip shows; its bands are those of each date in turn.
     """
 
     def __init__(
         self, library: SampleLibrary, samples: Sequence[str], *, size: int, mean: Sequence[float], std: Sequence[float],
         bands: tuple[str, ...], seed: int = 1, epoch: int = 0, length: int | None = None, how: Augmentation = NONE,
-        weight: Array | None = None,
+        weight: Array | None = None, dates: int = 1,
     ) -> None:  # fmt: skip
         if not len(samples):
             raise ParameterError(
@@ -274,7 +276,7 @@ class LibraryChips(Dataset[dict[str, torch.Tensor]]):
             )
         self.library, self.samples, self.size, self.bands = library, list(samples), size, bands
         self.mean, self.std, self.seed, self.epoch, self.how = tuple(mean), tuple(std), seed, epoch, how
-        self.length = length or len(self.samples)
+        self.length, self.dates = length or len(self.samples), dates
         self.drawn = length is not None
         self.weight = None if weight is None else np.asarray(weight, dtype=float) / np.sum(weight)
         self._kept: dict[str, tuple[Array, Array, Array]] = {}
@@ -302,9 +304,9 @@ class LibraryChips(Dataset[dict[str, torch.Tensor]]):
         room = np.array(label.shape) - self.size
         row, column = rng.integers(0, room + 1) if self.drawn else room // 2
         window = (slice(row, row + self.size), slice(column, column + self.size))
-        whole, seen, truth = augment(
-            image[None, :, *window], valid[None, *window], label[window], self.bands, rng, self.how
-        )
+        image = image[:, *window].reshape(self.dates, -1, self.size, self.size)
+        seen = np.repeat(valid[None, *window], self.dates, axis=0)
+        whole, seen, truth = augment(image, seen, label[window], self.bands, rng, self.how)
         truth = np.where(seen.all(axis=0), truth, IGNORED)
         ready = standardize(whole, seen, self.mean, self.std)
         return {"image": torch.from_numpy(ready), "mask": torch.from_numpy(truth.astype(np.int64))}
@@ -327,7 +329,7 @@ class LibraryParts:
         return LibraryChips(
             self.library, self.table["sample_id"][some].tolist(), size=run.data.chip, mean=run.data.mean, std=run.data.std,
             bands=run.data.bands, seed=run.seed, epoch=epoch, length=run.optimiser.chips if train else None,
-            how=run.how if train else NONE, weight=self._weights(some) if train else None,
+            how=run.how if train else NONE, weight=self._weights(some) if train else None, dates=self.library.facts["dates"],
         )  # fmt: skip
 
     def _weights(self, some: Array) -> Array:
@@ -346,7 +348,7 @@ def library_parts(run: Run) -> LibraryParts:
     Raises
     ------
     ParameterError
-        Scheme or bands of the library are not those of the run, or nothing is left for a part.
+        Scheme, bands or dates of the library are not those of the run, or nothing is left for a part.
     """
     library = SampleLibrary(Path(run.data.library))
     facts = library.facts
@@ -355,12 +357,20 @@ def library_parts(run: Run) -> LibraryParts:
             "class table or bands of the library are not those of the run", where=run.data.library,
             found=f"{facts['scheme']}, {facts['bands']}", expected=f"{run.scheme}, {list(run.data.bands)}",
         )  # fmt: skip
+    if facts["dates"] != (wanted := 2 if run.task == "change" else 1):
+        raise ParameterError(
+            "chips of the library show another number of dates", where=run.data.library, found=facts["dates"], expected=wanted
+        )  # fmt: skip
     table = library.table(kind="chip")
     if len(table) < 2:
         raise ParameterError("the library holds too few chips", where=run.data.library, found=len(table))
     names = [f"cells_{name}" for name in library.names]
     share, seed = run.data.validation_share, run.seed
-    part = by_blocks(table, block_m=run.data.block_m, share=share, seed=seed, class_columns=names)
+    part = (
+        by_images(table, run.data.hold_out)
+        if run.data.hold_out
+        else by_blocks(table, block_m=run.data.block_m, share=share, seed=seed, class_columns=names)
+    )
     if not {"train", "validation"} <= set(part):
         raise ParameterError(
             "no chips are left for a part",

@@ -53,6 +53,11 @@ class DynamicWorldEngine:
     engine: engines.OpenVinoEngine
     device = None
 
+    @property
+    def parallel(self) -> int:
+        """Calls that may run at once."""
+        return self.engine.parallel
+
     def __call__(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Logits of tiles."""
         return self.engine(scaled(batch))

@@ -40,6 +40,7 @@ def check_whole(scene: Scene, href: str) -> None:
             raise ImageError(
                 "a file of the image has another size", where=scene.name,
                 found=f"{Path(href).name}: {file.height} x {file.width}", expected=" x ".join(map(str, scene.shape)),
+                hint="warp it to the image's grid first",
             )  # fmt: skip
         high, wide = file.block_shapes[0]
         rows, cols = (file.height - 1) // high, (file.width - 1) // wide

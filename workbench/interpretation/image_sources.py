@@ -157,7 +157,7 @@ def of_file(
         if not same_grid(grid, other):
             raise ImageError(
                 "the mask lies on another grid than the image", where=mask.name,
-                found=describe(other), expected=describe(grid),
+                found=describe(other), expected=describe(grid), hint="warp the mask to the image's grid first",
             )  # fmt: skip
     return dict(
         name=path.stem, date=_stamp(date) if date is not None else _found_date(tags, path), bands=names, grid=grid,

@@ -198,11 +198,13 @@ class Pair:
             raise ImageError(
                 "the two dates have different bands", where=where,
                 found=", ".join(self.after.bands), expected=", ".join(self.before.bands),
+                hint="name the bands of the files in their order (--bands), or leave out those that one lacks",
             )  # fmt: skip
         if not self.before.date < self.after.date:
             raise ImageError(
                 "the earlier image must come first, and both must be dated", where=where,
-                found=f"{_day(self.before.date)} and {_day(self.after.date)}",
+                found=f"{_day(self.before.date)} and {_day(self.after.date)}", expected="a day each, the earlier first",
+                hint="name the days where files do not say them (--date-before, --date-after)",
             )  # fmt: skip
 
     @property

@@ -264,12 +264,13 @@ def scores(matrix: Array, names: Sequence[str]) -> dict[str, Any]:
 
 
 def confusion(net: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, classes: int) -> Array:
-    """Confusion matrix (truth by row) of standardized chips."""
+    """Confusion matrix (truth by row) of standardized chips; one logit tells two classes apart."""
     step = int(getattr(net, "step", 32))
     high, wide = images.shape[-2:]
     padded = torch.nn.functional.pad(images, (0, -wide % step, 0, -high % step))
     with torch.inference_mode():
-        told = net(padded)[..., :high, :wide].argmax(dim=1)
+        logits = net(padded)[..., :high, :wide]
+    told = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
     keep = labels != IGNORED
     pairs = labels[keep] * classes + told[keep]
     found: Array = torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes).numpy()

@@ -20,7 +20,7 @@ from workbench.catalog import published
 from workbench.core.errors import ImageError, WeightsError
 from workbench.core.lineage import DIGITS
 from workbench.core.paths import atomic_write
-from workbench.interpretation import classes, engines, stream, strips, weights
+from workbench.interpretation import classes, confidence, engines, stream, strips, weights
 from workbench.interpretation.dynamic_world import DynamicWorld
 from workbench.interpretation.imagery import OPENNESS, Scene, strictest
 from workbench.interpretation.stream import MapClass
@@ -83,6 +83,7 @@ def legend(card: Card) -> list[MapClass]:
                 where=card.name,
                 found=list(card.classes),
                 expected=table["class"].tolist(),
+                hint=f"the card names another scheme than its own, or '{card.scheme}' was changed since",
             )
     return [
         MapClass(str(row["class"]), str(row["name_zh"]), str(row["colour"]))
@@ -97,6 +98,15 @@ def overlap_of(card: Card, multiple: int) -> int:
     pixel in a thousand.
     """
     return -(-4 * card.overlap // multiple) * multiple
+
+
+def layout_of(
+    shape: tuple[int, int], model: Model | DynamicWorld, *, tile: int = 512, overlap: int | None = None
+) -> tuple[Layout, int, int]:
+    """Tiles of a net over an image of a shape, the cells they share, and what their sides are divisible by."""
+    multiple = math.lcm(32, int(getattr(getattr(model, "net", None), "step", 32)))
+    shared = overlap_of(model.card, multiple) if overlap is None else overlap
+    return Layout.of(shape, tile=tile, overlap=shared, multiple=multiple), shared, multiple
 
 
 def plan(
@@ -133,10 +143,8 @@ def plan(
         Whether an unfinished run is gone on with.
     say : callable, optional
     """
-    card, net = model.card, getattr(model, "net", None)
-    multiple = math.lcm(32, int(getattr(net, "step", 32)))
-    shared = overlap_of(card, multiple) if overlap is None else overlap
-    layout = Layout.of(sources[0].shape, tile=tile, overlap=shared, multiple=multiple)
+    card = model.card
+    layout, shared, multiple = layout_of(sources[0].shape, model, tile=tile, overlap=overlap)
     there = strips.pinned(out) if resume else None
     if there is not None and engine == "auto" and batch is None and there.get("tile") == list(layout.tile):
         engine, batch = str(there.get("engine", "auto")), int(there.get("batch", 1))
@@ -252,6 +260,8 @@ def predict(
     for scene in given:
         weights.expect(card, task="land_cover", bands=scene.bands)
     used = [scene.select(card.bands) for scene in given]
+    stream.check_grids(used)
+    table = legend(card)
     for scene in used:
         scene.check()
     several = len(used) > 1
@@ -260,7 +270,7 @@ def predict(
         precision=precision, tta=tta, resume=resume, say=say,
     )  # fmt: skip
     made = stream.run(
-        used, how.forwards, out, classes=legend(card), mean=card.mean, std=card.std,
+        used, how.forwards, out, classes=table, mean=card.mean, std=card.std,
         tile=how.tile, overlap=how.overlap, multiple=how.multiple, batch=how.batch, several_dates=several,
         probabilities=probabilities, pins={**how.pins, "scheme": card.scheme}, resume=resume, progress=progress, say=say,
     )  # fmt: skip
@@ -355,16 +365,19 @@ def areas(prediction: Prediction) -> pd.DataFrame:
 
 
 def publish(city: City, year: int, prediction: Prediction, card: Card, *, holder: str = "") -> Path:
-    """Publish a map in the catalogue of a city, no more open than its images.
+    """Publish a map in the catalogue of a city, no more open than its images; with probabilities also how sure it is.
 
     Returns
     -------
     Path
         The raster that ``CityData.raster("land_cover_map", year)`` reads.
     """
-    record = prediction.record
+    record, files = prediction.record, {"data": prediction.path}
+    if prediction.probabilities is not None:
+        out = prediction.path.with_name(f"{prediction.path.stem}_{confidence.ASSET}.tif")
+        files[confidence.ASSET] = confidence.write_confidence(prediction.probabilities, out)
     return published.publish_raster(
-        city, ROLE, year, {"data": prediction.path}, source=f"影像解译({card.name})", holder=holder,
+        city, ROLE, year, files, source=f"影像解译({card.name})", holder=holder,
         date=max((day for day in record["dates"] if day), default=f"{year}-12-31"),
         sensitivity=cast("Sensitivity", record["sensitivity"] if record["sensitivity"] in OPENNESS else OPENNESS[-1]),
         inputs={one["name"]: one["sha256"][:DIGITS] for one in record["inputs"]} | {f"weights:{card.name}": card.sha256[:DIGITS]},

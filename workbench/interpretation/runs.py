@@ -36,6 +36,8 @@ class Data(_Table):
     block_m: float = Field(default=2000, gt=0)
     """Edge of the blocks of ground by which a library is split."""
     validation_share: float = Field(default=0.25, gt=0, lt=1)
+    hold_out: tuple[str, ...] = ()
+    """Images of a library whose chips are all kept for validation; blocks of ground are drawn when not given."""
     bands: tuple[str, ...] = ("blue", "green", "red", "nir")
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -75,11 +77,13 @@ class Optimiser(_Table):
 
 
 class Machine(_Table):
-    """What it runs on; several devices share the batch (DDP)."""
+    """What it runs on; several devices share each batch (DDP)."""
 
     accelerator: str = "auto"
     devices: int | str = 1
+    """GPUs, or processes of a CPU."""
     strategy: str = "auto"
+    """``ddp`` for several devices."""
     precision: str = "bf16-mixed"
     threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves it to torch."""
@@ -113,10 +117,6 @@ class Run(_Table):
 
     @model_validator(mode="after")
     def _whole(self) -> Run:
-        if self.data.kind == "library" and self.task != "land_cover":
-            raise ValueError(
-                "a sample library holds chips of one date: only land_cover can be trained from it"
-            )
         channels = len(self.data.bands) * (2 if self.task == "change" else 1)
         if self.net.get("in_channels") != channels:
             raise ValueError(

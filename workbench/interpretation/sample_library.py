@@ -1,6 +1,6 @@
-"""样本库: chips with labels and labelled points, as a GeoParquet table, rasters beside it and a STAC label item.
+"""样本库: labelled chips of one date or two, and labelled points: a GeoParquet table, rasters beside it, a STAC label item.
 
-A library is a folder: ``samples.parquet`` (a row a sample: what, where, when, from which image, who said so, how sure),
+A library is a folder: ``samples.parquet`` (a row a sample: what, where, when, from which images, who said so, how sure),
 ``chips/<id>.tif`` with ``chips/<id>_label.tif`` for chips, and ``library.json``, the STAC item with the fields of the label
 extension. Everything is added in one step or not at all.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from workbench.core.errors import DataQualityError, ParameterError
 from workbench.core.paths import atomic_write
 from workbench.core.provenance import sha256_file
 from workbench.interpretation import classes as image_classes
-from workbench.interpretation.imagery import Scene
+from workbench.interpretation.imagery import Block, Pair, Reader, Scene
 
 Array = npt.NDArray[Any]
 IGNORED = 255
@@ -37,8 +38,20 @@ SOURCES = ("survey", "field", "interpretation", "verdict", "generated")
 """Who said so: last year's survey, a visit, a person at the screen, a case's verdict, a generator."""
 LABEL_SCHEMA = "https://stac-extensions.github.io/label/v1.0.1/schema.json"
 COLUMNS = (
-    "sample_id", "kind", "label", "image", "date", "source", "weak", "confidence", "by", "valid", "sha256", "added", "geometry",
+    "sample_id", "kind", "label", "image", "date", "image_before", "date_before", "source", "weak", "confidence", "by", "valid", "sha256", "added", "geometry",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A square piece of ground to be cut out of images, with its labels."""
+
+    name: str
+    """Of the sample."""
+    row: int
+    column: int
+    label: Array
+    """uint8: 0 for the first class …, 255 for cells without a label."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +68,11 @@ class SampleLibrary:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Scheme, bands and CRS of the library."""
+        """Scheme, bands (of one date), dates of a chip and CRS of the library."""
         try:
             item = json.loads((self.folder / "library.json").read_text())
             found: dict[str, Any] = item["properties"]["workbench:library"]
-            return found
+            return {"dates": 1, **found}
         except FileNotFoundError as error:
             raise ParameterError(
                 "no sample library here", where=str(self.folder), hint="make one with create()"
@@ -104,7 +117,7 @@ class SampleLibrary:
         return pd.DataFrame(rows, columns=["class", "source", "cells", "chips", "points", "share"])
 
     def read(self, sample_id: str) -> tuple[Array, Array, Array]:
-        """Reflectance (band, row, column), valid cells and labels of a chip.
+        """Reflectance (band, row, column; those of the earlier date first), valid cells and labels of a chip.
 
         Raises
         ------
@@ -125,7 +138,7 @@ class SampleLibrary:
 
     def add_chips(
         self,
-        scene: Scene,
+        scene: Scene | Pair,
         labels: Array,
         *,
         size: int,
@@ -140,8 +153,9 @@ class SampleLibrary:
 
         Parameters
         ----------
-        scene : Scene
-            Its bands are read in the order of the library.
+        scene : Scene or Pair
+            Its bands are read in the order of the library; a pair where chips are to show change, which bears the later name
+            and date.
         labels : array of uint8 (rows, columns)
             0 for the first class …, 255 for cells without a label.
         size : int
@@ -162,43 +176,80 @@ class SampleLibrary:
         list of str
             Names of the samples added; those that are there already are left as they are.
         """
-        self._check(source, confidence)
-        rows, columns = scene.shape
-        if labels.shape != (rows, columns):
+        last = scene.after if isinstance(scene, Pair) else scene
+        if labels.shape != last.shape:
             raise ParameterError(
-                "labels do not lie on the image's grid", found=labels.shape, expected=(rows, columns)
+                "labels do not lie on the image's grid", found=labels.shape, expected=last.shape
             )
-        if (bad := labels[(labels != IGNORED) & (labels >= len(self.names))]).size:
-            raise ParameterError(
-                "label beyond the scheme", found=int(bad[0]), expected=f"0 to {len(self.names) - 1} or 255"
-            )
-        scene = scene.select(self.facts["bands"])
+        rows, columns = last.shape
         if every is None:
             every = [
                 (r, c) for r in range(0, rows - size + 1, size) for c in range(0, columns - size + 1, size)
             ]
+        cuts = [
+            Cut(f"{last.name}-{r:05d}-{c:05d}-{size}", r, c, labels[r : r + size, c : c + size])
+            for r, c in every
+        ]
+        return self.add_cuts(
+            scene, cuts, source=source, by=by, weak=weak, confidence=confidence, least_valid=least_valid
+        )
+
+    def add_cuts(
+        self,
+        scene: Scene | Pair,
+        cuts: Sequence[Cut],
+        *,
+        source: str,
+        by: str,
+        weak: bool = False,
+        confidence: float = 1.0,
+        least_valid: float = 0.5,
+    ) -> list[str]:
+        """Cut pieces of ground, each with a name and labels of its own; else as :meth:`add_chips`."""
+        self._check(source, confidence)
+        dates = (scene.before, scene.after) if isinstance(scene, Pair) else (scene,)
+        if len(dates) != self.facts["dates"]:
+            raise ParameterError(
+                "chips of the library show another number of dates", where=dates[-1].name, found=len(dates), expected=self.facts["dates"]
+            )  # fmt: skip
+        for cut in cuts:
+            if (bad := cut.label[(cut.label != IGNORED) & (cut.label >= len(self.names))]).size:
+                raise ParameterError(
+                    "label beyond the scheme",
+                    found=int(bad[0]),
+                    expected=f"0 to {len(self.names) - 1} or 255",
+                )
         there = set(self.table()["sample_id"])
+        said = {"source": source, "weak": weak, "confidence": confidence, "by": by}
         found: list[dict[str, Any]] = []
-        with scene.open() as reader:
-            for row, column in every:
-                name = f"{scene.name}-{row:05d}-{column:05d}-{size}"
-                block = reader.read(Window(column, row, size, size))
-                label = labels[row : row + size, column : column + size]
-                good = block.valid & (label != IGNORED)
-                if name in there or good.mean() < least_valid:
-                    continue
-                digest = self._write(name, scene.grid[row : row + size, column : column + size], block, label)
-                counts = np.bincount(label[good], minlength=len(self.names))
-                found.append(
-                    {
-                        "sample_id": name, "kind": "chip", "label": "", "image": scene.name, "date": scene.date, "source": source,
-                        "weak": weak, "confidence": confidence, "by": by, "valid": float(good.mean()), "sha256": digest,
-                        "geometry": shapely.box(*scene.grid[row : row + size, column : column + size].boundingbox.bbox),
-                        **{f"cells_{k}": int(v) for k, v in zip(self.names, counts, strict=True)},
-                    }
-                )  # fmt: skip
+        with ExitStack() as stack:
+            readers = [stack.enter_context(one.select(self.facts["bands"]).open()) for one in dates]
+            for cut in cuts:
+                row = None if cut.name in there else self._cut(readers, cut, least_valid)
+                if row is not None:
+                    found.append(row | said)
         self._append(found)
         return [row["sample_id"] for row in found]
+
+    def _cut(self, readers: Sequence[Reader], cut: Cut, least_valid: float) -> dict[str, Any] | None:
+        """Write a piece of ground; its row, None where too little of it is clear and labelled."""
+        size = len(cut.label)
+        blocks = [reader.read(Window(cut.column, cut.row, size, size)) for reader in readers]
+        clear = np.all([one.valid for one in blocks], axis=0)
+        good = clear & (cut.label != IGNORED)
+        if not good.any() or good.mean() < least_valid:
+            return None
+        scenes = [reader.scene for reader in readers]
+        former = scenes[0] if len(scenes) > 1 else None
+        grid = scenes[-1].grid[cut.row : cut.row + size, cut.column : cut.column + size]
+        block = Block(np.concatenate([one.data for one in blocks]), clear)
+        counts = np.bincount(cut.label[good], minlength=len(self.names))
+        return {
+            "sample_id": cut.name, "kind": "chip", "label": "", "image": scenes[-1].name, "date": scenes[-1].date,
+            "image_before": former.name if former else "", "date_before": former.date if former else pd.NaT,
+            "valid": float(good.mean()), "sha256": self._write(cut.name, grid, block, cut.label),
+            "geometry": shapely.box(*grid.boundingbox.bbox), **{f"cells_{k}": int(v) for k, v in zip(self.names, counts, strict=True)},
+        }  # fmt: skip
 
     def add_points(self, points: gpd.GeoDataFrame, *, source: str, by: str) -> list[str]:
         """Add labelled points (visits, verdicts).
@@ -226,7 +277,7 @@ class SampleLibrary:
             found.append(
                 {
                     "sample_id": name, "kind": "point", "label": str(row.label), "image": str(getattr(row, "image", "")),
-                    "date": pd.Timestamp(row.date), "source": source, "weak": False,  # type: ignore[arg-type]
+                    "date": pd.Timestamp(row.date), "image_before": "", "date_before": pd.NaT, "source": source, "weak": False,  # type: ignore[arg-type]
                     "confidence": float(getattr(row, "confidence", 1.0)), "by": by, "valid": 1.0, "sha256": "",
                     "geometry": row.geometry, **{f"cells_{k}": 0 for k in self.names},
                 }
@@ -240,7 +291,7 @@ class SampleLibrary:
         if not 0 <= confidence <= 1:
             raise ParameterError("confidence is a share", found=confidence, expected="0 to 1")
 
-    def _write(self, name: str, grid: GeoBox, block: Any, label: Array) -> str:
+    def _write(self, name: str, grid: GeoBox, block: Block, label: Array) -> str:
         """Write a chip's two rasters; the hash of the image."""
         image = np.clip(np.round(block.data * 10_000), 0, 65_535).astype(np.uint16)
         path = self.folder / "chips" / f"{name}.tif"
@@ -266,14 +317,29 @@ class SampleLibrary:
             if table.empty
             else gpd.GeoDataFrame(pd.concat([table, added], ignore_index=True), crs=table.crs)
         )
-        whole["date"] = pd.to_datetime(whole["date"])
+        for name in ("date", "date_before"):
+            whole[name] = pd.to_datetime(whole[name])
+        whole["image_before"] = whole["image_before"].fillna("")  # a table of one date may lack it
         with atomic_write(self.folder / "samples.parquet") as path:
             whole.to_parquet(path, compression="zstd")
         _describe(self, whole)
 
 
-def create(folder: Path, *, scheme: str, bands: Sequence[str], crs: str, about: str = "") -> SampleLibrary:
+def create(
+    folder: Path, *, scheme: str, bands: Sequence[str], crs: str, about: str = "", dates: int = 1
+) -> SampleLibrary:
     """Empty library in a folder; the one that is there when it fits.
+
+    Parameters
+    ----------
+    folder : Path
+    scheme : str
+        Of the labels; ``change`` for chips of two dates.
+    bands : sequence of str
+        Of one date.
+    crs, about : str
+    dates : int
+        Dates a chip shows: 2 to train nets of change.
 
     Raises
     ------
@@ -281,13 +347,13 @@ def create(folder: Path, *, scheme: str, bands: Sequence[str], crs: str, about: 
         A library of another scheme, other bands or another CRS lies there.
     """
     library = SampleLibrary(Path(folder))
-    facts = {"scheme": scheme, "bands": list(bands), "crs": crs, "about": about}
+    facts: dict[str, Any] = {
+        "scheme": scheme, "bands": list(bands), "crs": crs, "about": about, "dates": dates
+    }  # fmt: skip
     names = image_classes.scheme(scheme)["class"]
     if (library.folder / "library.json").exists():
         old = library.facts
-        if {k: old[k] for k in ("scheme", "bands", "crs")} != {
-            k: facts[k] for k in ("scheme", "bands", "crs")
-        }:
+        if any(old[key] != facts[key] for key in ("scheme", "bands", "crs", "dates")):
             raise ParameterError("another library lies here", where=str(folder), found=old, expected=facts)
         return library
     (library.folder / "chips").mkdir(parents=True, exist_ok=True)
@@ -310,7 +376,8 @@ def _describe(library: SampleLibrary, table: gpd.GeoDataFrame) -> None:
     if len(table):
         around = shapely.box(*table.to_crs("EPSG:4326").total_bounds)
         shape, bbox = json.loads(shapely.to_geojson(around)), list(around.bounds)
-    dates = pd.to_datetime(table["date"]).dropna() if len(table) else pd.Series(dtype="datetime64[ns]")
+    known = [pd.to_datetime(table[name]) for name in ("date", "date_before") if name in table]
+    dates = pd.concat(known).dropna()
     span = {
         "datetime": None, "start_datetime": f"{dates.min():%Y-%m-%dT00:00:00Z}", "end_datetime": f"{dates.max():%Y-%m-%dT00:00:00Z}",
     } if len(dates) else {"datetime": f"{dt.date.today()}T00:00:00Z"}  # fmt: skip
@@ -319,10 +386,10 @@ def _describe(library: SampleLibrary, table: gpd.GeoDataFrame) -> None:
         **span, "label:type": "raster", "label:properties": None, "label:description": facts["about"] or "samples for training",
         "label:classes": [{"name": None, "classes": library.names}], "label:tasks": ["segmentation"],
         "label:methods": sorted(set(table["source"])) if len(table) else [],
-        "label:overviews": [{"property_key": None, "counts": counts}], "workbench:library": facts, "workbench:samples": len(table),
+        "label:overviews": [{"counts": counts}], "workbench:library": facts, "workbench:samples": len(table),
     }  # fmt: skip
     item = {
-        "type": "Feature", "stac_version": "1.0.0", "stac_extensions": [LABEL_SCHEMA], "id": library.folder.name,
+        "type": "Feature", "stac_version": "1.1.0", "stac_extensions": [LABEL_SCHEMA], "id": library.folder.name,
         "geometry": shape, **({"bbox": bbox} if bbox else {}), "properties": properties, "links": [],
         "assets": {
             "labels": {"href": "./samples.parquet", "type": "application/vnd.apache.parquet", "roles": ["labels", "data"]},

@@ -1,4 +1,4 @@
-"""Forest loss and fire from series of images: indices of one season compared over the years, never summer with winter."""
+"""Indices of vegetation and fire, what is usual in a season, classes of severity, thresholds; see :mod:`.vegetation`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import shapely
-from rasterio.features import shapes as outlines
 
 from workbench.core.errors import DefinitionError, ImageError, ParameterError
-from workbench.operators.area import area_m2
-from workbench.rules.patches import OTHER
 
 if TYPE_CHECKING:
-    from rasterio.windows import Window
-
     from workbench.interpretation.imagery import Scene
 
 Floats = npt.NDArray[np.float32]
@@ -53,8 +46,18 @@ class Settings:
     """Days apart in the year within which images show one season."""
     min_area_m2: float
     """Smallest patch kept."""
+    min_cells: int
+    """And so many cells at least."""
     least_unburnt: int
     """Cells that must not have burnt for the offset to be known."""
+    least_nbr: float
+    """Burn index from which there is vegetation that can burn."""
+    burnt_from: float
+    """dNBR from which a cell belongs to a burnt patch."""
+    burnt_core: float
+    """dNBR of the part of a patch by which it counts as burnt at all."""
+    min_burnt_m2: float
+    """Smallest area of that part."""
     severity: tuple[tuple[str, str, str, float], ...]
     """Classes of fire: name, Chinese, English, dNBR from which it begins."""
 
@@ -75,8 +78,10 @@ def load_settings(path: Path | None = None) -> Settings:
         classes = tuple((one["name"], one["zh"], one["en"], float(one["from"])) for one in fire["classes"])
         found = Settings(
             least_ndvi=float(forest["least_ndvi"]), least_drop=float(forest["least_drop"]), sigmas=float(forest["sigmas"]), least_scatter=float(forest["least_scatter"]), min_area_m2=float(forest["min_area_m2"]),
+            min_cells=int(forest["min_cells"]),
             least_images=int(forest["least_images"]), season_days=int(forest["season_days"]),
-            least_unburnt=int(fire["least_unburnt"]), severity=classes,
+            least_unburnt=int(fire["least_unburnt"]), least_nbr=float(fire["least_nbr"]), burnt_from=float(fire["burnt_from"]),
+            burnt_core=float(fire["burnt_core"]), min_burnt_m2=float(fire["min_area_m2"]), severity=classes,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise DefinitionError(
@@ -122,42 +127,37 @@ def index(name: str, data: Floats, bands: Sequence[str], valid: Bools | None = N
     return np.asarray(found, dtype=np.float32)
 
 
-def read_index(scene: Scene, name: str, window: Window | None = None) -> Floats:
-    """Index of a scene in a window."""
-    bands = INDICES[name]
-    block = scene.select(bands).read(window)
-    return index(name, block.data, bands, block.valid)
+def gains(data: Floats, reference: Floats) -> tuple[Floats, Floats]:
+    """Factor and shift of each band that bring an image to the level of another of the same ground.
 
-
-def matched(data: Floats, reference: Floats, valid: Bools) -> Floats:
-    """Bands of an image brought to the level of another of the same place, for dates whose counts cannot be compared.
-
-    Each band is shifted and stretched so that its median and its range from the 10th to the 90th percentile are those of the
-    reference; that holds where most of the ground did not change.
+    Made so that median and range from the 10th to the 90th percentile agree; that holds where most of the ground did not
+    change. For images of another sensor, or whose counts are no reflectance.
 
     Parameters
     ----------
-    data, reference : array (band, row, column)
-        The image and the one it is brought to.
-    valid : array of bool (row, column)
-        Where both are seen.
+    data, reference : array (band, cell)
+        Cells that both images show.
+
+    Returns
+    -------
+    tuple of arrays (band,)
+        ``data * factor + shift``.
 
     Raises
     ------
     ImageError
         Nothing is seen on both, or a band does not vary.
     """
-    if data.shape != reference.shape or not valid.any():
+    if data.shape != reference.shape or not data.size:
         raise ImageError(
             "the two dates have nothing in common to be matched by", found=(data.shape, reference.shape)
         )
-    own, other = (np.percentile(one[:, valid], [10, 50, 90], axis=1) for one in (data, reference))
+    own, other = (np.percentile(one, [10, 50, 90], axis=1) for one in (data, reference))
     wide = own[2] - own[0]
     if (wide <= 0).any():
         raise ImageError("a band does not vary", found=np.flatnonzero(wide <= 0).tolist())
-    gain = (other[2] - other[0]) / wide
-    found = (data - own[1][:, None, None]) * gain[:, None, None] + other[1][:, None, None]
-    return np.asarray(found, dtype=np.float32)
+    factor = (other[2] - other[0]) / wide
+    return factor.astype(np.float32), (other[1] - own[1] * factor).astype(np.float32)
 
 
 def season(scenes: Sequence[Scene], day: pd.Timestamp, span: int) -> list[Scene]:
@@ -170,188 +170,68 @@ def season(scenes: Sequence[Scene], day: pd.Timestamp, span: int) -> list[Scene]
     return near
 
 
-@dataclass(frozen=True)
-class Loss:
-    """Where vegetation was lost."""
-
-    lost: Bools
-    """Cells of which the loss is more than season, sensor and air can make."""
-    drop: Floats
-    """Usual index less that of the year; missing where one of the two is not known."""
-    usual: Floats
-    """Median index of the season in earlier years."""
-    scatter: Floats
-    """Robust scatter of the season in earlier years, the least where there are too few images."""
-    earlier: int
-    """Images of earlier years."""
-
-    @property
-    def score(self) -> Floats:
-        """Drop in scatters."""
-        return np.asarray(self.drop / self.scatter, dtype=np.float32)
-
-
-def forest_loss(
-    earlier: npt.NDArray[np.float32], later: npt.NDArray[np.float32], settings: Settings | None = None
-) -> Loss:
-    """Loss of closed vegetation between earlier images of a season and later ones.
+def usual_of(stack: Floats, least: int) -> tuple[Floats, Floats]:
+    """Median of an index over earlier images of a season, and its robust scatter.
 
     Parameters
     ----------
-    earlier, later : array (image, row, column)
-        Vegetation index, missing where the ground is not seen. Of the later images the largest counts: a thin cloud lowers an
-        index and never raises it.
-    settings : Settings, optional
-        Thresholds; the package's when not given.
+    stack : array (image, row, column)
+        Missing where the ground is not seen.
+    least : int
+        Images that must show a cell for its scatter to be known.
+
+    Returns
+    -------
+    tuple of arrays (row, column)
+        Missing where no image shows the cell, or too few.
+
+    Examples
+    --------
+    >>> [one.round(3).tolist() for one in usual_of(np.array([[[0.8]], [[0.7]], [[0.82]]], dtype="float32"), 3)]
+    [[[0.800000011920929]], [[0.029999999329447746]]]
+    """
+    seen = np.isfinite(stack).sum(axis=0)
+    filled = np.where(seen > 0, stack, np.float32(0))
+    usual = np.where(seen > 0, np.nanmedian(filled, axis=0), np.nan).astype(np.float32)
+    if least > len(stack):
+        return usual, np.full(usual.shape, np.nan, dtype=np.float32)
+    spread = np.nanmedian(np.abs(filled - np.where(seen > 0, usual, 0)), axis=0) * MAD_TO_SIGMA
+    return usual, np.where(seen >= least, spread, np.nan).astype(np.float32)
+
+
+def classes_of(dnbr: npt.NDArray[np.floating], settings: Settings | None = None) -> npt.NDArray[np.uint8]:
+    """Place of the class of each dNBR in ``Settings.severity`` from 1; 0 where it is missing.
+
+    Examples
+    --------
+    >>> classes_of(np.array([0.05, 0.3, 0.7, np.nan], dtype="float32")).tolist()
+    [3, 5, 7, 0]
     """
     rules = settings or load_settings()
-    with np.errstate(all="ignore"):
-        usual = _over(np.nanmedian, earlier)
-        spread = _over(np.nanmedian, np.abs(earlier - usual)) * MAD_TO_SIGMA
-        now = _over(np.nanmax, later)
-    known = np.isfinite(earlier).sum(axis=0) >= rules.least_images
-    scatter = np.where(known, np.fmax(spread, rules.least_scatter), rules.least_scatter).astype(np.float32)
-    drop = usual - now
-    with np.errstate(invalid="ignore"):
-        lost = (usual >= rules.least_ndvi) & (drop >= rules.least_drop) & (drop >= rules.sigmas * scatter)
-    return Loss(lost, drop.astype(np.float32), usual.astype(np.float32), scatter, len(earlier))
-
-
-def _over(function: Any, stack: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A function over the images that leaves cells nobody saw missing, without a warning."""
-    seen = np.isfinite(stack).any(axis=0)
-    filled = np.where(seen, stack, np.float32(0))
-    return np.asarray(np.where(seen, function(filled, axis=0), np.nan), dtype=np.float32)
-
-
-def loss_of_scenes(
-    scenes: Sequence[Scene],
-    year: int,
-    *,
-    month: int,
-    window: Window | None = None,
-    settings: Settings | None = None,
-) -> Loss:
-    """Loss seen in the images of a year against those of the same season in earlier years.
-
-    Raises
-    ------
-    ImageError
-        No image of the season in the year, or none before it.
-    """
-    rules = settings or load_settings()
-    near = season(scenes, pd.Timestamp(year, month, 15), rules.season_days)
-    before = [scene for scene in near if scene.date.year < year]
-    after = [scene for scene in near if scene.date.year == year]
-    if not before or not after:
-        raise ImageError(
-            "no images of one season to compare", found=", ".join(f"{scene.date:%Y-%m-%d}" for scene in scenes),
-            expected=f"at most {rules.season_days} days from month {month}, in {year} and earlier",
-        )  # fmt: skip
-    stacks = [np.stack([read_index(scene, "ndvi", window) for scene in some]) for some in (before, after)]
-    return forest_loss(stacks[0], stacks[1], rules)
-
-
-# ---------------------------------------------------------------------- fire
-
-
-@dataclass(frozen=True)
-class Fire:
-    """Severity of fire by dNBR."""
-
-    severity: npt.NDArray[np.uint8]
-    """Place of the class in ``Settings.severity`` from 1; 0 where it is not known."""
-    dnbr: Floats
-    """NBR before less NBR after, less the offset."""
-    offset: float
-    """dNBR of land that did not burn, taken off; 0 where too little of it is known."""
-
-
-def fire(
-    before: Floats, after: Floats, *, unburnt: Bools | None = None, settings: Settings | None = None
-) -> Fire:
-    """Severity of fire from NBR before and after, of one season.
-
-    Parameters
-    ----------
-    before, after : array (row, column)
-        NBR, missing where the ground is not seen.
-    unburnt : array of bool, optional
-        Land known not to have burnt: its median dNBR is what season and air make, and is taken off.
-    settings : Settings, optional
-        Thresholds; the package's when not given.
-    """
-    rules = settings or load_settings()
-    dnbr = (before - after).astype(np.float32)
     known = np.isfinite(dnbr)
-    offset = 0.0
-    if unburnt is not None and int((unburnt & known).sum()) >= rules.least_unburnt:
-        offset = float(np.median(dnbr[unburnt & known]))
-        dnbr = (dnbr - np.float32(offset)).astype(np.float32)
-    starts = np.array([one[3] for one in rules.severity])
+    starts = np.array([one[3] for one in rules.severity], dtype=np.float32)
     found = np.searchsorted(starts, np.where(known, dnbr, 0.0), side="right")
-    severity = np.where(known, np.maximum(found, 1), NO_CLASS).astype(np.uint8)
-    return Fire(severity, dnbr, offset)
+    return np.where(known, np.maximum(found, 1), NO_CLASS).astype(np.uint8)
 
 
-def severity_areas(found: Fire, cell_m2: float, settings: Settings | None = None) -> pd.DataFrame:
+def severity_areas(
+    dnbr: npt.NDArray[np.floating], cell_m2: float, settings: Settings | None = None
+) -> pd.DataFrame:
     """Cells and hectares of each class of fire.
+
+    Parameters
+    ----------
+    dnbr : array
+        Of the cells that burnt; missing ones count nowhere.
+    cell_m2 : float
+    settings : Settings, optional
+        Thresholds; the package's when not given.
 
     Returns
     -------
     DataFrame[name, zh, en, cells, ha]
     """
     rules = settings or load_settings()
-    cells = np.bincount(found.severity.ravel(), minlength=len(rules.severity) + 1)[1:]
+    cells = np.bincount(classes_of(dnbr, rules).ravel(), minlength=len(rules.severity) + 1)[1:]
     names = pd.DataFrame([one[:3] for one in rules.severity], columns=["name", "zh", "en"])
     return names.assign(cells=cells, ha=cells * cell_m2 / 1e4)
-
-
-# ---------------------------------------------------------------------- patches
-
-
-def loss_patches(
-    loss: Loss, transform: Any, crs: Any, *, date_before: pd.Timestamp, date_after: pd.Timestamp,
-    prefix: str = "LS", settings: Settings | None = None,
-) -> gpd.GeoDataFrame:  # fmt: skip
-    """Lost cells as change patches that the case builder reads.
-
-    Returns
-    -------
-    GeoDataFrame
-        ``patch_id, tblx, before_dlbm, date_before, date_after, probability, area_m2, cells, geometry``; ``tblx`` says only that
-        the land is no longer what it was; ``probability`` rises with the drop in scatters (a half at the threshold).
-    """
-    rules = settings or load_settings()
-    found = list(outlines(loss.lost.astype(np.uint8), mask=loss.lost, connectivity=4, transform=transform))
-    shapes = np.array([shapely.geometry.shape(one) for one, _ in found] + [None], dtype=object)[:-1]
-    size = area_m2(shapes, crs) if len(shapes) else np.zeros(0)
-    keep = size >= rules.min_area_m2
-    shapes, size = shapes[keep], size[keep]
-    order = np.argsort(-size, kind="stable")
-    shapes, size = shapes[order], size[order]
-    number = np.arange(len(shapes))
-    labels = _labels(shapes, loss.lost.shape, transform)
-    score = np.where(np.isfinite(loss.score), loss.score, 0.0)
-    cells = np.bincount(labels[labels >= 0], minlength=len(shapes))
-    mean = np.bincount(labels[labels >= 0], weights=score[labels >= 0], minlength=len(shapes)) / np.maximum(
-        cells, 1
-    )
-    chance = 1 / (1 + np.exp(-(mean - rules.sigmas)))
-    return gpd.GeoDataFrame(
-        {
-            "patch_id": [f"{prefix}{date_after.year}{k + 1:05d}" for k in number], "tblx": OTHER, "before_dlbm": "",
-            "date_before": date_before, "date_after": date_after, "probability": chance, "area_m2": size, "cells": cells,
-        },
-        geometry=shapes, crs=crs,
-    )  # fmt: skip
-
-
-def _labels(shapes: npt.NDArray[np.object_], size: tuple[int, ...], transform: Any) -> npt.NDArray[np.int32]:
-    """Number of the patch in each cell, -1 outside."""
-    from rasterio.features import rasterize
-
-    if not len(shapes):
-        return np.full(size, -1, dtype=np.int32)
-    pairs = [(shape, k) for k, shape in enumerate(shapes)]
-    return np.asarray(rasterize(pairs, out_shape=size, transform=transform, fill=-1, dtype="int32"))

@@ -137,6 +137,29 @@ def by_blocks(
     return part
 
 
+def by_images(samples: gpd.GeoDataFrame, hold_out: Sequence[str]) -> pd.Series:
+    """Part of each sample by its image: those of some images are kept for validation, others on their ground left out.
+
+    Parameters
+    ----------
+    samples : GeoDataFrame
+        With ``image`` and footprints.
+    hold_out : sequence of str
+        Images kept for validation.
+
+    Raises
+    ------
+    ParameterError
+        There are no samples of an image.
+    """
+    if absent := sorted(set(hold_out) - set(samples["image"])):
+        raise ParameterError("no samples of these images", where="data.hold_out", found=absent)
+    kept = samples["image"].isin(list(hold_out))
+    part = pd.Series(np.where(kept, "validation", "train"), index=samples.index, name="part")
+    part[near_other(samples.geometry, part, 0.0)] = LEFT_OUT
+    return part
+
+
 def near_other(shapes: gpd.GeoSeries, part: pd.Series, gap_m: float) -> np.ndarray:
     """Samples of training that overlap one of validation or lie within a distance of it, bool."""
     values = shapes.to_numpy()

@@ -11,11 +11,11 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,15 +27,20 @@ from workbench.core.grid import describe, same_grid
 from workbench.core.provenance import code_version
 from workbench.interpretation.imagery import Scene, strictest
 from workbench.interpretation.strips import Product, Strips
-from workbench.interpretation.tile_reading import Group, Scaling, TileReader, scaling_of
+from workbench.interpretation.tile_reading import Buffers, Group, Scaling, TileReader, scaling_of
 from workbench.interpretation.tiling import Blender, DeviceBlender, Layout
 
 Array = npt.NDArray[Any]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 Forward = Callable[[Array], Any]
-"""Standardised pixels float32 (n, band, row, col) -> logits (n, class, row, col), an array or a tensor."""
+"""Standardised pixels float32 (n, band, row, col) -> logits (n, class, row, col), an array or a tensor. Called by ``forward.parallel``
+threads at a time, by one where it has no such attribute; with ``forward.writes_into`` it may be given the array for its logits."""
 Progress = Callable[[int, int], None]
 """Told how many tiles are done of how many."""
 BLANK = "#ffffff"
+CACHE_BYTES = 256 * 2**20
+"""GDAL's cache of blocks, so that neighbouring tiles decode none twice."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ def run(
         float(np.log(threshold / (1 - threshold))), probabilities, progress or (lambda done, total: None),
     )  # fmt: skip
     begun = time.monotonic()
-    with strips.held(known, resume=resume), rasterio.Env(GDAL_CACHEMAX=256):
+    with strips.held(known, resume=resume), rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         used = job.run(list(forward) if isinstance(forward, Sequence) else [forward])
         record = {
             **known, **used, "classes_zh": [one.name_zh for one in classes], "pixels": _pixels(strips, table),
@@ -167,6 +172,17 @@ def _check(sources: Sequence[Scene], classes: Sequence[MapClass], one_logit: boo
         raise ParameterError(
             "one logit tells two classes apart", where="classes", found=len(classes), expected=2
         )
+    check_grids(sources)
+
+
+def check_grids(sources: Sequence[Scene]) -> None:
+    """Refuse images that lie on different grids.
+
+    Raises
+    ------
+    GridMismatch
+        When one lies on another grid than the first.
+    """
     for scene in sources[1:]:
         if not same_grid(sources[0].grid, scene.grid):
             raise GridMismatch(
@@ -253,13 +269,15 @@ class _Worker:
 
     def __init__(self, job: _Job, forward: Forward) -> None:
         self.job, self.forward, self.batch = job, forward, job.batch
+        self.buffers = Buffers()
 
     def rows(self, wanted: Sequence[int]) -> None:
         """Make strips; before each run of neighbouring ones, the row above is computed again for what it leaves below."""
         job, cols = self.job, self.job.layout.cols.count
         reader = TileReader(
-            job.sources, job.layout, job.scaling, batch=job.batch, several_dates=job.several_dates
-        )
+            job.sources, job.layout, job.scaling, batch=job.batch, several_dates=job.several_dates,
+            buffers=self.buffers,
+        )  # fmt: skip
         try:
             for first, last in _runs(wanted):
                 rows = range(max(first - 1, 0), last + 1)
@@ -272,13 +290,18 @@ class _Worker:
         """Read, compute and write, a few groups apart."""
         readers = max(1, min(8, (os.cpu_count() or 1) // 2))
         writing: deque[Future[None]] = deque()
-        with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(readers) as pool:
+        side_by_side = getattr(self.forward, "parallel", 1)
+        with (
+            ThreadPoolExecutor(1) as writer,
+            ThreadPoolExecutor(side_by_side) as computers,
+            ThreadPoolExecutor(readers) as pool,
+        ):
             try:
-                for group in _ahead(pool, reader, groups, readers + 2):
+                read = _ahead(pool, lambda group: reader.read(*group), groups, readers + side_by_side + 1)
+                for group, logits in _ahead(computers, self._computed, read, side_by_side + 1):
                     if self.job.stop.is_set():
                         return
-                    logits = self._compute(group)
-                    writing.append(writer.submit(sink.put, group, logits))
+                    writing.append(writer.submit(self._put, sink, group, logits))
                     while len(writing) > 3 or (writing and writing[0].done()):
                         writing.popleft().result()
                 while writing:
@@ -286,8 +309,22 @@ class _Worker:
             except BaseException:
                 for future in writing:
                     future.cancel()
-                pool.shutdown(cancel_futures=True)
+                for one in (computers, pool):
+                    one.shutdown(cancel_futures=True)
                 raise
+
+    def _put(self, sink: _Sink, group: Group, logits: Any) -> None:
+        sink.put(group, logits)
+        self._give(logits)
+
+    def _give(self, array: Any) -> None:
+        """Use an array again, where the engine neither keeps nor hands out what it was given."""
+        if getattr(self.forward, "writes_into", False):
+            self.buffers.give(array)
+
+    def _computed(self, group: Group) -> tuple[Group, Any]:
+        """A group with its logits."""
+        return group, self._compute(group)
 
     def _compute(self, group: Group) -> Any:
         """Logits of a group's tiles, summed over the dates on which a pixel is clear; None where nothing is valid."""
@@ -296,9 +333,14 @@ class _Worker:
             if image is None:
                 continue
             logits = self._forward(image)
+            self._give(image)
             if self.job.several_dates:
-                logits = logits * _like(seen[:, None], logits)
-            total = logits if total is None else total + logits
+                logits *= _like(seen[:, None], logits)
+            if total is None:
+                total = logits
+            else:
+                total += logits
+                self._give(logits)
         return total
 
     def _forward(self, image: Array) -> Any:
@@ -313,6 +355,9 @@ class _Worker:
                 start += size
             return torch.cat(parts) if torch.is_tensor(parts[0]) else np.concatenate(parts)
         try:
+            if len(image) == 1 and getattr(self.forward, "writes_into", False):
+                given: Any = self.forward
+                return given(image, out=self.buffers.take((1, self.job.logits, *image.shape[2:])))
             return self.forward(image)
         except torch.OutOfMemoryError as error:
             if image.shape[0] == 1:
@@ -326,12 +371,12 @@ class _Worker:
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, reader: TileReader, groups: Sequence[tuple[int, int]], depth: int
-) -> Iterator[Group]:
-    """Groups in order, read ahead of use."""
-    waiting: deque[Future[Group]] = deque()
-    for row, first in groups:
-        waiting.append(pool.submit(reader.read, row, first))
+    pool: ThreadPoolExecutor, work: Callable[[Given], Made], given: Iterable[Given], depth: int
+) -> Iterator[Made]:
+    """Results in order, made ahead of use."""
+    waiting: deque[Future[Made]] = deque()
+    for one in given:
+        waiting.append(pool.submit(work, one))
         if len(waiting) >= depth:
             yield waiting.popleft().result()
     while waiting:

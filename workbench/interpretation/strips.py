@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -182,7 +183,7 @@ class Strips:
         }  # fmt: skip
         try:
             rasterio.shutil.copy(vrt, made, **options)
-            with rasterio.open(made) as file:  # what the disk did not take shows only here
+            with without_place(), rasterio.open(made) as file:  # what the disk did not take shows only here
                 file.read(1, window=file.block_window(1, (file.height - 1) // 512, (file.width - 1) // 512))
         except (rasterio.errors.RasterioError, rasterio.errors.RasterioIOError) as error:
             raise full_disk(
@@ -234,6 +235,14 @@ def _scarce(folder: Path) -> bool:
 def _entry(colour: str, clear: bool) -> str:
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f'<Entry c1="{red}" c2="{green}" c3="{blue}" c4="{0 if clear else 255}"/>'
+
+
+@contextmanager
+def without_place() -> Iterator[None]:
+    """Open rasters without a word on those that have no place on the ground, as a picture's map has none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        yield
 
 
 def partial(out: Path) -> Path:

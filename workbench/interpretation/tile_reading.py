@@ -68,6 +68,31 @@ class Group:
     """Dates on which a pixel that the tile finishes is clear (tile, step, step)."""
 
 
+class Buffers:
+    """Arrays of float32 that are used again: of large ones, fresh memory costs more than the work on it."""
+
+    _KEPT = 32
+
+    def __init__(self) -> None:
+        self._free: list[Array] = []
+        self._lock = threading.Lock()
+
+    def take(self, shape: tuple[int, ...]) -> Array:
+        """An array of a shape, of any content."""
+        with self._lock:
+            for place, one in enumerate(self._free):
+                if one.shape == shape:
+                    return self._free.pop(place)
+        return np.empty(shape, dtype=np.float32)
+
+    def give(self, array: Any) -> None:
+        """Take back what is not looked at any more; views and what is no array of float32 are let go."""
+        if isinstance(array, np.ndarray) and array.base is None and array.dtype == np.float32:
+            with self._lock:
+                if len(self._free) < self._KEPT:
+                    self._free.append(array)
+
+
 class TileReader:
     """Reads groups of neighbouring tiles; each thread has files of its own.
 
@@ -80,12 +105,22 @@ class TileReader:
         Tiles of a group.
     several_dates : bool
         Whether sources are dates seen one by one, not bands to be stacked.
+    buffers : Buffers, optional
+        Where images come from; whoever is done with one may give it back.
     """
 
     def __init__(
-        self, sources: Sequence[Scene], layout: Layout, scaling: Scaling, *, batch: int, several_dates: bool
+        self,
+        sources: Sequence[Scene],
+        layout: Layout,
+        scaling: Scaling,
+        *,
+        batch: int,
+        several_dates: bool,
+        buffers: Buffers | None = None,
     ) -> None:
         self.sources, self.layout, self.scaling = tuple(sources), layout, scaling
+        self.buffers = buffers or Buffers()
         self.batch, self.several_dates = batch, several_dates
         self._local, self._lock, self._files = threading.local(), threading.Lock(), ExitStack()
 
@@ -131,7 +166,7 @@ class TileReader:
         if not valid.any():
             return None
         wide = self.layout.cols.tile
-        batch = np.empty((len(starts), self.scaling.channels, *self.layout.tile), dtype=np.float32)
+        batch = self.buffers.take((len(starts), self.scaling.channels, *self.layout.tile))
         channel = 0
         for member in members:
             gain, bias = self.scaling.gain[member], self.scaling.bias[member]

@@ -52,7 +52,8 @@ class Interpreter(L.LightningModule):  # type: ignore[misc]
         self.run, self.steps = run, max(steps, 1)
         self.net = nets.build(run.net).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = Loss(run.loss.terms, run.loss.weights)
-        self.register_buffer("confusion", torch.zeros(classes, classes, dtype=torch.long), persistent=False)
+        # no buffer: DDP hands the first process's buffers to all others at each call
+        self.confusion = torch.zeros(classes, classes, dtype=torch.long)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits of standardized images."""
@@ -70,11 +71,13 @@ class Interpreter(L.LightningModule):  # type: ignore[misc]
     def validation_step(self, batch: dict[str, torch.Tensor], index: int) -> None:
         """Count a batch into the confusion matrix."""
         logits = self(batch["image"]).float()
-        self.log("val_loss", self.loss(logits, batch["mask"]), batch_size=len(batch["mask"]), sync_dist=True)
-        told = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
         keep = batch["mask"] != IGNORED
+        chips = int(keep.flatten(1).any(dim=1).sum())  # without those that only fill up
+        self.log("val_loss", self.loss(logits, batch["mask"]), batch_size=chips, sync_dist=True)
+        told = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
         count = len(self.confusion)
         pairs = batch["mask"][keep] * count + told[keep]
+        self.confusion = self.confusion.to(pairs.device)
         self.confusion += torch.bincount(pairs, minlength=count * count).reshape(count, count)
 
     def on_validation_epoch_end(self) -> None:
@@ -157,20 +160,42 @@ class Chips(L.LightningDataModule):  # type: ignore[misc]
         )  # fmt: skip
 
     def _loader(self, part: str, epoch: int, batch: int) -> Any:
+        """Chips of this process: of several every so manieth, as many for each."""
+        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        chips: Any = self.dataset(part, epoch)
+        train = part == "train"
+        if not train:
+            chips = _Filled(chips, -len(chips) % world)
+        mine = range(rank, len(chips) - len(chips) % world, world)
         workers = self.run.machine.workers
-        return DataLoader(
-            self.dataset(part, epoch), batch_size=batch, num_workers=workers, drop_last=part == "train"
-        )
+        return DataLoader(chips, batch_size=batch, sampler=mine, num_workers=workers, drop_last=train)
 
     def train_dataloader(self) -> Any:
-        """Chips of the current epoch."""
-        return self._loader(
-            "train", self.trainer.current_epoch if self.trainer else 0, self.run.optimiser.batch
-        )
+        """Chips of the current epoch; several processes share each batch."""
+        world = self.trainer.world_size if self.trainer else 1
+        batch = max(self.run.optimiser.batch // world, 1)
+        return self._loader("train", self.trainer.current_epoch if self.trainer else 0, batch)
 
     def val_dataloader(self) -> Any:
         """Chips of places that are not trained on."""
         return self._loader("validation", 0, max(self.run.optimiser.batch // 4, 1))
+
+
+class _Filled(Dataset[dict[str, torch.Tensor]]):
+    """Chips and some more without labels, so that each of several processes has as many: they wait for each other."""
+
+    def __init__(self, chips: Any, more: int) -> None:
+        self.chips, self.more = chips, more
+
+    def __len__(self) -> int:
+        return len(self.chips) + self.more
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        if index < len(self.chips):
+            found: dict[str, torch.Tensor] = self.chips[index]
+            return found
+        blank = self.chips[0]
+        return {**blank, "mask": torch.full_like(blank["mask"], IGNORED)}
 
 
 class _Told(Callback):  # type: ignore[misc]
@@ -190,7 +215,8 @@ class _Told(Callback):  # type: ignore[misc]
             f"{name} {float(told[name]):.4f}" for name in ("val_loss", "val_score") if name in told
         )
         minutes = (self.spent + time.monotonic() - self.began) / 60
-        self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {figures} ({minutes:.1f} min)")
+        if trainer.is_global_zero:
+            self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {figures} ({minutes:.1f} min)")
 
     def state_dict(self) -> dict[str, Any]:
         return {"spent": self.spent + time.monotonic() - self.began}
@@ -268,7 +294,7 @@ def fit(
             precision=run.machine.precision, max_epochs=run.optimiser.epochs, gradient_clip_val=run.optimiser.clip,  # type: ignore[arg-type]
             logger=CSVLogger(folder, name="", version=_log_name(folder)), callbacks=[told, stop, best, every, *([TQDMProgressBar()] if bar else [])],
             reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0, enable_progress_bar=bar,
-            enable_model_summary=False, deterministic="warn", log_every_n_steps=1,
+            enable_model_summary=False, deterministic="warn", log_every_n_steps=1, use_distributed_sampler=False,
         )  # fmt: skip
         if stop_after is not None:
             trainer.fit_loop.max_epochs = min(stop_after, run.optimiser.epochs)
@@ -360,7 +386,7 @@ def _library_accuracy(net: torch.nn.Module, run: Run, say: Say) -> dict[str, Any
     parts = library_parts(run)
     chips = parts.dataset("validation", 0)
     blocks = block_of(parts.table.geometry[parts.part == "validation"], run.data.block_m)
-    names = class_names(run)
+    names = parts.library.names
     found: dict[str, Any] = {}
     for number, block in enumerate(blocks):
         chip = chips[number]
@@ -413,6 +439,7 @@ def finish(run: Run, folder: Path, install: Path | None = None, *, say: Say = lo
             )
     else:
         accuracy = _library_accuracy(net, run, say)
+        threshold = 0.5 if run.task == "change" else None
     card = weights.Card(
         name=run.name, task=run.task, scheme=run.scheme, classes=class_names(run), bands=run.data.bands,
         mean=run.data.mean, std=run.data.std, architecture=dict(run.net), parameters=0, licence=run.licence,

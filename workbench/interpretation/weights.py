@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from workbench.catalog.stac import FILE
 from workbench.core.errors import WeightsError
 from workbench.core.paths import PACKAGE, atomic_write, home
 from workbench.interpretation import nets
@@ -25,7 +26,8 @@ from workbench.interpretation import nets
 FOLDER = PACKAGE / "interpretation" / "weights"
 """Nets that come with the package."""
 SCHEMA = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
-TASKS = {"land_cover": "semantic-segmentation", "change": "change-detection"}
+TASKS = {"land_cover": "semantic-segmentation", "change": "semantic-segmentation"}
+"""Task of a net -> its name in the extension, which knows none for change: a change map is a segmentation in two."""
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
 
 
@@ -163,7 +165,9 @@ def load(name_or_path: str | Path) -> Model:
     try:
         state = load_file(path)
     except SafetensorError as error:
-        raise WeightsError("the file is damaged", where=path.name, found=str(error)) from error
+        raise WeightsError(
+            "the file is damaged", where=path.name, found=str(error), hint="copy it again, or train it again"
+        ) from error
     net = nets.build(card.architecture)
     fit(net, state, path.name)
     return Model(net.eval(), card)
@@ -183,7 +187,7 @@ def fit(net: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> None:
     if wrong:
         raise WeightsError(
             "tensors do not fit the net of the card", where=where, found=f"{len(wrong)} such as {wrong[0]!r}",
-            expected=f"{len(wanted)} tensors of the described net",
+            expected=f"{len(wanted)} tensors of the described net", hint="take weights and the card they came with",
         )  # fmt: skip
     ready = {name: value.to(wanted[name].dtype) for name, value in state.items()}
     bad = [
@@ -248,13 +252,17 @@ def to_item(card: Card, *, half: bool = True) -> dict[str, Any]:
         {"type": "z-score", "mean": mean, "stddev": std}
         for mean, std in zip(card.mean * card.dates, card.std * card.dates, strict=True)
     ]
-    classes = [{"value": k + 1, "name": name} for k, name in enumerate(card.classes)]
+    classes = [
+        {"value": k + 1, "name": name, "description": name.replace("_", " ")}
+        for k, name in enumerate(card.classes)
+    ]
+    bands = [{"name": name} for name in names]
+    settings = {"mlm:hyperparameters": card.training["run"]} if card.training.get("run") else {}
     properties = {
-        "datetime": f"{card.made}T00:00:00Z", "license": card.licence, "file:checksum": f"1220{card.sha256}",
-        "mlm:name": card.name, "mlm:architecture": str(card.architecture.get("family")), "mlm:framework": "pytorch",
+        "datetime": f"{card.made}T00:00:00Z", "license": card.licence, "bands": bands,
+        "mlm:name": card.name, "mlm:architecture": str(card.architecture.get("family")), "mlm:framework": "PyTorch",
         "mlm:framework_version": torch.__version__.split("+")[0], "mlm:tasks": [TASKS[card.task]],
-        "mlm:total_parameters": card.parameters, "mlm:pretrained": True, "mlm:pretrained_source": None,
-        "mlm:hyperparameters": card.training.get("run", {}),
+        "mlm:total_parameters": card.parameters, "mlm:pretrained": False, "mlm:pretrained_source": None, **settings,
         "mlm:input": [{
             "name": "reflectance", "bands": names, "value_scaling": scaling, "resize_type": None,
             "input": {"shape": [-1, count, -1, -1], "dim_order": ["batch", "bands", "height", "width"], "data_type": "float32"},
@@ -269,10 +277,11 @@ def to_item(card: Card, *, half: bool = True) -> dict[str, Any]:
     asset = {
         "href": f"./{card.name}.safetensors", "type": "application/octet-stream; application=safetensors",
         "roles": ["mlm:model", "mlm:weights", "data"], "mlm:artifact_type": "safetensors.torch.save_file",
-        "raster:data_type": "float16" if half else "float32",
+        "data_type": "float16" if half else "float32", "file:checksum": f"1220{card.sha256}",
+        "bands": bands,  # the extension looks for them in the properties, where STAC allows them only if an asset has them too
     }  # fmt: skip
     return {
-        "type": "Feature", "stac_version": "1.0.0", "stac_extensions": [SCHEMA], "id": card.name,
+        "type": "Feature", "stac_version": "1.1.0", "stac_extensions": [SCHEMA, FILE], "id": card.name,
         "geometry": None, "properties": properties, "links": [], "assets": {"weights": asset},
     }  # fmt: skip
 
@@ -314,15 +323,19 @@ def expect(
         Another task, another class table, or bands that the image lacks.
     """
     if card.task != task:
-        raise WeightsError("the net does something else", where=card.name, found=card.task, expected=task)
+        raise WeightsError(
+            "the net does something else", where=card.name, found=card.task, expected=task,
+            hint="'workbench train --list' shows what the nets at hand do",
+        )  # fmt: skip
     if classes is not None and tuple(classes) != card.classes:
         raise WeightsError(
             "class table does not match", where=card.name, found=list(card.classes), expected=list(classes)
         )
     if bands is not None and (missing := [name for name in card.bands if name not in bands]):
         raise WeightsError(
-            "the image lacks bands of the net", where=card.name, found=list(bands), expected=f"also {missing}"
-        )
+            "the image lacks bands of the net", where=card.name, found=list(bands), expected=f"also {missing}",
+            hint="name the file's bands in their order (--bands) if they have other names",
+        )  # fmt: skip
 
 
 def torchgeo_state(path: Path) -> dict[str, torch.Tensor]:

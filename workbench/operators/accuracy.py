@@ -328,7 +328,7 @@ class Calibration:
     table: pd.DataFrame
     """``said, found, low, high, points``: mean probability of a bin, share that was true, its interval, points."""
     error: float
-    """Expected calibration error: mean distance of said and found, weighted by points."""
+    """Expected calibration error: mean distance of said and found, weighted by what the points stand for."""
     low: float
     """Lower limit of the error, by drawing places again; missing without places."""
     high: float
@@ -336,7 +336,7 @@ class Calibration:
 
 
 def calibration(probability: npt.ArrayLike, true: npt.ArrayLike, *, places: Sequence[Any] | npt.NDArray[Any] | None = None,
-                bins: int = 10, seed: int = 0, draws: int = 1000, level: float = 0.95) -> Calibration:  # fmt: skip
+                weights: npt.ArrayLike | None = None, bins: int = 10, seed: int = 0, draws: int = 1000, level: float = 0.95) -> Calibration:  # fmt: skip
     """Calibration of probabilities in bins of equal width.
 
     Parameters
@@ -346,6 +346,9 @@ def calibration(probability: npt.ArrayLike, true: npt.ArrayLike, *, places: Sequ
     places : sequence, optional
         Place of each point; intervals then come from drawing places again. Without, points count as independent: shares have
         their Jeffreys intervals, the error has none.
+    weights : array, optional
+        What each point stands for, where points were drawn with unequal chances: the area of its stratum by its points. The
+        intervals are those of as many equal points as the weighted ones are worth (Kish: square of the sum by sum of squares).
     bins, seed, draws, level
         Number of bins; seed, number of draws; confidence.
 
@@ -363,17 +366,26 @@ def calibration(probability: npt.ArrayLike, true: npt.ArrayLike, *, places: Sequ
         raise ParameterError(
             "probabilities lie between 0 and 1", found=(float(np.nanmin(said)), float(np.nanmax(said)))
         )
+    worth = np.ones_like(said) if weights is None else np.asarray(weights, dtype=float).ravel()
+    if len(worth) != len(said) or not (np.isfinite(worth).all() and worth.min() > 0):
+        raise ParameterError(
+            "a positive weight for each point is needed", found=len(worth), expected=len(said)
+        )
     at = np.minimum((said * bins).astype(int), bins - 1)
     codes, _ = (
         pd.factorize(np.asarray(places)) if places is not None else (np.zeros(len(said), dtype=np.intp), None)
     )
     count = int(codes.max()) + 1
     sums = np.zeros((count, bins, 3))
-    np.add.at(sums, (codes, at), np.stack([np.ones_like(said), said, was.astype(float)], axis=-1))
+    np.add.at(
+        sums, (codes, at), worth[:, None] * np.stack([np.ones_like(said), said, was.astype(float)], axis=-1)
+    )
     whole = sums.sum(axis=0)
     used = whole[:, 0] > 0
     n, mean, share = whole[used, 0], whole[used, 1] / whole[used, 0], whole[used, 2] / whole[used, 0]
-    low, high = proportion(whole[used, 2], n, level)[1:]
+    points = np.bincount(at, minlength=bins)[used]
+    equal = n**2 / np.bincount(at, weights=worth**2, minlength=bins)[used]
+    low, high = proportion(share * equal, equal, level)[1:]
     limits = (float("nan"), float("nan"))
     if count >= FEWEST_PLACES:
         again = (_places_drawn(count, draws, seed) @ sums.reshape(count, -1)).reshape(draws, bins, 3)
@@ -381,7 +393,7 @@ def calibration(probability: npt.ArrayLike, true: npt.ArrayLike, *, places: Sequ
             low, high = _percentiles(again[:, used, 2] / again[:, used, 0], count, level)
         ends = _percentiles(_distance(again)[:, None], count, level)
         limits = (float(ends[0][0]), float(ends[1][0]))
-    table = pd.DataFrame({"said": mean, "found": share, "low": low, "high": high, "points": n.astype(int)})
+    table = pd.DataFrame({"said": mean, "found": share, "low": low, "high": high, "points": points})
     return Calibration(table, float(_distance(whole[None])[0]), *limits)
 
 

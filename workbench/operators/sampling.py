@@ -30,7 +30,7 @@ RARE = 0.05
 """Classes with a smaller share of the map are rare."""
 STRIP_CELLS = 4_000_000
 """Cells read at a time, at most."""
-CACHE_MB = 128
+CACHE_BYTES = 128 * 2**20
 """Blocks of the file that GDAL keeps, so that memory does not grow with the map."""
 SPARE = 8
 """With a least distance so many times the points wanted are tried."""
@@ -243,7 +243,7 @@ def class_cells(
     """
     counts: dict[int, int] = {}
     areas: dict[int, float] = {}
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), rasterio.open(path) as source:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), rasterio.open(path) as source:
         _check_map(source, path)
         for window, block in _strips(source, without, recode):
             number = np.bincount(block[block >= 0])
@@ -403,7 +403,7 @@ def _located(
     seen = dict.fromkeys(ranks, 0)
     order = {name: np.sort(wanted) for name, wanted in ranks.items()}
     parts: list[pd.DataFrame] = []
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), rasterio.open(path) as source:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), rasterio.open(path) as source:
         for window, block in _strips(source, without, recode):
             for name, wanted in order.items():
                 at = np.flatnonzero(block.ravel() == name)

@@ -21,7 +21,6 @@ from workbench.reporting import store
 from workbench.reporting.fonts import embedded_font
 
 if TYPE_CHECKING:
-    import pandas as pd
 
     from workbench.reporting.run import Plan
 
@@ -62,6 +61,7 @@ WORDS: dict[str, dict[str, str]] = {
         "generated": "本报告由规划实施监测分析工作台自动生成。报告中每个数值均可凭编号追溯：网页上将指针停在数值上显示编号，印本见附表和随附工作簿。",
         "none": "未注明",
         "to": "至",
+        "compared": "（对比和底图数据最早为{}）",
     },
     "en": {
         "contents": "Contents",
@@ -90,6 +90,7 @@ WORDS: dict[str, dict[str, str]] = {
         "generated": "Made by the plan monitoring workbench. Every number can be traced by its id: on the page it shows when the pointer rests on the number; in print see the annex and the workbook.",
         "none": "not stated",
         "to": "to",
+        "compared": " (oldest layer compared with or below: {})",
     },
 }
 """Words of the page itself; those of the chapters come from ``views``."""
@@ -212,6 +213,8 @@ def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, object]]:
         if len(dates) == 1
         else f"{dates[0]} {words['to']} {dates[-1]}"
     )
+    if dates and (oldest := _oldest_layer(plan, folder)) and oldest < dates[0]:
+        span += words["compared"].format(oldest)
     rows: list[tuple[str, object]] = [
         (words["city"], plan.city.title(plan.lang)),
         (words["years" if plan.book.years > 1 else "year"], plan.period),
@@ -227,22 +230,26 @@ def cover_rows(plan: Plan, folder: Path) -> list[tuple[str, object]]:
     ]
 
 
-def _undated_layers(plan: Plan, rows: pd.DataFrame) -> list[str]:
-    """Dates of the layers behind the values that are not of a year: they may be older or newer than the year's own."""
-    from workbench.catalog.data import CityData
-    from workbench.indicators.changes import city_library
+def _oldest_layer(plan: Plan, folder: Path) -> str:
+    """Date of the oldest layer that the values of the year rest on, former years to compare with among them; empty for none."""
+    import pandas as pd
 
-    library, data = city_library(plan.city), CityData(plan.city)
-    roles = {"boundary", *(level.role for level in plan.city.levels.values())} if len(rows) else set()
-    for name, basis in zip(rows["indicator"].astype(str), rows["basis"].astype(str), strict=True):
-        at = basis.partition(":")[0]
-        if name in library and at.isdigit() and 0 < int(at) <= len(library[name].methods):
-            roles |= set(library[name].methods[int(at) - 1].inputs)
-    specs = plan.city.layers
-    still = [
-        r for r in roles if r in specs and specs[r].kind == "vector" and data.has(r) and not data.years(r)
-    ]
-    return [data.source(role).date for role in still if data.source(role).update_cycle != "on change"]
+    from workbench.catalog.data import CityData
+    from workbench.core.lineage import join, layer_of
+
+    path = folder / "lineage.parquet"
+    if not path.exists():
+        return ""
+    made = pd.read_parquet(path, columns=["value_id", "made_of"])
+    values = pd.read_parquet(folder / "values.parquet", columns=["value_id", "year", "value", "tier"])
+    shown = values[(values["year"] == plan.year) & values["value"].notna() & (values["tier"] != "target")]
+    used = made[made["value_id"].isin(shown["value_id"])]["made_of"].dropna().unique()
+    data, dates = CityData(plan.city), []
+    for name in join(used):
+        role, year, edition = layer_of(name)
+        if ":" not in role and data.has(role, year):
+            dates.append(str(data.source(role, year, edition=edition).date)[:10])
+    return min((one for one in dates if one and one[0].isdigit()), default="")
 
 
 def _scopes(plan: Plan, folder: Path) -> object:

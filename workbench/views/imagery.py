@@ -36,6 +36,16 @@ def interval(rows: Rows, name: str, zone: str, lang: str) -> Html:
     return Html("") if low is None or high is None else Html(f"{low}–{high}")
 
 
+def in_table(rows: Rows, name: str, zone: str, lang: str) -> Html:
+    """A figure and the bounds of its interval in brackets, as a table has them whose note says what they are."""
+    row = rows.get((name, zone))
+    if row is None:
+        return Html("")
+    bounds = interval(rows, name, zone, lang)
+    shown = num_of(row, lang=lang)
+    return t("imagery.in_table", lang, value=shown, bounds=bounds) if bounds else shown
+
+
 def with_interval(rows: Rows, name: str, zone: str, lang: str) -> Html:
     """A figure with its unit and the bounds of its interval in brackets; empty where there is no such figure."""
     row = rows.get((name, zone))
@@ -73,7 +83,7 @@ def summary(found: Imagery, lang: str) -> Html:
     say("change", patches="change.patches", area="change.patch_area")
     say("estimate", estimate="change_area.changed", mapped="change_area.mapped.changed")
     say("cases", cases="cases.count", area="cases.area")
-    return join([guarded("p", Html(text), _strictest(used)) for text, used in said])
+    return join([guarded("p", Html(text), strictest(used)) for text, used in said])
 
 
 NEEDS = {
@@ -86,7 +96,8 @@ NEEDS = {
 """Years named in each sentence."""
 
 
-def _strictest(rows: list[Row]) -> str:
+def strictest(rows: list[Row]) -> str:
+    """Clearance that reading all of some rows takes."""
     from workbench.indicators.values import highest_sensitivity
 
     return highest_sensitivity(str(row["sensitivity"]) for row in rows)
@@ -128,11 +139,11 @@ def accuracy_table(found: Imagery, lang: str) -> Html | None:
             continue
         lines.append([t(f"imagery.map.{key}", lang)])
         lines.append(
-            [t("imagery.overall", lang), with_interval(rows, f"{prefix}accuracy.overall", city, lang), "", ""]
+            [t("imagery.overall", lang), in_table(rows, f"{prefix}accuracy.overall", city, lang), "", ""]
         )
         for name, title in names.items():
             asked = [f"{prefix}accuracy.{measure}.{name}" for measure in ("users", "producers", "iou")]
-            cells = [with_interval(rows, one, city, lang) for one in asked]
+            cells = [in_table(rows, one, city, lang) for one in asked]
             if any(cells):
                 lines.append([title, *cells])
     if not lines:

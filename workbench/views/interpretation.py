@@ -426,8 +426,9 @@ def field_table(rates: pd.DataFrame, lang: str, *, names: Mapping[str, str] | No
     headers += [(t(f"image.{name}", lang), "number") for name in order]
     lines: list[list[object]] = []
     for row in records(rates):
+        sought = {"precision": row["checked"], "recall": row["confirmed"] + row["missed"]}
         cells = [
-            _share(row, name, lang) if name in ("precision", "recall") else exempt(str(int(row[name])))
+            _share(row, name, lang, int(sought[name])) if name in sought else exempt(str(int(row[name])))
             for name in order
         ]
         group = (
@@ -443,9 +444,9 @@ def field_table(rates: pd.DataFrame, lang: str, *, names: Mapping[str, str] | No
     )
 
 
-def _share(row: Row, name: str, lang: str) -> Html:
-    """Percent with its interval; 无数据 where nothing was checked."""
+def _share(row: Row, name: str, lang: str, points: int) -> Html:
+    """Percent with its interval and how many it was counted from; 无数据 where nothing was checked."""
     if pd.isna(row[name]):
         return mark(plain("common.no_data", lang))
     value, low, high = (format_number(100 * float(row[name + end]), 0) for end in ("", "_low", "_high"))
-    return Html(f"{exempt(value + '%')} ({exempt(low)}–{exempt(high)})")
+    return Html(f"{exempt(value + '%')} ({exempt(low)}–{exempt(high)}; n={exempt(str(points))})")

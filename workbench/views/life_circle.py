@@ -8,7 +8,7 @@ import pandas as pd
 import shapely
 
 from workbench.evaluation.life_circle.settings import AGES, EVERYONE, Facility
-from workbench.views.cells import cited, sure, table, value_cell
+from workbench.views.cells import cited, rounding_note, sure, table, value_cell
 from workbench.views.html import Html, join
 from workbench.views.numbers import num_of, records
 from workbench.views.text import exempt, mark, paragraph, plain, t
@@ -16,13 +16,15 @@ from workbench.views.text import exempt, mark, paragraph, plain, t
 if TYPE_CHECKING:
     from workbench.evaluation.life_circle import LifeCircle
 
+Row = dict[str, Any]
+Rows = dict[tuple[str, str], Row]
 MOST_ZONES = 40
 """Zones a table shows at most."""
 REQUIRED = "checkup"
 """The circle whose kinds count as required."""
 
 
-def rows_of(life: LifeCircle) -> dict[tuple[str, str], dict[str, Any]]:
+def rows_of(life: LifeCircle) -> Rows:
     """Rows of the value table by name (without ``life_circle.``) and zone."""
     return {
         (str(row["indicator"]).removeprefix("life_circle."), str(row["zone"])): row
@@ -94,6 +96,8 @@ def summary(life: LifeCircle, lang: str) -> Html:
         parts.append(
             t("life.summary_weakest", lang, kind=one.title(lang), minutes=exempt(f"{one.minutes:g}"), **shown)
         )
+        if rounding_note([_gap(rows, name, city)], lang):
+            parts.append(t("life.summary_rounding", lang))
     if len(life.next_sites) and (best := _best_site(life)) is not None:
         gain = num_of(rows[f"site_gain.{best}.1", city], lang=lang, unit=True)
         parts.append(t("life.summary_site", lang, kind=life.settings.facility(best).title(lang), gain=gain))
@@ -101,6 +105,12 @@ def summary(life: LifeCircle, lang: str) -> Html:
     if life.basis == "buildings":
         text.append(paragraph("life.note.proxy", lang))
     return join(text)
+
+
+def _gap(rows: Rows, name: str, zone: str) -> tuple[Row | None, tuple[Row | None, Row | None]]:
+    """Straight-line share, and what makes it up: the share on the network and the gap."""
+    straight, share, gap = (rows.get((f"{what}.{name}", zone)) for what in ("straight", "share", "gap"))
+    return straight, (share, gap)
 
 
 def _best_site(life: LifeCircle) -> str | None:
@@ -142,8 +152,46 @@ def coverage_table(life: LifeCircle, lang: str) -> Html:
         "life.note.coverage", lang, walk=exempt(f"{life.city.walking_m_per_min:g}"),
         cycle=exempt(f"{life.settings.parameters.cycling_m_per_min:g}"),
     )  # fmt: skip
+    compared = [
+        _gap(rows, f"{one.kind}.{one.minutes:g}.walk.{EVERYONE}", city) for one in life.settings.facilities
+    ]
+    if rounded := rounding_note(compared, lang):
+        note = Html(note + Html("<br>") + rounded)
     caption = t("life.caption.coverage", lang, basis=plain(f"life.basis_{life.basis}", lang))
     return table(headers, lines, caption=caption, lang=lang, css="life-circle", note=note)
+
+
+def kind_reading(life: LifeCircle, lang: str, kind: str) -> Html:
+    """What the map of a kind says: coverage of the city, the best and the least covered zone, what a further site brings."""
+    rows, one = rows_of(life), life.settings.facility(kind)
+    name = f"share.{kind}.{one.minutes:g}.walk.{EVERYONE}"
+    whole = num_of(rows[name, life.city.name], lang=lang, unit=True)
+    parts = [
+        t(
+            "life.read.share",
+            lang,
+            kind=mark(one.title(lang)),
+            minutes=exempt(f"{one.minutes:g}"),
+            share=whole,
+        )
+    ]
+    zones = [
+        (title, rows[name, code])
+        for code, title in _zones(life, lang)
+        if code != life.city.name and (name, code) in rows
+    ]
+    zones = sorted(
+        (pair for pair in zones if not pd.isna(pair[1]["value"])), key=lambda pair: -float(pair[1]["value"])
+    )
+    if len(zones) > 1:
+        ends = {"best": zones[0], "worst": zones[-1]}
+        words = {key: mark(title) for key, (title, _) in ends.items()}
+        words |= {f"{key}_share": num_of(row, lang=lang, unit=True) for key, (_, row) in ends.items()}
+        parts.append(t("life.read.zones", lang, **words))
+    if gain := rows.get((f"site_gain.{kind}.1", life.city.name)):
+        after = num_of(rows[f"site_after.{kind}.1", life.city.name], lang=lang, unit=True)
+        parts.append(t("life.read.site", lang, gain=num_of(gain, lang=lang, unit=True), after=after))
+    return Html(f"<p>{join(parts, '' if lang == 'zh' else ' ')}</p>")
 
 
 def has_ages(life: LifeCircle) -> bool:
@@ -296,6 +344,14 @@ def _where(life: LifeCircle, points: Any, lang: str) -> list[str]:
     ]
 
 
+def gravest(findings: pd.DataFrame) -> pd.DataFrame:
+    """One finding of each sort and kind, the one furthest off, in the order in which the sorts come."""
+    first = findings.reset_index(drop=True)
+    worst = first.sort_values("metres", ascending=False, kind="stable").drop_duplicates(["check", "kind"])
+    order = first.drop_duplicates(["check", "kind"])[["check", "kind"]]
+    return order.merge(worst, on=["check", "kind"], how="left", validate="one_to_one")
+
+
 def finding_table(life: LifeCircle, lang: str) -> Html:
     """Findings by sort: how many, and what the gravest says."""
     rows, city = rows_of(life), life.city.name
@@ -306,8 +362,8 @@ def finding_table(life: LifeCircle, lang: str) -> Html:
     headers += [(t("life.column.count", lang), "number"), (t("life.column.example", lang), "")]
     lines: list[list[object]] = []
     found = pd.DataFrame(life.findings.drop(columns="geometry"))
-    for (check, kind), part in found.groupby(["check", "kind"], sort=False):
-        worst = part.sort_values("metres", ascending=False, kind="stable").iloc[0]
+    for worst in records(gravest(found)):
+        check, kind = worst["check"], worst["kind"]
         title = life.settings.facility(str(kind)).title(lang) if kind else ""
         lines.append(
             [plain(f"life.check.{check}", lang), title, value_cell(rows.get((f"findings.{check}.{kind or 'all'}", city)), lang),

@@ -30,7 +30,7 @@ from workbench.views.charts import new_figure
 from workbench.views.choropleth import class_colours
 from workbench.views.figure import Figure, render
 from workbench.views.html import Html, join
-from workbench.views.life_circle import REQUIRED, absent, required, rows_of, weakest
+from workbench.views.life_circle import REQUIRED, absent, kind_reading, required, rows_of, weakest
 from workbench.views.numbers import format_number
 from workbench.views.openness import review_line, sensitivity_of
 from workbench.views.text import exempt, plain, t
@@ -334,8 +334,14 @@ def _sites(life: LifeCircle, axes: Axes, kind: str, lang: str) -> list[tuple[Any
 
 
 def kind_maps(life: LifeCircle, lang: str, *, most: int = 2) -> Html:
-    """Maps of the walks to the required kinds with the least coverage."""
-    return join([kind_map(life, lang, kind).html for kind in weakest(life, most)])
+    """Maps of the walks to the required kinds with the least coverage, each after a sentence of what it shows."""
+    return join(
+        [
+            part
+            for kind in weakest(life, most)
+            for part in (kind_reading(life, lang, kind), kind_map(life, lang, kind).html)
+        ]
+    )
 
 
 def supply_kind(life: LifeCircle) -> str:

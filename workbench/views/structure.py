@@ -127,6 +127,11 @@ def absent(found: Structure, lang: str) -> Html:
     return Html(f"<p>{t('structure.absent', lang)}</p><ul>{join(items)}</ul>") if items else Html("")
 
 
+def verdict_word(found: Structure, lang: str) -> str:
+    """What may be said of the rank-size rule here, in a word or two."""
+    return plain(f"structure.verdict_word.{VERDICTS[int(found.value('people', 'verdict'))]}", lang)
+
+
 def verdict(found: Structure, lang: str) -> Html:
     """What may be said of the rank-size rule here."""
     rows = rows_of(found)

@@ -124,7 +124,10 @@ def _compare(
             words.append(say("permits.small", area=area_short(float(areas[hit].sum()))))
             continue
         whole = float(areas.sum())
-        words.append(say(f"planned.{kind}", list=_names(_sums(planned[hit], areas[hit]), whole)))
+        if set(planned[hit]) == set(planned):  # the list stands in the sentence before
+            words.append(say(f"planned.{kind}_all", use=(proposal.use.zh, proposal.use.en)))
+        else:
+            words.append(say(f"planned.{kind}", list=_names(_sums(planned[hit], areas[hit]), whole)))
         if kind == "argued":
             verdict, concerned = "needs", concerned | hit
             needs.append("use_argument")
