@@ -238,7 +238,9 @@ def forest(task: Task, held: Sequence[Tile], scratch: Path, epochs: int | None) 
     x = np.concatenate([values[label != NONE] for values, label in known])
     y = np.concatenate([label[label != NONE] for _, label in known])
     some = rng.choice(len(x), min(len(x), 20_000), replace=False)
-    trees = RandomForestClassifier(100, random_state=0, n_jobs=1, min_samples_leaf=5 if task.context else 1)
+    trees = RandomForestClassifier(
+        40 if task.context else 100, random_state=0, n_jobs=1, min_samples_leaf=5 if task.context else 1
+    )
     trees.fit(x[some], y[some])
     return lambda tile: trees.predict(_features(tile, task.context)).reshape(tile.labels.shape)
 
