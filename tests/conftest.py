@@ -32,9 +32,10 @@ PLANTED = ("test_plant.py", "test_faults.py", "test_change_seeds.py")
 TOGETHER = {
     "test_demo_report.py": f"seed {FIXED_SEEDS[0]}",
     "test_demo.py": f"seed {FIXED_SEEDS[1]}",
-    "test_serve.py": "server",
 }
-"""Files whose tests share something dear, and its name; those of one name are one worker's."""
+"""Files whose tests share something dear with other files, and its name; those of one name are one worker's."""
+SHARED = 'scope="module"'
+"""A file with such fixtures is one worker's, so that they are made once and not by every worker."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,16 +44,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Together(LoadScopeScheduling):
-    """Tests that share a generated city or a server go to one worker, all others to whichever is free.
+    """Tests that share a generated city or a module's fixtures go to one worker, all others to whichever is free.
 
     What ``--dist loadgroup`` is for; with this pytest it leaves the groups unheeded without a word.
     """
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        self._sharing: dict[str, bool] = {}
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, rest = nodeid.partition("::")
         if Path(file).name in PLANTED and (seed := re.search(r"\[(\w+)", rest)):
             return f"seed {seed[1]}"
-        return TOGETHER.get(Path(file).name, nodeid)
+        if name := TOGETHER.get(Path(file).name):
+            return name
+        return file if self._shares(file) else nodeid
+
+    def _shares(self, file: str) -> bool:
+        """Whether tests of a file share fixtures of their module."""
+        if file not in self._sharing:
+            path = self.config.rootpath / file
+            self._sharing[file] = path.is_file() and SHARED in path.read_text("utf-8")
+        return self._sharing[file]
 
 
 @pytest.hookimpl(optionalhook=True)

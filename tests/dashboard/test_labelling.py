@@ -58,6 +58,7 @@ def test_image_cases_come_first_the_gravest_of_them_first(book: Register) -> Non
 
 def test_a_click_is_a_step_of_the_register(book: Register) -> None:
     view = opened(book)
+    assert view.rates.value == ""
     assert view.picture.value[:4] == b"\x89PNG" and "待核查2个，共2个" in view.told.value.replace(
         '<span class="x">', ""
     ).replace("</span>", "")
@@ -72,6 +73,7 @@ def test_a_click_is_a_step_of_the_register(book: Register) -> None:
         "已建厂房",
     ]
     assert view.at == 1 and view.left == 1 and view.note.value == ""
+    assert "100%" in view.rates.value and "n=" in view.rates.value  # what the verdicts come to so far
     assert view.picture.layout.display == "none" and "没有可用影像" in view.facts.value
     view.go(1)
     assert view.at == 0 and "属实" in view.facts.value

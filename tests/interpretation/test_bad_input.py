@@ -56,6 +56,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small nets on small tiles: several threads wait for one another longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     """Empty folder for results, beside which inputs lie."""
@@ -252,7 +261,10 @@ def test_pictures_without_a_place_are_mapped_without_a_warning(
     net = ("--weights", trained / "small.safetensors", "--engine", "torch-f32")
     assert call("predict", paths[0], *net, "--out", out / "map.tif").exit_code == 0
     files = ("change", "--before", paths[0], "--after", paths[1], "--out", out)
-    for options in (("--method", "cva"), ("--weights", trained / "pair.safetensors", "--engine", "torch-f32")):
+    for options in (
+        ("--method", "cva"),
+        ("--weights", trained / "pair.safetensors", "--engine", "torch-f32"),
+    ):
         result = call(*files, *options)
         assert result.exit_code == 0, (result.output, result.exception)
         assert "no patches: the images have no coordinate system in metres" in result.output
@@ -366,7 +378,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 
 
 def wide_image(path: Path) -> Path:
-    return image(path, counts(ground((400, 300), seed=4)))
+    return image(path, counts(ground((320, 240), seed=4)))
 
 
 def given(trained: Path, path: Path, out: Path) -> tuple[object, ...]:
@@ -426,10 +438,14 @@ def test_memory_of_a_device_that_does_not_suffice_halves_the_batch(
     assert max(sizes) > 2 and max(sizes[-5:]) <= 2
     assert np.array_equal(*(rasterio.open(one / "map.tif").read() for one in (out, plain)))
     monkeypatch.setattr(engines, "make", lambda *_: never)
-    result = call(*given(trained, path, tmp_path / "none"))
-    assert result.exit_code == 1
-    assert "memory does not suffice for one tile" in result.output and "--tile" in result.output
-    assert not (tmp_path / "none" / "map.tif").exists()
+    for options in (
+        (),
+        ("--tile", "128"),
+    ):  # with an engine known from before, and while engines are compared
+        result = call(*given(trained, path, tmp_path / "none"), *options, "--fresh")
+        assert result.exit_code == 1, result.exception
+        assert "memory does not suffice for one tile" in result.output and "--tile" in result.output
+        assert not (tmp_path / "none" / "map.tif").exists()
 
 
 def never(batch: Any) -> Any:
@@ -439,11 +455,11 @@ def never(batch: Any) -> Any:
 def test_a_command_killed_midway_goes_on_and_the_map_is_the_same_to_the_bit(
     trained: Path, tmp_path: Path, home: Path
 ) -> None:
-    path = image(tmp_path / "a_20250312.tif", counts(ground((3000, 150), seed=4)))
+    path = image(tmp_path / "a_20250312.tif", counts(ground((1500, 80), seed=4)))
     plain, out = tmp_path / "plain", tmp_path / "out"
     command = [sys.executable, "-m", "workbench.cli", *map(str, given(trained, path, out))]
     process = subprocess.Popen(
-        command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={**os.environ, "WORKBENCH_HOME": str(home)}
+        command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={**os.environ, "WORKBENCH_HOME": str(home), "OMP_NUM_THREADS": "1"}
     )  # fmt: skip
     folder = strips.partial(out / "map.tif")
     while process.poll() is None and len(list(folder.glob("classes-*.tif"))) < 2:
@@ -453,9 +469,7 @@ def test_a_command_killed_midway_goes_on_and_the_map_is_the_same_to_the_bit(
     left = len(list(folder.glob("classes-*.tif")))
     total = strips.pinned(out / "map.tif")
     assert total is not None and left >= 2 and not (out / "map.tif").exists(), "killed midway"
-    result = call(
-        *given(trained, path, out)[:-4]
-    )  # tile and engine are those it was begun with, or it is said
+    result = call(*given(trained, path, out), "--tile", "128")  # not what it was begun with
     assert (
         result.exit_code == 1 and "made with something else" in result.output and "--fresh" in result.output
     )
@@ -472,11 +486,12 @@ def test_a_change_run_broken_off_in_its_second_pair_goes_on_with_it(
     model = weights.load(trained / "pair.safetensors")
     pairs = []
     for number, day in enumerate(("03-12", "07-08")):
-        both = [
-            image(tmp_path / f"{number}-{year}.tif", counts(ground(seed=year % 7 + number)))
-            for year in (2024, 2025)
+        still = ground(seed=number)
+        files = [
+            image(tmp_path / f"{number}-{year}.tif", counts(still + gain))
+            for year, gain in ((2024, 0.0), (2025, 0.02))
         ]
-        pairs.append(Pair(*(Scene.of_file(one, date=f"{one.stem[2:]}-{day}") for one in both)))
+        pairs.append(Pair(*(Scene.of_file(one, date=f"{one.stem[2:]}-{day}") for one in files)))
     plain = change.detect(pairs, tmp_path / "plain.tif", model=model, engine="torch-f32", tile=64)
     real, calls = engines.TorchEngine.__call__, []
 
@@ -499,7 +514,7 @@ def test_a_change_run_broken_off_in_its_second_pair_goes_on_with_it(
     found = change.detect(
         pairs, out / "map.tif", model=model, tile=64
     )  # any engine will do: the first pair's is kept
-    assert len(calls) < 0.5 * needed and found.record["engine"] == "torch-f32"
+    assert len(calls) < 0.75 * needed and found.record["engine"] == "torch-f32"
     assert found.path.read_bytes() == plain.path.read_bytes()
     assert found.probability.read_bytes() == plain.probability.read_bytes()
     assert {one.name for one in out.iterdir()} == {"map.tif", "map_probability.tif", "map.tif.json"}

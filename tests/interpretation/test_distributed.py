@@ -87,4 +87,4 @@ def test_two_processes_share_the_chips_and_agree_on_the_score(tmp_path: Path) ->
     assert log["val_score"].dropna().iloc[-1] == pytest.approx((by_one["a"] + by_one["e"]) / 2, abs=1e-3)
     assert log["step"].max() == 2 * 48 // 8 - 1
     card = weights.load(tmp_path / "weights" / "toy.safetensors").card
-    assert card.accuracy["overall"] > 0.9
+    assert card.accuracy["overall"] > card.accuracy["largest_class_share"] + 0.1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import geopandas as gpd
@@ -152,6 +153,25 @@ def test_days_of_loss_are_those_known_and_those_of_a_plain_loop(tmp_path: Path) 
         and told["least_earlier", "count"] == 3
         and told["unmasked", "count"] == 0
     )
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_what_a_person_reads(tmp_path: Path, lang: str) -> None:
+    """Table, map and limits of a series: what one image alone shows and what none showed is said."""
+    from workbench.views import vegetation as views
+
+    found = vegetation.look(vegetation_run.file_scenes(drawn(tmp_path)), 2025)
+    shapes = patches.patches(found)
+    table = views.patch_table(found, shapes, lang)
+    assert table.iloc[0].tolist()[2:5] == ["2025-07-12", "2025-11-12", "1 / 3"]
+    assert views.images_table(found, lang).iloc[0, 1] == "2022-03-12 2023-03-12 2024-03-12"
+    said = re.sub("<[^>]+>", "", str(views.what_it_cannot_see(found, shapes, lang)))
+    words = {
+        "zh": ("疑似图斑2个，1.28公顷", "0.2公顷（1.5%）当季始终没有晴空影像", "1个图斑只有一景影像显示", "须经核查"),
+        "en": ("2 suspected patches, 1.28 ha", "0.2 ha (1.5 %) were never seen clear", "1 patches are shown by one image", "until verified"),
+    }[lang]  # fmt: skip
+    assert all(one in said for one in words), said
+    assert views.state_map(found, shapes, lang).png[:4] == b"\x89PNG"
 
 
 def test_lost_before_the_first_image_of_the_year(tmp_path: Path) -> None:
@@ -303,7 +323,9 @@ def test_files_by_command(tmp_path: Path) -> None:
         (["demo", "--image", str(paths[0])], "go with --series"),
     ):
         refused = CliRunner().invoke(main, ["change", *arguments])
-        assert refused.exit_code == (1 if "infrared" in word else 2) and word in refused.output, refused.output
+        assert refused.exit_code == (1 if "infrared" in word else 2) and word in refused.output, (
+            refused.output
+        )
 
 
 def test_a_city_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

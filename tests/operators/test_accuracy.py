@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from workbench.core.errors import ParameterError
@@ -110,3 +111,17 @@ def test_calibration_refuses() -> None:
         calibration([1.2], [1])
     with pytest.raises(ParameterError, match="for each point"):
         calibration([], [])
+
+
+def test_points_count_for_what_they_stand_for() -> None:
+    """Said 0.9 everywhere; right in 4 of 4 points that stand for 1 each, in 2 of 4 that stand for 9 each: 22 of 40."""
+    said, true = [0.9] * 8, [1, 1, 1, 1, 1, 1, 0, 0]
+    found = calibration(said, true, weights=[1.0] * 4 + [9.0] * 4, bins=5)
+    assert found.table["found"].tolist() == pytest.approx([22 / 40])
+    assert found.error == pytest.approx(0.9 - 22 / 40) and found.table["points"].tolist() == [8]
+    even = calibration(said, true, bins=5)
+    pd.testing.assert_frame_equal(calibration(said, true, weights=[3.0] * 8, bins=5).table, even.table)
+    width = [float((one.table["high"] - one.table["low"]).iloc[0]) for one in (found, even)]
+    assert width[0] > width[1]  # eight unequal points are worth fewer equal ones
+    with pytest.raises(ParameterError, match="positive weight"):
+        calibration(said, true, weights=[0.0] * 8)

@@ -25,6 +25,12 @@ def report(request, tmp_path_factory):
     return run_report("annual_checkup", "demo", lang=request.param, out_dir=out, quiet=True)
 
 
+@pytest.fixture(scope="module")
+def public(report):
+    """What was made of the report for the public."""
+    return write_formats(report.path.parent, edition="public")
+
+
 def test_every_chapter_stands(report):
     record = json.loads((report.path.parent / "run.json").read_text(encoding="utf-8"))
     assert {name: c["status"] for name, c in record["chapters"].items()} == dict.fromkeys(
@@ -69,21 +75,19 @@ def test_word_and_pdf_account_for_every_digit(report):
     assert set(printed) <= set(Page(pdf_page(folder / "numbers.parquet")).numbers)
 
 
-def test_the_public_edition_prints_nothing_closed(report):
+def test_the_public_edition_prints_nothing_closed(report, public):
     folder = report.path.parent
-    record = write_formats(folder, edition="public")
-    assert {found["status"] for found in record["files"].values()} <= {"ok", "none"}
+    assert {found["status"] for found in public["files"].values()} <= {"ok", "none"}
     values = pd.read_parquet(folder / "values.parquet").set_index("value_id")
     shown = Page((folder / "public" / "report.html").read_text(encoding="utf-8")).numbers
     assert {values.loc[value_id, "sensitivity"] for value_id, _ in shown} == {"公开"}
     listed = pd.read_parquet(folder / "public" / "numbers.parquet")["value_id"].dropna()
     assert set(values.loc[listed, "sensitivity"]) == {"公开"}
-    assert record["refused"]
+    assert public["refused"]
 
 
-def test_the_public_edition_tells_nothing_of_what_is_closed(report):
+def test_the_public_edition_tells_nothing_of_what_is_closed(report, public):
     folder = report.path.parent
-    write_formats(folder, edition="public")
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     city = load_city(run["city"])
     assert city.layers["permits"].sensitivity != "公开"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,3 +110,5 @@ def test_field_rates_in_words() -> None:
     )  # fmt: skip
     page = str(shown.field_table(rates, "zh", names={"A": "甲区"}))
     assert "80%" in page and "甲区" in page and "无数据" in page and "86%" in page
+    plain = re.sub("<[^>]+>", "", page)
+    assert "80% (50–95; n=10)" in plain and "86% (50–97; n=7)" in plain and "95%置信区间（Jeffreys）" in plain

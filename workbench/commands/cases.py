@@ -26,8 +26,11 @@ def cases() -> None:
 @city_option
 @click.option("--year", type=int, help="Year of the checkup; the profile's latest when not given.")
 @click.option("--on", "on_date", help="Day of the run, e.g. 2026-03-01; today when not given.")
+@click.option(
+    "--images", is_flag=True, help="Instead: the cases found in images (detected_cases) that it does not have yet."
+)  # fmt: skip
 @data_root_option
-def cases_update(city: str, year: int | None, on_date: str | None) -> None:
+def cases_update(city: str, year: int | None, on_date: str | None, images: bool) -> None:
     """Take the findings of a checkup into the register; prints how many cases are new, still there, gone.
 
     The register has an entry for each line a place lies on; how many places on the ground that is stands behind it.
@@ -38,12 +41,32 @@ def cases_update(city: str, year: int | None, on_date: str | None) -> None:
     from workbench.rules.register import Register
 
     profile = find_city(city)
+    if images:
+        _update_from_images(profile, year, on_date or _today())
+        return
     with one_step("checkup") as say:
         result = checkup(profile, year, say=say)
         say("writing the register")
         counts = Register.open(profile).update(result.findings, on_date or _today(), year=result.year)
     told = ", ".join(f"{name} {number}" for name, number in counts.items())
     click.echo(f"{told}; {_entries(result.findings)}")
+
+
+def _update_from_images(profile: City, year: int | None, day: str) -> None:
+    """Take what interpretation found in the images of a year into the register."""
+    from workbench.catalog.data import CityData
+    from workbench.interpretation.findings import to_register
+    from workbench.rules.register import Register
+
+    of = profile.check_year(year or profile.latest_year)
+    found = CityData(profile).vector("detected_cases", of)
+    register = Register.open(profile)
+    rows = to_register(register, found)
+    counts = register.update(rows, day, year=of, detected=True)
+    told = ", ".join(f"{name} {number}" for name, number in counts.items())
+    click.echo(
+        f"{told}; {len(found) - len(rows)} of {len(found)} are there already from surveys or change patches"
+    )
 
 
 def _entries(findings: gpd.GeoDataFrame) -> str:
@@ -193,8 +216,8 @@ def cases_field(city: str, by: str, level: float) -> None:
     from workbench.rules.register import Register
 
     profile = find_city(city)
-    rates = field_rates(Register.open(profile), by, level=level)
-    names = {"line": _line_name, "district": lambda code: _districts(profile).get(code, code)}.get(by, str)
+    rates = field_rates(Register.open(profile), by, level=level, found=_detected(profile))
+    districts = _districts(profile) if by == "district" else {}
     table = make_table(by, "precision", f"{level:.0%} interval", "recall", f"{level:.0%} interval")
     for row in rates.to_dict("records"):
         cells: list[str] = []
@@ -202,8 +225,20 @@ def cases_field(city: str, by: str, level: float) -> None:
             hits, points = (int({**row, "sought": row["confirmed"] + row["missed"]}[one]) for one in of)
             share = f"{row[name]:.0%} ({hits} of {points})" if points else "nothing checked"
             cells += [share, f"{row[f'{name}_low']:.0%} to {row[f'{name}_high']:.0%}" if points else ""]
-        table.add_row("all" if row["group"] == "all" else names(str(row["group"])), *cells)
+        name = _line_name(str(row["group"])) if by == "line" else districts.get(row["group"], row["group"])
+        table.add_row(str(name), *cells)
     show(table)
+
+
+def _detected(profile: City) -> gpd.GeoDataFrame | None:
+    """Cases found in images, of all years for which they are published."""
+    import pandas as pd
+
+    from workbench.catalog.data import CityData
+
+    data = CityData(profile)
+    every = [data.vector("detected_cases", one) for one in data.years("detected_cases")]
+    return pd.concat(every, ignore_index=True) if every else None
 
 
 @cases.command("samples")

@@ -127,9 +127,9 @@ def _report(found: Series, shapes: gpd.GeoDataFrame, lang: str) -> None:
         click.echo(
             f"- {few} earlier image(s) of a season: how much a cell changes from year to year is not known, the drop decides"
         )
-    if one := int(told["one_image", "count"]):
+    if alone := int(told["one_image", "count"]):
         click.echo(
-            f"- {one} patches are shown by one image alone: a thin cloud looks alike until a later image bears them out"
+            f"- {alone} patches are shown by one image alone: a thin cloud looks alike until a later image bears them out"
         )
     if bare := int(told["unmasked", "count"]):
         click.echo(f"- {bare} image(s) without a cloud mask: clouds count as loss")

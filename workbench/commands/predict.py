@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     "--overlap", type=int, help="Cells that neighbouring tiles share; the net's own when not given."
 )
 @click.option("--batch", type=int, help="Tiles at a time; found by measuring when not given.")
+@click.option(
+    "--part", metavar="K/N",
+    help="Make the K-th of N shares of the rows only; without it the same command then puts all together.",
+)  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Begin anew instead of going on with an unfinished run.")
 @data_root_option
 def predict(
@@ -69,7 +73,7 @@ def predict(
     published there as the layer land_cover_map.
 
     Images of any size are mapped in little memory. A run that was stopped goes on when the same command is given again, and
-    the result is the same to the last bit. Beside the map, MAP.json says what it was made of and with.
+    the result is the same to the last bit. With --part several machines share the work on one disk. Beside the map, MAP.json says what it was made of and with.
 
     For example: 'workbench predict demo --year 2025', or 'workbench predict spring.tif autumn.tif --out cover.tif', or
     'workbench predict s2.tif --weights models/dynamicworld_forward.onnx --out cover.tif'.
@@ -93,15 +97,33 @@ def predict(
             f"{scene.name}: {day}, {scene.shape[0]} x {scene.shape[1]} cells, {', '.join(scene.bands)}",
             err=True,
         )
+    how = {
+        key: options[key]
+        for key in ("engine", "tile", "overlap", "batch", "precision", "probabilities", "tta")
+    }
+    how["say"] = lambda text: click.echo(text, err=True)
+    if options["part"]:
+        number, of = _part(options["part"])
+        with _bar() as progress:
+            mapping.share(scenes, model, target, number, of, progress=progress, **how)
+        click.echo(
+            f"share {number} of {of} is made; when all are, the same command without --part writes {target}"
+        )
+        return
     with _bar() as progress:
-        made = mapping.predict(
-            scenes, model, target, resume=not options["fresh"], say=lambda text: click.echo(text, err=True),
-            progress=progress, **{key: options[key] for key in ("engine", "tile", "overlap", "batch", "precision", "probabilities", "tta")},
-        )  # fmt: skip
+        made = mapping.predict(scenes, model, target, resume=not options["fresh"], progress=progress, **how)
     if city is not None and year is not None:
         mapping.publish(city, year, made, model.card)
     _report(made)
     click.echo(made.path)
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Which share of how many."""
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise click.BadParameter(f"{text} is no share", param_hint="--part (2/8: the second of eight)")
+    return int(number), int(of)
 
 
 def _city(images: tuple[str, ...]) -> City | None:

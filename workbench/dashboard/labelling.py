@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.dashboard.map_layers import WGS84
 from workbench.interpretation.chips import chip_file
-from workbench.interpretation.findings import field_rates
+from workbench.interpretation.findings import IMAGES, field_rates
 from workbench.rules.answers import record
 from workbench.rules.register import STATUSES, VERDICTS
 from workbench.views.cells import change_text, level_chip, line_label, word
@@ -185,8 +185,8 @@ def to_review(register: Register, year: int) -> gpd.GeoDataFrame:
     """Cases of a year that images found, those nobody has judged first, the gravest and largest of them first."""
     cases = register.cases
     mine = cases[(cases["space_code"].str[2:6] == f"{year:04d}") & cases["listed"]]
-    if (mine["source"] == "image").any():
-        mine = mine[mine["source"] == "image"]
+    if (by_image := mine["source"].isin(IMAGES)).any():
+        mine = mine[by_image]
     return mine.assign(open=mine["status"] == STATUSES[0]).sort_values(
         ["open", "level", "area_m2", "space_code"], ascending=[False, False, False, True], kind="stable"
     )  # fmt: skip

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FACTS = "interpretation_facts"
 """Role of the published table."""
-MADE = ("land_cover_map", "change_map", "detected_changes", "detected_cases", FACTS)
+MADE = ("land_cover_map", "change_map", "detected_changes", "detected_transitions", "detected_cases", FACTS)
 """Roles that interpretation publishes."""
 COLUMNS = (
     "part", "item", "zone", "zone_name", "value", "low", "high", "unit", "decimals", "basis", "reason", "reason_zh", "reason_en",

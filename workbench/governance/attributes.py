@@ -242,7 +242,7 @@ def known_zones(layer: Layer, check: Check) -> Outcome:
     if not codes:
         return Outcome()
     stated = table["zone"].fillna("").astype(str)
-    lost = table[~stated.isin({"", "city", *codes})].assign(zone=stated)
+    lost = table.assign(zone=stated)[~stated.isin({"", "city", *codes})]
     outcome = Outcome(share=len(lost) / max(len(table), 1))
     for zone, rows in lost.groupby("zone", sort=True):
         code = names.get(str(zone).strip(), "")

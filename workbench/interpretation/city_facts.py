@@ -62,6 +62,22 @@ def change_facts(
     return rows
 
 
+def transition_facts(patches: gpd.GeoDataFrame, basis: str) -> list[dict[str, Any]]:
+    """Other land changes of the city, number and hectares in all and of each kind (``<before>.<after>``).
+
+    Parameters
+    ----------
+    patches : GeoDataFrame
+        ``before_class, after_class``.
+    basis : str
+        What was counted.
+    """
+    rows = _amounts("transition", ("patches", "patch_area"), patches, basis)
+    for (was, now), own in patches.groupby(["before_class", "after_class"], sort=True):
+        rows += _amounts("transition", (f"patches.{was}.{now}", f"patch_area.{was}.{now}"), own, basis)
+    return rows
+
+
 def case_facts(cases: gpd.GeoDataFrame, zones: gpd.GeoDataFrame | None) -> list[dict[str, Any]]:
     """Suspected cases by matter and zone, and area, probability and rank of those listed.
 

@@ -25,7 +25,16 @@ from workbench.core.lineage import DIGITS
 from workbench.core.paths import atomic_write, built_data_dir, cache_dir
 from workbench.core.provenance import code_version
 from workbench.indicators.values import highest_sensitivity
-from workbench.interpretation import area_limits, change, chips, confidence, findings, imagery, patches
+from workbench.interpretation import (
+    area_limits,
+    change,
+    chips,
+    confidence,
+    findings,
+    imagery,
+    patches,
+    transitions,
+)
 from workbench.interpretation.assessment import (
     FACTS,
     Assessment,
@@ -37,8 +46,9 @@ from workbench.interpretation.assessment import (
     survey_at,
     survey_reference,
 )
-from workbench.interpretation.city_facts import case_facts, change_facts, net_facts
+from workbench.interpretation.city_facts import case_facts, change_facts, net_facts, transition_facts
 from workbench.interpretation.classes import scheme
+from workbench.interpretation.strips import record_path
 
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
@@ -166,7 +176,7 @@ class _Run:
         if self.wanted.land_cover:
             roles.append("land_cover_map")
         if self._looks_for_change():
-            roles += [change.ROLE, patches.ROLE, CASES_ROLE]
+            roles += [change.ROLE, patches.ROLE, CASES_ROLE, *([transitions.ROLE] if self.wanted.land_cover else [])]
         with atomic_write(self._record) as path:
             path.write_text(json.dumps({"key": key, "roles": roles}, ensure_ascii=False), encoding="utf-8")
 
@@ -194,13 +204,20 @@ class _Run:
         # how sure it is is held against the reference
         judged = bool(self.wanted.reference) and year == self.year
         there = not judged or self._asset(predict.ROLE, confidence.ASSET) is not None
+        compared = self._looks_for_change()  # class by class, which needs what the net says of every class
+        there &= not compared or self._probabilities(year).exists()
         if use_cache and there and published.made_of(self.city.name, predict.ROLE, year) == inputs:
             return
         self.say(f"land cover {year}: {len(scenes)} images")
         made = predict.predict(
-            scenes, model, self.folder / f"land_cover_{year}.tif", engine=self.engine, probabilities=judged, say=self.say
+            scenes, model, self.folder / f"land_cover_{year}.tif", engine=self.engine,
+            probabilities=judged or compared, say=self.say
         )  # fmt: skip
         predict.publish(self.city, year, made, model.card)
+
+    def _probabilities(self, year: int) -> Path:
+        """Probabilities of the classes beside a land-cover map."""
+        return self.folder / f"land_cover_{year}_probability.tif"
 
     def _asset(self, role: str, name: str) -> Path | None:
         return published.asset(self.city.name, role, self.year, name)
@@ -212,18 +229,43 @@ class _Run:
         pairs = imagery.pairs(self.data, self.year - 1, self.year)
         model = weights.load(self.wanted.change) if self.wanted.method == "net" else None
         out = self.folder / f"change_{self.year}.tif"
-        self.say(f"change {self.year - 1} to {self.year}: {len(pairs)} pairs of images")
-        if model is None:
-            found = change.detect(pairs, out, method=self.wanted.method, say=self.say)
-        else:
-            found = change.detect(pairs, out, model=model, engine=self.engine, say=self.say)
-        change.publish(self.city, self.year, found)
+        inputs = _inputs([scene for pair in pairs for scene in (pair.before, pair.after)])
+        if model is not None:
+            inputs[f"weights:{model.card.name}"] = model.card.sha256[:DIGITS]
+        found = self._same_change(out, inputs) if use_cache else None
+        if found is None:
+            self.say(f"change {self.year - 1} to {self.year}: {len(pairs)} pairs of images")
+            if model is None:
+                found = change.detect(pairs, out, method=self.wanted.method, say=self.say)
+            else:
+                found = change.detect(pairs, out, model=model, engine=self.engine, say=self.say)
+            change.publish(self.city, self.year, found)
         now = Data(self.city)
         maps = [now.source("land_cover_map", one).path if now.has("land_cover_map", one) else None
                 for one in (self.year - 1, self.year)]  # fmt: skip
         survey = now.vector("land_use", self.year - 1) if now.has("land_use", self.year - 1) else None
         shapes = patches.change_patches(found, *maps, mmu_m2=self.wanted.mmu_m2, survey=survey)
         patches.publish(self.city, self.year, shapes, found)
+        if self.wanted.land_cover:
+            self.say("other changes of the land")
+            was, is_ = self._probabilities(self.year - 1), self._probabilities(self.year)
+            other = transitions.land_changes(was, is_, found, pairs, mmu_m2=self.wanted.mmu_m2, survey=survey)
+            patches.publish(self.city, self.year, other, found, role=transitions.ROLE)
+
+    def _same_change(self, out: Path, inputs: dict[str, str]) -> change.ChangeMap | None:
+        """The change map made before, where it is published, whole and of the same images, weights and method."""
+        if (
+            published.made_of(self.city.name, change.ROLE, self.year) != inputs
+            or not record_path(out).exists()
+        ):
+            return None
+        found = change.ChangeMap.read(out)
+        there = (
+            found.path.exists()
+            and found.probability.exists()
+            and self._asset(change.ROLE, "data") is not None
+        )
+        return found if there and found.record["method"] == self.wanted.method else None
 
     def figures(self) -> None:
         """Cases of the patches with their pictures, and all figures."""
@@ -250,7 +292,7 @@ class _Run:
         )  # fmt: skip
 
     def _made_of(self) -> dict[str, str]:
-        roles = ["land_cover_map", change.ROLE, patches.ROLE]
+        roles = ["land_cover_map", change.ROLE, patches.ROLE, transitions.ROLE]
         return {f"{role}-{self.year}": self.data.source(role, self.year).sha256[:DIGITS]
                 for role in roles if self.data.has(role, self.year)}  # fmt: skip
 
@@ -322,7 +364,9 @@ class _Run:
 
     def _found(self) -> list[dict[str, Any]]:
         shapes = self.data.vector(patches.ROLE, self.year)
-        cases = findings.cases(self.city, self.year, shapes, data=self.data)
+        other = self.data.vector(transitions.ROLE, self.year) if self.wanted.land_cover else shapes.head(0)
+        every = gpd.GeoDataFrame(pd.concat([one for one in (shapes, other) if len(one)] or [shapes], ignore_index=True))
+        cases = findings.cases(self.city, self.year, every, data=self.data)
         source = self.data.source(patches.ROLE, self.year)
         roles = [role for role in ("permits", "permanent_farmland", "land_use") if role in self.city.layers]
         open_to = highest_sensitivity(
@@ -338,6 +382,8 @@ class _Run:
                           lang=self.city.language)  # fmt: skip
         zones = self.data.zones(next(iter(self.city.levels))) if self.city.levels else None
         told = change_facts(shapes, zones, f"patches of {change.ROLE} of at least {self.wanted.mmu_m2:g} m²")
+        if self.wanted.land_cover:
+            told += transition_facts(other, f"patches of {transitions.ROLE} of at least {self.wanted.mmu_m2:g} m²")
         return _cleared(told, source.sensitivity) + _cleared(case_facts(cases, zones), open_to)
 
 

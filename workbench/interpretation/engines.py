@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from workbench.core.cache import StepCache
-from workbench.core.errors import ParameterError
+from workbench.core.errors import ParameterError, RunError
 from workbench.core.provenance import stable_hash
 
 Array = npt.NDArray[Any]
@@ -371,15 +371,22 @@ def _measured(
     for name in names:
         engine = make(net, name, shape)
         begun = time.perf_counter()
-        agreement[name] = float(
-            (_classes(_host(engine(sample))) == exact).mean()
-        )  # the first call also warms up
+        try:
+            told = _classes(_host(engine(sample)))  # the first call also warms up
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            if len(sample) > 1:
+                return _measured(net, sample[:1], names, batch, shape)
+            continue
+        agreement[name] = float((told == exact).mean())
         first = (time.perf_counter() - begun) / len(sample)
         if agreement[name] < AGREE:
             continue
         made[name] = engine
         hopeless = first > 3 * min(seconds.values(), default=np.inf)  # not worth measuring closely
         seconds[name] = first if hopeless else _seconds(engine, sample)
+    if not agreement:
+        raise too_large(shape[1:])
     if not made:
         raise ParameterError(
             "no engine gives the classes of float32", where="engine",
@@ -389,6 +396,14 @@ def _measured(
     best = min(seconds, key=lambda name: seconds[name])
     size = batch or (_best_batch(made[best], sample) if best in CUDA else 1)
     return made[best], Choice(best, size, agreement[best], seconds, shape[1:])
+
+
+def too_large(tile: Sequence[int]) -> RunError:
+    """What is said when a device cannot hold what one tile needs."""
+    return RunError(
+        "the device's memory does not suffice for one tile", where="engine", found=f"{tile[0]} x {tile[1]}",
+        expected="a tile that fits", hint="give a smaller tile, e.g. --tile 256, or --engine torch for the host",
+    )  # fmt: skip
 
 
 def _host(logits: Any) -> Array:

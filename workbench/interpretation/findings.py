@@ -27,6 +27,7 @@ from workbench.rules.evaluate import rules_of
 from workbench.rules.library import load_rules
 from workbench.rules.patches import patch_codes
 from workbench.rules.permits import match_many
+from workbench.rules.register import DETECTED as REGISTERED
 from workbench.rules.register import Register
 from workbench.rules.shapes import main_class, shared
 from workbench.rules.spatial import lines_of, places_of
@@ -58,6 +59,8 @@ OUTLINE_CELLS = 1.0
 """Width in cells up to which a strip between an image's outline and a surveyed one is mismatch; own choice."""
 BY_IMAGE = "影像"
 """Word of a rule's verifiability: what an image can show."""
+IMAGES = ("image", REGISTERED)
+"""Sources of cases that images showed: the bureau's own change patches, and what interpretation found."""
 SAME_PLACE = 0.5
 """Share of the smaller of two shapes in common from which an image has seen a case of another source."""
 
@@ -205,7 +208,9 @@ def _ranked(found: gpd.GeoDataFrame, patches: gpd.GeoDataFrame, rules: Sequence[
 # ---------------------------------------------------------------------- what the field says
 
 
-def field_rates(register: Register, by: str = "month", *, level: float = 0.95) -> pd.DataFrame:
+def field_rates(
+    register: Register, by: str = "month", *, level: float = 0.95, found: gpd.GeoDataFrame | None = None
+) -> pd.DataFrame:
     """Precision and recall of images by what persons found on site.
 
     Parameters
@@ -216,6 +221,9 @@ def field_rates(register: Register, by: str = "month", *, level: float = 0.95) -
         What is counted apart; month is that in which a case was found.
     level : float
         Confidence of the intervals.
+    found : GeoDataFrame, optional
+        Cases found in images (:func:`cases`, or the layer ``detected_cases``): entries of another source that one of the same
+        year covers were shown by images as well, and their verdicts tell of images too.
 
     Returns
     -------
@@ -230,9 +238,13 @@ def field_rates(register: Register, by: str = "month", *, level: float = 0.95) -
     Cases of one place on several lines count once. Recall says what the register knows of, not what nobody has seen.
     """
     rows = register.cases[register.cases["verdict"].isin([*TRUE_CHANGE, *FALSE_CHANGE])]
-    rows = _once_a_place(rows)
+    shown = rows["source"].isin(IMAGES).to_numpy()
+    if found is not None and len(found):
+        same_crs(rows, found)
+        shown |= _seen(rows, found[found["space_code"].fillna("") != ""], same_year=True)
+    rows = _once_a_place(rows.assign(source=np.where(shown, "image", rows["source"])))
     image = (rows["source"] == "image").to_numpy()
-    seen = _seen(rows[~image], register.cases[register.cases["source"] == "image"])
+    seen = _seen(rows[~image], register.cases[register.cases["source"].isin(IMAGES)])
     told = pd.DataFrame(
         {
             "month": pd.to_datetime(rows["found_on"]).dt.strftime("%Y-%m"), "district": rows["district"].astype(str),
@@ -282,13 +294,43 @@ def _once_a_place(rows: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return rows[keep].reset_index(drop=True)
 
 
-def _seen(rows: gpd.GeoDataFrame, images: gpd.GeoDataFrame) -> npt.NDArray[np.bool_]:
-    """Whether an image case lies on each case."""
+def _seen(
+    rows: gpd.GeoDataFrame, images: gpd.GeoDataFrame, *, same_year: bool = False
+) -> npt.NDArray[np.bool_]:
+    """Whether an image case lies on each case, where asked for one of the same year."""
     out = np.zeros(len(rows), dtype=bool)
     i, j, pieces, _ = shared(rows.geometry.to_numpy(), images.geometry.to_numpy())
     less = np.minimum(shapely.area(rows.geometry.to_numpy())[i], shapely.area(images.geometry.to_numpy())[j])
-    out[i[shapely.area(pieces) >= SAME_PLACE * less]] = True
+    same = shapely.area(pieces) >= SAME_PLACE * less
+    if same_year:
+        years = (frame["space_code"].astype(str).str[2:6].to_numpy() for frame in (rows, images))
+        mine, theirs = years
+        same &= mine[i] == theirs[j]
+    out[i[same]] = True
     return out
+
+
+def to_register(register: Register, found: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Cases found in images that the register does not have yet from another source, ready for ``Register.update``.
+
+    Parameters
+    ----------
+    register : Register
+    found : GeoDataFrame
+        Of :func:`cases`, or the layer ``detected_cases``.
+
+    Returns
+    -------
+    GeoDataFrame
+        With the source ``detected``; without those of which most lies on an entry of the same line and year.
+    """
+    others = register.cases[register.cases["source"] != REGISTERED]
+    rows = found[found["space_code"].fillna("") != ""]
+    known = rows["space_code"].isin(others["space_code"]).to_numpy()
+    for line, same in others.groupby("line"):
+        mine = (rows["line"] == line).to_numpy()
+        known[mine] |= _seen(rows[mine], same, same_year=True)
+    return gpd.GeoDataFrame(rows[~known].assign(source=REGISTERED), geometry="geometry", crs=found.crs)
 
 
 def verified_samples(register: Register) -> gpd.GeoDataFrame:
@@ -352,6 +394,6 @@ def add_verified(register: Register, library: SampleLibrary) -> list[str]:
 
 
 __all__ = [
-    "COLUMNS", "DETECTED", "FARMLAND", "UNREPORTED", "add_verified", "cases", "detected", "field_rates", "spatial_rules",
+    "COLUMNS", "DETECTED", "FARMLAND", "UNREPORTED", "add_verified", "cases", "detected", "field_rates", "spatial_rules", "to_register",
     "verified_samples",
 ]  # fmt: skip

@@ -106,7 +106,7 @@ def change_patches(
                     found=f"{one.shape}", expected=f"{source.shape}",
                 )  # fmt: skip
         probability = stack.enter_context(rasterio.open(found.probability))
-        least = {UNCHANGED: _cells(mmu_m2, source), CHANGED: _cells(mmu_m2, source)}
+        least = {UNCHANGED: least_cells(mmu_m2, source), CHANGED: least_cells(mmu_m2, source)}
         pieces = polygons.find_pieces(source, least)
         sums = _sums(source, pieces, maps, probability)
         frame = polygons.outlined(source, pieces, simplify=simplify)
@@ -119,7 +119,7 @@ def change_patches(
     was, now = (names[one[keep]] for one in sums[:2])
     frame = frame.assign(
         tblx=_codes(was, now, scheme, NEW_LAND[record["method"]]), before_class=was, after_class=now,
-        before_dlbm=_former(frame.geometry.to_numpy(), survey),
+        before_dlbm=former_classes(frame.geometry.to_numpy(), survey),
         date_before=pd.Timestamp(max(one["date_before"] for one in record["pairs"])),
         date_after=pd.Timestamp(max(one["date_after"] for one in record["pairs"])),
         probability=sums[2][keep],
@@ -131,7 +131,8 @@ def change_patches(
     return gpd.GeoDataFrame(frame[COLUMNS], geometry="geometry", crs=frame.crs)
 
 
-def _cells(mmu_m2: float, source: polygons.ClassMap) -> int:
+def least_cells(mmu_m2: float, source: polygons.ClassMap) -> int:
+    """Cells of the smallest mapped unit."""
     if not mmu_m2 >= 0:
         raise ParameterError("the smallest mapped unit is an area", where="mmu_m2", found=mmu_m2)
     return int(np.ceil(mmu_m2 / abs(source.transform.determinant) - 1e-9))
@@ -183,7 +184,8 @@ def _codes(
     return np.array(codes, dtype=object)
 
 
-def _former(shapes: npt.NDArray[Any], survey: gpd.GeoDataFrame | None) -> npt.NDArray[np.object_]:
+def former_classes(shapes: npt.NDArray[Any], survey: gpd.GeoDataFrame | None) -> npt.NDArray[np.object_]:
+    """Survey class with most of each shape; empty without a survey."""
     if survey is None or not len(shapes):
         return np.full(len(shapes), "", dtype=object)
     codes = survey["dlbm"].fillna("").astype(str).to_numpy(object)
@@ -221,15 +223,17 @@ def compared(found: Mapping[str, gpd.GeoDataFrame], lang: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=heads[lang])
 
 
-def publish(city: City, year: int, patches: gpd.GeoDataFrame, found: ChangeMap, *, holder: str = "") -> Path:
-    """Publish patches in the catalogue of a city under the role ``detected_changes``, no more open than the images."""
+def publish(
+    city: City, year: int, patches: gpd.GeoDataFrame, found: ChangeMap, *, role: str = ROLE, holder: str = ""
+) -> Path:
+    """Publish patches in the catalogue of a city (role ``detected_changes``), no more open than the images."""
     record = found.record
     inputs = {one["name"]: one["sha256"][:DIGITS] for one in record["inputs"]}
     if record["method"] == "net":
         inputs[f"weights:{record['model']}"] = record["weights"][:DIGITS]
     open_to = record["sensitivity"] if record["sensitivity"] in OPENNESS else OPENNESS[-1]
     return published.publish(
-        city, ROLE, year, patches, source=f"影像变化检测({record.get('model', record['method'])})", tier="proxy", holder=holder,
+        city, role, year, patches, source=f"影像变化检测({record.get('model', record['method'])})", tier="proxy", holder=holder,
         sensitivity=cast("Sensitivity", open_to), inputs=inputs, properties=change.properties(record),
         note_zh="疑似变化图斑,未经核实", note_en="suspected changes, not verified",
     )  # fmt: skip

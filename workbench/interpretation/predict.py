@@ -17,7 +17,7 @@ import pyproj
 import pystac
 
 from workbench.catalog import published
-from workbench.core.errors import ImageError, WeightsError
+from workbench.core.errors import ImageError, ParameterError, WeightsError
 from workbench.core.lineage import DIGITS
 from workbench.core.paths import atomic_write
 from workbench.interpretation import classes, confidence, engines, stream, strips, weights
@@ -254,6 +254,78 @@ def predict(
     RunError
         When the disk is full, or an unfinished run was begun with something else.
     """
+    made, how, used = _streamed(
+        scenes, model, out, None, engine=engine, tile=tile, overlap=overlap, batch=batch, precision=precision,
+        probabilities=probabilities, tta=tta, resume=resume, say=say, progress=progress,
+    )  # fmt: skip
+    found = Prediction(made.path, made.probabilities, {**made.record, "engine_words": how.about})
+    with atomic_write(item_path(out)) as temporary:
+        temporary.write_text(
+            json.dumps(item(found, used, model.card).to_dict(), ensure_ascii=False, indent=1),
+            encoding="utf-8",
+        )
+    return found
+
+
+def share(
+    scenes: Scene | Sequence[Scene],
+    model: Model | DynamicWorld | str,
+    out: Path,
+    number: int,
+    of: int,
+    **how: Any,
+) -> None:
+    """Make one share of a map's rows, beside other processes or machines that make theirs on the same disk.
+
+    When all shares are made, :func:`predict` puts the map together; it makes what is missing itself. The map equals one
+    made in one go, bit for bit.
+
+    Parameters
+    ----------
+    scenes, model, out
+        As for :func:`predict`, the same for all shares; of the net its name will do.
+    number, of : int
+        Which share, from 1, of how many.
+    how
+        ``engine``, ``precision``, ``batch``, ``tile``, ``overlap``, ``probabilities``, ``tta``, ``say``, ``progress`` as for
+        :func:`predict`. The engine is named, on a GPU the batch too: each machine would measure for itself.
+
+    Raises
+    ------
+    ParameterError
+        There is no such share, or more than one engine could be chosen.
+    """
+    model = weights.load(model) if isinstance(model, str) else model
+    if not 1 <= number <= of:
+        raise ParameterError("there is no such share", found=f"{number} of {of}", expected=f"1 to {of}")
+    if strips.pinned(out) is None and not isinstance(model, DynamicWorld):
+        names = engines.candidates(how.get("engine", "auto"), how.get("precision"))
+        if len(names) > 1 or (names[0] in engines.CUDA and how.get("batch") is None):
+            raise ParameterError(
+                "machines that share a map must compute alike", where="engine", found=how.get("engine", "auto"),
+                expected=f"one of {', '.join(names)}", hint="name the engine, and the batch on a GPU",
+            )  # fmt: skip
+    _streamed(scenes, model, out, (number, of), **how)
+
+
+def _streamed(
+    scenes: Scene | Sequence[Scene],
+    model: Model | DynamicWorld,
+    out: Path,
+    part: tuple[int, int] | None,
+    *,
+    engine: str = "auto",
+    tile: int = 512,
+    overlap: int | None = None,
+    batch: int | None = None,
+    precision: str | None = None,
+    probabilities: bool = False,
+    tta: bool = False,
+    resume: bool = True,
+    say: Say | None = None,
+    progress: stream.Progress | None = None,
+) -> tuple[stream.Streamed, Plan, list[Scene]]:
+    """Run the net over checked images, or a share of their rows."""
     card, given = model.card, [scenes] if isinstance(scenes, Scene) else list(scenes)
     if not given:
         raise ImageError("no image to map", where=str(out))
@@ -272,14 +344,9 @@ def predict(
     made = stream.run(
         used, how.forwards, out, classes=table, mean=card.mean, std=card.std,
         tile=how.tile, overlap=how.overlap, multiple=how.multiple, batch=how.batch, several_dates=several,
-        probabilities=probabilities, pins={**how.pins, "scheme": card.scheme}, resume=resume, progress=progress, say=say,
+        probabilities=probabilities, pins={**how.pins, "scheme": card.scheme}, resume=resume, share=part, progress=progress, say=say,
     )  # fmt: skip
-    found = Prediction(made.path, made.probabilities, {**made.record, "engine_words": how.about})
-    with atomic_write(item_path(out)) as temporary:
-        temporary.write_text(
-            json.dumps(item(found, used, card).to_dict(), ensure_ascii=False, indent=1), encoding="utf-8"
-        )
-    return found
+    return made, how, used
 
 
 def item_path(out: Path) -> Path:

@@ -156,8 +156,7 @@ def by_images(samples: gpd.GeoDataFrame, hold_out: Sequence[str]) -> pd.Series:
         raise ParameterError("no samples of these images", where="data.hold_out", found=absent)
     kept = samples["image"].isin(list(hold_out))
     part = pd.Series(np.where(kept, "validation", "train"), index=samples.index, name="part")
-    part[near_other(samples.geometry, part, 0.0)] = LEFT_OUT
-    return part
+    return part.mask(near_other(samples.geometry, part, 0.0), LEFT_OUT)
 
 
 def near_other(shapes: gpd.GeoSeries, part: pd.Series, gap_m: float) -> np.ndarray:

@@ -87,6 +87,7 @@ def run(
     probabilities: bool = False,
     pins: Mapping[str, Any] | None = None,
     resume: bool = True,
+    share: tuple[int, int] | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Streamed:
@@ -119,6 +120,9 @@ def run(
         Further things the result depends on (weights, engine); an unfinished run begun with others is refused.
     resume : bool
         Go on with an unfinished run; else begin anew.
+    share : pair of int, optional
+        Which share of how many, from 1: make only these rows, beside others that make theirs. Nothing lies at ``out`` yet after
+        that; a run without ``share`` makes what is missing, puts all together and equals one made in one go, bit for bit.
     progress, say : callable, optional
         Told of tiles done, and of steps in words.
 
@@ -153,8 +157,10 @@ def run(
         float(np.log(threshold / (1 - threshold))), probabilities, progress or (lambda done, total: None),
     )  # fmt: skip
     begun = time.monotonic()
-    with strips.held(known, resume=resume), rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
-        used = job.run(list(forward) if isinstance(forward, Sequence) else [forward])
+    with strips.held(known, resume=resume, shared=share is not None), rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+        used = job.run(list(forward) if isinstance(forward, Sequence) else [forward], share)
+        if share is not None:
+            return Streamed(out, None, {**known, **used})
         record = {
             **known, **used, "classes_zh": [one.name_zh for one in classes], "pixels": _pixels(strips, table),
             "dates": [str(scene.date.date()) if scene.date == scene.date else "" for scene in sources],
@@ -232,9 +238,11 @@ class _Job:
     stop: threading.Event = field(default_factory=threading.Event)
     done: list[int] = field(default_factory=list)
 
-    def run(self, forwards: Sequence[Forward]) -> dict[str, Any]:
-        """Make the missing strips; return what was used in the end."""
-        missing = self.strips.missing()
+    def run(self, forwards: Sequence[Forward], share: tuple[int, int] | None = None) -> dict[str, Any]:
+        """Make the missing strips, of a share only those; return what was used in the end."""
+        number, of = share or (1, 1)
+        mine = set(np.array_split(np.arange(self.strips.count), of)[number - 1].tolist())
+        missing = [index for index in self.strips.missing() if index in mine]
         total = self.strips.count * self.layout.cols.count
         self.done.append(total - len(missing) * self.layout.cols.count)
         self.progress(self.done[0], total)

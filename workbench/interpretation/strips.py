@@ -82,8 +82,10 @@ class Strips:
         self.count = -(-int(grid.shape[0]) // step)
 
     @contextmanager
-    def held(self, pins: Mapping[str, Any], *, resume: bool) -> Iterator[None]:
+    def held(self, pins: Mapping[str, Any], *, resume: bool, shared: bool = False) -> Iterator[None]:
         """Hold the folder for this run alone, with these pins; one of another run is refused or, without ``resume``, emptied.
+
+        With ``shared`` others that make strips with the same pins may hold it too.
 
         Raises
         ------
@@ -93,14 +95,16 @@ class Strips:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise RunError("another run is writing this output", where=self.out.name) from error
             if not resume:
                 for file in self.folder.glob("*.tif"):
                     file.unlink()
                 (self.folder / "state.json").unlink(missing_ok=True)
-            self._pin(json.loads(json.dumps({"version": VERSION, **pins}, default=str)))
+            with (self.folder / ".pin").open("w") as gate:  # of those that share, the first pins
+                fcntl.flock(gate, fcntl.LOCK_EX)
+                self._pin(json.loads(json.dumps({"version": VERSION, **pins}, default=str)))
             yield
 
     def _pin(self, pins: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import shapely
 from rasterio.features import rasterize
+from shapely.geometry.base import BaseGeometry
 
 from workbench.core.errors import ParameterError
 from workbench.interpretation.findings import verified_samples
@@ -104,7 +105,7 @@ def certain(samples: gpd.GeoDataFrame, pair: Pair) -> gpd.GeoDataFrame:
     return samples[shown | still].reset_index(drop=True)
 
 
-def _others(register: Register, changed: gpd.GeoDataFrame | None, crs: str) -> shapely.Geometry | None:
+def _others(register: Register, changed: gpd.GeoDataFrame | None, crs: str) -> BaseGeometry | None:
     """Everything that may have changed; None where that is not known."""
     if changed is None:
         return None
@@ -112,12 +113,13 @@ def _others(register: Register, changed: gpd.GeoDataFrame | None, crs: str) -> s
     return shapely.union_all(shapely.make_valid(np.array(shapes, dtype=object)))
 
 
-def _cut(row: object, pair: Pair, size: int, others: shapely.Geometry | None) -> Cut:
+def _cut(row: object, pair: Pair, size: int, others: BaseGeometry | None) -> Cut:
     """Piece of ground around a place, with what is known of it."""
-    shape: shapely.Geometry = row.geometry  # type: ignore[attr-defined]
+    shape: BaseGeometry = row.geometry  # type: ignore[attr-defined]
     grid, cell = pair.before.grid, abs(float(pair.before.grid.affine.a))
     rows, columns = pair.before.shape
-    middle = ~grid.affine * shapely.get_coordinates(shapely.point_on_surface(shape))[0]
+    x, y = shapely.get_coordinates(shapely.point_on_surface(shape))[0]
+    middle = ((x - grid.affine.c) / grid.affine.a, (y - grid.affine.f) / grid.affine.e)
     left, top = (
         int(np.clip(round(at - size / 2), 0, most - size))
         for at, most in zip(middle, (columns, rows), strict=True)
@@ -125,18 +127,17 @@ def _cut(row: object, pair: Pair, size: int, others: shapely.Geometry | None) ->
     window = grid[top : top + size, left : left + size]
     label: Array = np.full((size, size), IGNORED, dtype=np.uint8)
 
-    def inside(one: shapely.Geometry, *, touched: bool = False) -> Array:
+    def inside(one: BaseGeometry, *, touched: bool = False) -> Array:
         if one.is_empty:
             return np.zeros((size, size), dtype=bool)
         found: Array = rasterize([one], out_shape=(size, size), transform=window.affine, fill=0, all_touched=touched, dtype="uint8") > 0  # fmt: skip
         return found
 
     if others is not None:
-        near = shapely.buffer(others, BORDER_CELLS * cell)
-        near = shapely.union(near, shapely.buffer(shape, BORDER_CELLS * cell))
+        near = shapely.buffer(shapely.union(others, shape), BORDER_CELLS * cell)
         here = shapely.intersection(near, shapely.box(*window.boundingbox.bbox))
         label[~inside(here, touched=True)] = 0
-    core = shapely.buffer(shape, -cell / 2)
+    core = shapely.buffer(shape, -0.49 * cell)  # cells that lie inside as a whole
     label[inside(core if not core.is_empty else shape)] = int(row.label)  # type: ignore[attr-defined]
     days = f"{pair.before.date:%Y%m%d}-{pair.after.date:%Y%m%d}"
     return Cut(f"{row.sample_id}-{days}", top, left, label)  # type: ignore[attr-defined]

@@ -47,6 +47,8 @@ HISTORY = ["space_code", "on_date", "event", "from_status", "to_status", "person
 """Columns of the history. Events: 发现, 不再列出, 再次列出, 重新测定, 审批变化, 状态, 补充."""
 DATES = ("permit_end", "date_before", "date_after", "found_on", "last_seen", "status_on")
 NUMBERS = ("area_m2", "share", "width_m")
+DETECTED = "detected"
+"""Source of cases that interpretation found in images, beside those of surveys and of the bureau's own change patches."""
 SAME_PLACE = 0.5
 """Share of the larger of two shapes that they have in common from which they are one case."""
 
@@ -151,7 +153,9 @@ class Register:
 
     # ------------------------------------------------------------------ runs of the rules
 
-    def update(self, findings: gpd.GeoDataFrame, on_date: Any, *, year: int | None = None) -> dict[str, int]:
+    def update(
+        self, findings: gpd.GeoDataFrame, on_date: Any, *, year: int | None = None, detected: bool = False
+    ) -> dict[str, int]:
         """Take in the findings of a run: new cases, those still there, those gone. Saved at once.
 
         A finding with another code whose shape lies for at least half on a case of the same line and year is that
@@ -166,6 +170,8 @@ class Register:
         year : int, optional
             Year of the checkup: cases of this year that are not in the findings are gone. The years of the findings
             when not given.
+        detected : bool
+            The cases are those found in images (source :data:`DETECTED`): only such ones can be gone. Without it only others.
 
         Returns
         -------
@@ -188,6 +194,7 @@ class Register:
             )
         years = set(rows["space_code"].str[2:6]) | ({f"{year:04d}"} if year is not None else set())
         of_year = self.cases["space_code"].str[2:6].isin(years).to_numpy()
+        of_year &= (self.cases["source"] == DETECTED).to_numpy() == detected
         at, moved = self._matched(rows, of_year)
         known = at >= 0
         counts = {"new": int((~known).sum()), "still": 0, "back": 0, "gone": 0}

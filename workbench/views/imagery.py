@@ -190,6 +190,31 @@ def district_table(found: Imagery, lang: str) -> Html | None:
                  note=t("imagery.note.district", lang))  # fmt: skip
 
 
+def transition_table(found: Imagery, lang: str) -> Html | None:
+    """Other changes of the land, a row a class before and class after; None where none were looked for or found."""
+    rows, city = rows_of(found), found.city.name
+    names = class_names(found, lang)
+    start = "transition.patches."
+    lines = [
+        [
+            *(names[one] for one in name.removeprefix(start).split(".")),
+            value_cell(rows[name, city], lang),
+            value_cell(rows[name.replace("patches", "patch_area"), city], lang),
+        ]
+        for name, zone in sorted(rows)
+        if name.startswith(start) and zone == city
+    ]
+    if not lines:
+        return None
+    headers: list[tuple[object, str]] = [
+        (t("imagery.column.was", lang), "row"),
+        (t("imagery.column.now", lang), ""),
+        *((t(f"imagery.column.{one}", lang), "number") for one in ("patches", "patch_area")),
+    ]
+    return table(headers, lines, caption=t("imagery.caption.transition", lang), lang=lang, css="imagery",
+                 note=t("imagery.note.transition", lang))  # fmt: skip
+
+
 def matter_table(found: Imagery, lang: str) -> Html | None:
     """Suspected cases by what is suspected."""
     rows, city = rows_of(found), found.city.name

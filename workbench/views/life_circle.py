@@ -42,7 +42,7 @@ def required(life: LifeCircle) -> list[Facility]:
 def weakest(life: LifeCircle, most: int = 2) -> list[str]:
     """Required kinds with the least coverage on foot within their own minutes, the least first."""
     rows = rows_of(life)
-    found = {}
+    found: dict[str, float] = {}
     for one in required(life):
         row = rows.get((f"share.{one.kind}.{one.minutes:g}.walk.{EVERYONE}", life.city.name))
         if row is not None and not pd.isna(row["value"]):
