@@ -463,7 +463,7 @@ def test_a_command_killed_midway_goes_on_and_the_map_is_the_same_to_the_bit(
     )  # fmt: skip
     folder = strips.partial(out / "map.tif")
     while process.poll() is None and len(list(folder.glob("classes-*.tif"))) < 2:
-        time.sleep(0.002)
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     left = len(list(folder.glob("classes-*.tif")))

@@ -165,6 +165,49 @@ def test_precision_and_recall_of_the_field(tmp_path: Path) -> None:
     assert months["group"].tolist() == ["all", "2026-01"]
 
 
+def detected_cases() -> gpd.GeoDataFrame:
+    """Two cases found in images: one where the survey has one that no image case covers, one nobody knew."""
+    from workbench.rules.space_code import space_code
+
+    shapes = [at(2, 301, 40, 340), at(200, 200, 260, 260)]
+    return frame(
+        shapes, finding_id=["D0", "D1"], rule="fa_cropland_built", level=3, line="land_use", district="A", source="image",
+        area_m2=[1482.0, 3600.0], before="0103", after="20", permit_state="无", date_before=pd.Timestamp("2024-11-02"),
+        date_after=pd.Timestamp("2025-11-02"), space_code=[space_code(one, CRS, "land_use", 2025) for one in shapes],
+    )  # fmt: skip
+
+
+def test_what_the_survey_lists_may_have_been_seen_in_images_too(tmp_path: Path) -> None:
+    book = register(tmp_path)
+    whole = findings.field_rates(book, found=detected_cases()).iloc[0]
+    assert (whole["checked"], whole["true"], whole["confirmed"], whole["missed"]) == (11, 9, 7, 0)
+    assert whole["recall"] == 1.0 and whole["recall_low"] < 0.8
+    other_year = detected_cases()
+    other_year["space_code"] = other_year["space_code"].str.replace("2025", "2024", n=1)
+    assert findings.field_rates(book, found=other_year).iloc[0]["missed"] == 1
+
+
+def test_cases_found_in_images_come_into_the_register_beside_the_survey(tmp_path: Path) -> None:
+    book = register(tmp_path)
+    listed = book.cases.drop(columns=["status", "verdict", "person"])
+    rows = findings.to_register(book, detected_cases())
+    assert rows["finding_id"].tolist() == ["D1"] and rows["source"].tolist() == ["detected"]
+    assert book.update(rows, "2026-01-11", year=2025, detected=True) == {
+        "new": 1,
+        "still": 0,
+        "back": 0,
+        "gone": 0,
+    }
+    assert book.update(listed, "2026-01-12", year=2025) == {"new": 0, "still": 12, "back": 0, "gone": 0}
+    again = findings.to_register(book, detected_cases())
+    assert book.update(again, "2026-01-13", year=2025, detected=True)["still"] == 1
+    code = str(rows["space_code"].iloc[0])
+    book.step(code, "核查", person="李", on_date="2026-02-01", verdict="误判")
+    assert findings.field_rates(book).iloc[0][["checked", "true"]].tolist() == [11, 8]
+    assert book.update(again.iloc[:0], "2026-01-14", year=2025, detected=True)["gone"] == 1
+    assert book.cases["listed"].sum() == 12
+
+
 def test_no_verdicts_no_rates(tmp_path: Path) -> None:
     book = Register.open(SimpleNamespace(name="small", crs=CRS), path=tmp_path / "cases.gpkg")
     table = findings.field_rates(book)

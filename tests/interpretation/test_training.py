@@ -246,3 +246,23 @@ def test_logits_of_strips_equal_those_of_the_whole(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(measuring, "_MARGIN", 8)
     strips = measuring.logits_of(net, image, valid, [0.1] * 4, [0.1] * 4)
     assert np.allclose(whole, strips, atol=0.05)  # bfloat16
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"net__family": "vit_giant"}, "family of net"),
+        ({"net__classes": 5}, "net.classes"),
+        ({"net__depth": 9}, "net"),
+        ({"loss__terms": {"crossentropy": 1.0}}, "loss not known"),
+        ({"loss__weights": [1.0, 2.0]}, "weight for each class"),
+        ({"data__train": [20250]}, "kept for the demo city"),
+    ],
+)
+def test_a_run_that_cannot_be_finished_is_refused_before_it_begins(
+    changes, said, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(training, "make_city", None)  # nothing is generated
+    with pytest.raises(ParameterError, match=said):
+        training.fit(runs.read("demo_land_cover", **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

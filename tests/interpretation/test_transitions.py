@@ -1,8 +1,10 @@
 """Land changes told by hand: fields that became a pond and a park, a border half a cell off, one odd date, a new house."""
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from rasterio.transform import from_origin
 
 from workbench.core.errors import GridMismatch, ParameterError
@@ -97,6 +99,16 @@ def test_small_patches_and_doubtful_cells_come_with_laxer_limits(land):
     assert len(land_changes(*land, mmu_m2=3000)) == 1
     assert sorted(land_changes(*land, certain=(0.8, 0.8))["cells"]) == [25, 30, 60]
     assert sorted(land_changes(*land, certain=(0.4, 0.4))["cells"]) == [25, 30, 60, 60]
+
+
+def test_where_the_survey_before_has_the_class_after_nothing_changed(land):
+    pond = shapely.box(470_050, 2_569_890, 470_150, 2_569_950)
+    survey = gpd.GeoDataFrame(
+        {"dlbm": ["1104", "0101"]}, crs="EPSG:4547",
+        geometry=[pond, shapely.box(470_000, 2_569_400, 470_600, 2_570_000).difference(pond)],
+    )  # fmt: skip
+    found = land_changes(*land, survey=survey)
+    assert found[["after_class", "before_dlbm"]].to_numpy().tolist() == [["grass", "0101"]]
 
 
 def test_what_does_not_fit_is_refused(land, tmp_path):

@@ -124,7 +124,10 @@ def test_ground_around_is_labelled_only_where_no_change_is_known(tmp_path: Path)
         assert set(np.unique(label[near > 0])) <= {0, 255} and (label[near > 40] == 0).all()
         own = book.cases.set_index("space_code").at[str(row.sample_id).split("-")[0], "verdict"]
         assert (label[(near > 0) & (near <= 10)] == 255).all()
-        assert int(own != "误判") in label[near == 0] and set(np.unique(label[near == 0])) <= {255, int(own != "误判")}
+        assert int(own != "误判") in label[near == 0] and set(np.unique(label[near == 0])) <= {
+            255,
+            int(own != "误判"),
+        }
 
 
 def test_from_verdicts_to_a_net(tmp_path: Path) -> None:
@@ -134,8 +137,8 @@ def test_from_verdicts_to_a_net(tmp_path: Path) -> None:
     verdict_samples.add_pairs(book, made, pairs, size=32, changed=frame([box(X, Y - 900, X + 1, Y - 899)]))
     run = runs.read(
         "demo_change", name="verdicts", data__kind="library", data__library=str(made.folder), data__chip=32, data__block_m=150.0,
-        data__train=(), data__validation=(), machine__precision="32-true", machine__threads=1, optimiser__epochs=4,
-        optimiser__chips=64, optimiser__batch=8, optimiser__lr=0.01, augmentation={"holes": 0.0},
+        data__train=(), data__validation=(), machine__precision="32-true", machine__threads=1, optimiser__epochs=3,
+        optimiser__chips=48, optimiser__batch=8, optimiser__lr=0.01, augmentation={"holes": 0.0},
         net={"family": "detail_unet", "in_channels": 8, "classes": 1, "depth": 2, "decoder": [16, 8], "detail": 8},
     )  # fmt: skip
     parts = library_parts(run)

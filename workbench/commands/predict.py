@@ -73,21 +73,28 @@ def predict(
     published there as the layer land_cover_map.
 
     Images of any size are mapped in little memory. A run that was stopped goes on when the same command is given again, and
-    the result is the same to the last bit. With --part several machines share the work on one disk. Beside the map, MAP.json says what it was made of and with.
+    the result is the same to the last bit. With --part several machines share the work on one disk. Beside the map,
+    MAP.json says what it was made of and with.
 
     For example: 'workbench predict demo --year 2025', or 'workbench predict spring.tif autumn.tif --out cover.tif', or
     'workbench predict s2.tif --weights models/dynamicworld_forward.onnx --out cover.tif'.
     """
-    from workbench.interpretation import predict as mapping
-    from workbench.interpretation import weights as nets
-    from workbench.interpretation.dynamic_world import load as dynamic_world
-
+    if out is None and all(Path(name).is_file() and Path(name).suffix != ".toml" for name in images):
+        raise click.UsageError("--out is needed: where the map is to be written")
+    share = _part(options["part"]) if options["part"] else None
     city = _city(images)
     if city is None and out is None:
         raise click.UsageError("--out is needed: where the map is to be written")
-    model: Any = dynamic_world(weights) if weights.endswith(".onnx") else nets.load(weights)
     year = year or (city.latest_year if city is not None else None)
     scenes = _scenes(images, city, year, options)
+
+    from workbench.interpretation import (
+        predict as mapping,
+    )  # torch takes seconds: after all that can be refused
+    from workbench.interpretation import weights as nets
+    from workbench.interpretation.dynamic_world import load as dynamic_world
+
+    model: Any = dynamic_world(weights) if weights.endswith(".onnx") else nets.load(weights)
     target = out or _place(city, year, model.card.name)
     if options["find_clouds"]:
         scenes = _masked(scenes, target)
@@ -102,8 +109,8 @@ def predict(
         for key in ("engine", "tile", "overlap", "batch", "precision", "probabilities", "tta")
     }
     how["say"] = lambda text: click.echo(text, err=True)
-    if options["part"]:
-        number, of = _part(options["part"])
+    if share is not None:
+        number, of = share
         with _bar() as progress:
             mapping.share(scenes, model, target, number, of, progress=progress, **how)
         click.echo(

@@ -82,7 +82,12 @@ def train(
         changes["optimiser__epochs"] = epochs
     if devices is not None:
         changes |= {"machine__devices": devices, **({"machine__strategy": "ddp"} if devices > 1 else {})}
-    for run in [runs.read(name, **changes) for name in wanted]:  # all are read before the first begins
+    given = [runs.read(name, **changes) for name in wanted]
+    from workbench.interpretation import training
+
+    for run in given:  # all are looked at before the first begins
+        training.check(run)
+    for run in given:
         _one(
             run,
             out,

@@ -41,6 +41,8 @@ WORDS = {
 }
 INK, OUTLINE = (31, 41, 51), (226, 34, 34)
 GAP, HEAD = 10, 34
+DPI = 180
+"""Dots an inch in print: three pictures stand on a page, and the sheet of a case stays on one."""
 NEAR = 1e-3
 """Parts of a cell that are no part of it."""
 
@@ -204,7 +206,7 @@ def _draw(seen: _Seen, path: Path, lang: str) -> Path:
     note.add_itxt("images", f"{pair.before.name}; {pair.after.name}")
     with atomic_write(path) as temporary:
         few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        few.save(temporary, "PNG", pnginfo=note)
+        few.save(temporary, "PNG", pnginfo=note, dpi=(DPI, DPI))
     return path
 
 

@@ -47,7 +47,7 @@ from workbench.interpretation.assessment import (
     survey_reference,
 )
 from workbench.interpretation.city_facts import case_facts, change_facts, net_facts, transition_facts
-from workbench.interpretation.classes import scheme
+from workbench.interpretation.classes import CHANGE_CLASSES, scheme
 from workbench.interpretation.strips import record_path
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 FACTS_ROLE, CASES_ROLE = "interpretation_facts", "detected_cases"
 """Roles of the figures and of the suspected cases."""
-CHANGE_CLASSES = ("unchanged", "changed")
 BUILT_GROUP = "construction"
 NO_REFERENCE = (
     "no_reference",
@@ -176,7 +175,12 @@ class _Run:
         if self.wanted.land_cover:
             roles.append("land_cover_map")
         if self._looks_for_change():
-            roles += [change.ROLE, patches.ROLE, CASES_ROLE, *([transitions.ROLE] if self.wanted.land_cover else [])]
+            roles += [
+                change.ROLE,
+                patches.ROLE,
+                CASES_ROLE,
+                *([transitions.ROLE] if self.wanted.land_cover else []),
+            ]
         with atomic_write(self._record) as path:
             path.write_text(json.dumps({"key": key, "roles": roles}, ensure_ascii=False), encoding="utf-8")
 
@@ -365,7 +369,9 @@ class _Run:
     def _found(self) -> list[dict[str, Any]]:
         shapes = self.data.vector(patches.ROLE, self.year)
         other = self.data.vector(transitions.ROLE, self.year) if self.wanted.land_cover else shapes.head(0)
-        every = gpd.GeoDataFrame(pd.concat([one for one in (shapes, other) if len(one)] or [shapes], ignore_index=True))
+        every = gpd.GeoDataFrame(
+            pd.concat([one for one in (shapes, other) if len(one)] or [shapes], ignore_index=True)
+        )
         cases = findings.cases(self.city, self.year, every, data=self.data)
         source = self.data.source(patches.ROLE, self.year)
         roles = [role for role in ("permits", "permanent_farmland", "land_use") if role in self.city.layers]
@@ -383,7 +389,9 @@ class _Run:
         zones = self.data.zones(next(iter(self.city.levels))) if self.city.levels else None
         told = change_facts(shapes, zones, f"patches of {change.ROLE} of at least {self.wanted.mmu_m2:g} m²")
         if self.wanted.land_cover:
-            told += transition_facts(other, f"patches of {transitions.ROLE} of at least {self.wanted.mmu_m2:g} m²")
+            told += transition_facts(
+                other, f"patches of {transitions.ROLE} of at least {self.wanted.mmu_m2:g} m²"
+            )
         return _cleared(told, source.sensitivity) + _cleared(case_facts(cases, zones), open_to)
 
 

@@ -18,6 +18,8 @@ from workbench.core.paths import PACKAGE
 
 NODATA = 0
 """Value of a cell without a class."""
+CHANGE_CLASSES = ("unchanged", "changed")
+"""Classes of a map of change, by value from 1."""
 
 
 @lru_cache(maxsize=1)

@@ -303,8 +303,7 @@ def _seen(
     less = np.minimum(shapely.area(rows.geometry.to_numpy())[i], shapely.area(images.geometry.to_numpy())[j])
     same = shapely.area(pieces) >= SAME_PLACE * less
     if same_year:
-        years = (frame["space_code"].astype(str).str[2:6].to_numpy() for frame in (rows, images))
-        mine, theirs = years
+        mine, theirs = (frame["space_code"].astype(str).str[2:6].to_numpy() for frame in (rows, images))
         same &= mine[i] == theirs[j]
     out[i[same]] = True
     return out

@@ -55,10 +55,24 @@ def opened(href: str, name: str) -> Any:
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             return rasterio.open(href)
     except rasterio.errors.RasterioIOError as error:
-        raise ImageError(
-            "the image cannot be opened", where=name, found=Path(href).name,
-            hint="it is missing, damaged or no raster",
-        ) from error  # fmt: skip
+        found, hint = _unopened(Path(href))
+        raise ImageError("the image cannot be opened", where=name, found=found, hint=hint) from error
+
+
+def _unopened(path: Path) -> tuple[str, str]:
+    """What stands in place of an image, and what to do."""
+    if not path.exists():
+        return f"no file {path.name}", "look at the path"
+    if path.stat().st_size == 0:
+        return "an empty file", "copy it again"
+    with path.open("rb") as file:
+        start = file.read(64)
+    if b"\0" not in start:
+        return f"text, {start.decode(errors='replace').splitlines()[0][:40]!r}", "name the raster"
+    return (
+        f"{path.stat().st_size:,} bytes that are no raster GDAL knows",
+        "it is damaged or of another format: copy it again",
+    )
 
 
 def common_name(name: str | None) -> str:

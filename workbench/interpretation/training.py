@@ -27,7 +27,7 @@ from workbench.interpretation.augment import NONE
 from workbench.interpretation.city_chips import CityChips, middles_of
 from workbench.interpretation.losses import IGNORED, Loss
 from workbench.interpretation.runs import Run
-from workbench.interpretation.training_cities import TrainingCity, make_city
+from workbench.interpretation.training_cities import TrainingCity, check_seed, make_city
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -234,6 +234,33 @@ def class_names(run: Run) -> tuple[str, ...]:
     return tuple(scheme(run.scheme)["class"])
 
 
+def check(run: Run) -> None:
+    """Refuse a run that could not be finished, before anything is made for it.
+
+    Raises
+    ------
+    ParameterError
+        A net, loss, scheme or seed that cannot be, or a net of another number of classes than the scheme has.
+    """
+    wanted = 1 if run.task == "change" else len(class_names(run))
+    if (found := run.net.get("classes")) != wanted:
+        raise ParameterError(
+            "the net's classes are not those of the run", where=f"{run.name}: net.classes", found=found,
+            expected=f"{wanted} ({'one: changed' if run.task == 'change' else f'scheme {run.scheme}'})",
+        )  # fmt: skip
+    told_apart = max(wanted, 2)
+    if run.loss.weights is not None and len(run.loss.weights) != told_apart:
+        raise ParameterError(
+            "a weight for each class is needed", where=f"{run.name}: loss.weights", found=len(run.loss.weights),
+            expected=told_apart,
+        )  # fmt: skip
+    nets.build(run.net)
+    Loss(run.loss.terms, run.loss.weights)
+    if run.data.kind == "cities":
+        for seed in (*run.data.train, *run.data.validation):
+            check_seed(seed)
+
+
 def run_folder(run: Run) -> Path:
     """Where a run keeps its logs and checkpoints when no folder is given."""
     return home() / "runs" / run.name
@@ -271,6 +298,7 @@ def fit(
     RunError
         No epoch was finished.
     """
+    check(run)
     folder = Path(folder or run_folder(run))
     last = _claim(run, folder, resume)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

@@ -38,6 +38,8 @@ CERTAIN, DOUBTED = 0.75, 0.92
 where a cloud hid one year's date and not the other's (what lies ploughed that day then looks like change). Own choice."""
 BUILT = "built"
 """Class whose gains are left to the change map, and whose losses are left out: yards look green or bare by season."""
+BARE_SOIL = "LT"
+"""Code of land that became bare: a class map does not tell pushed soil from soil that lies open."""
 _ROWS = 512
 _CORE = np.ones((2, 2), dtype=bool)
 Bytes = npt.NDArray[np.uint8]
@@ -73,7 +75,7 @@ def land_changes(
         Chance from which on a cell counts, were the two years' probabilities independent: where both years were seen on
         the same dates, and elsewhere.
     survey : GeoDataFrame, optional
-        Parcels of the earlier survey (``dlbm``): what a patch was.
+        Parcels of the earlier survey (``dlbm``): what a patch was; where it had the class after already, nothing changed.
     simplify : bool
         Straighten the stairs of outlines; areas stay.
 
@@ -107,13 +109,16 @@ def land_changes(
         same_crs(frame, survey)
     record, kind = building.record, frame["class"].to_numpy() - 1
     was, now = (np.array(names, dtype=object)[one] for one in np.divmod(kind, len(names)))
-    table = TBLX.get(scheme, {})
+    table = TBLX.get(scheme, {}) | {"bare": BARE_SOIL}
+    former = former_classes(frame.geometry.to_numpy(), survey)
     frame = frame.assign(
-        tblx=[table.get(one, OTHER) for one in now], before_class=was, after_class=now,
-        before_dlbm=former_classes(frame.geometry.to_numpy(), survey),
+        tblx=[table.get(one, OTHER) for one in now], before_class=was, after_class=now, before_dlbm=former,
         date_before=pd.Timestamp(max(one["date_before"] for one in record["pairs"])),
         date_after=pd.Timestamp(max(one["date_after"] for one in record["pairs"])), probability=chance[keep],
     )  # fmt: skip
+    known = classes.class_of_survey(scheme)
+    already = np.array([known.get(str(one), 0) for one in former], dtype=int) == kind % len(names) + 1
+    frame = frame[~already].reset_index(drop=True)
     order = np.lexsort((-frame["area_m2"], -frame["probability"].round(2)))
     frame = frame.iloc[order].reset_index(drop=True)
     year = f"{frame['date_after'].iloc[0]:%Y}" if len(frame) else ""

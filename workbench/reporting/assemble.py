@@ -21,7 +21,6 @@ from workbench.reporting import store
 from workbench.reporting.fonts import embedded_font
 
 if TYPE_CHECKING:
-
     from workbench.reporting.run import Plan
 
 TEMPLATES = Path(__file__).parent / "templates"

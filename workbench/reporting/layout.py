@@ -199,12 +199,16 @@ def _half(code: str) -> float:
 
 
 def picture_size(picture: Picture, width: float, height: float) -> tuple[float, float]:
-    """Width and height in points with which a picture fits a frame; never larger than it was drawn."""
+    """Width and height in points with which a picture fits a frame; never larger than it was drawn.
+
+    A picture that says it has more dots an inch than usual is as much smaller.
+    """
     from PIL import Image
 
     with Image.open(io.BytesIO(picture.data)) as image:
         pixels = image.size
-    scale = min(width / pixels[0], height / pixels[1], 72 / PICTURE_DPI)
+        finest = max(PICTURE_DPI, float(image.info.get("dpi", (0.0, 0.0))[0]))
+    scale = min(width / pixels[0], height / pixels[1], 72 / finest)
     return pixels[0] * scale, pixels[1] * scale
 
 

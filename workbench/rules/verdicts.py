@@ -202,7 +202,10 @@ def listed(register: Register, districts: Mapping[str, str] | None = None) -> gp
     table["DJ"] = [LEVELS[level].zh for level in cases["level"]]
     table["SPPP"] = [MATCH.get(state, "否") for state in cases["permit_state"]]
     table["LY"] = (
-        cases["source"].map({"survey": "变更调查", "image": "遥感影像", "detected": "影像解译"}).fillna("").to_numpy(dtype=object)
+        cases["source"]
+        .map({"survey": "变更调查", "image": "遥感影像", "detected": "影像解译"})
+        .fillna("")
+        .to_numpy(dtype=object)
     )
     for field, line in (
         ("YNMJ", "permanent_farmland"),

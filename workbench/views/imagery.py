@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.interpretation.city_run import CHANGE_CLASSES
-from workbench.interpretation.classes import scheme
+from workbench.interpretation.classes import CHANGE_CLASSES, scheme
 from workbench.rules.patches import class_names as class_names_of_patches
 from workbench.views.cells import change_text, line_label, table, value_cell, word
 from workbench.views.html import Html, element, join
