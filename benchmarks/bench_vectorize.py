@@ -1,6 +1,6 @@
 """Vectorizing a class map: the workbench against rasterio.features.shapes with shapely, on the same result.
 
-    python benchmarks/bench_vectorize.py [--side 10000] [--repeat 1] [--json out.json]
+    python benchmarks/bench_vectorize.py [--side 10000] [--repeat 1] [--tasks outlines clean]
 
 The map is six classes in smooth patches with salt of single cells, as a classifier leaves them. Two tasks, each run in a
 process of its own whose peak memory is taken:
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -29,6 +30,7 @@ import rasterio
 import rasterio.features
 import shapely
 from affine import Affine
+from harness import record, write_section
 
 CELL = 10.0
 LEAST = 5
@@ -181,7 +183,7 @@ def main() -> None:
     )
     parser.add_argument("--side", type=int, default=10_000)
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--tasks", nargs="*", choices=["outlines", "clean"], default=["outlines", "clean"])
     parser.add_argument("--one", nargs=3, metavar=("MAP", "WHO", "TASK"), help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -199,11 +201,11 @@ def main() -> None:
         frame.to_parquet(args.out)
         print(json.dumps({"seconds": round(seconds, 2), "cpu_s": round(busy, 2), "peak_gib": round(peak, 2)}))
         return
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "map.tif"
         write_map(path, args.side)
-        for task in ("outlines", "clean"):
+        for task in args.tasks:
             told: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
             for _ in range(args.repeat):
                 for who in told:
@@ -211,19 +213,40 @@ def main() -> None:
                     command = [sys.executable, __file__, "--one", str(path), who, task, "--out", str(out)]
                     done = subprocess.run(command, check=True, capture_output=True, text=True)
                     told[who].append(json.loads(done.stdout.strip().splitlines()[-1]))
-            best = {who: min(run["seconds"] for run in runs) for who, runs in told.items()}
+            least = {who: min(run["seconds"] for run in runs) for who, runs in told.items()}
             frames = [gpd.read_parquet(Path(folder) / f"{task}-{who}.parquet") for who in told]
-            row = {
+            row: dict[str, Any] = {
                 "side": args.side,
                 "task": task,
                 "runs": told,
-                "times": round(best["peer"] / best["ours"], 2),
+                "times": round(least["peer"] / least["ours"], 2),
             }
             row |= same(frames[0], frames[1], task)
             rows.append(row)
             print(json.dumps(row))
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    record("vectorize", {"rows": rows})
+    lines = [
+        f"| {row['task']} | {row['side']:,}² | {row['pieces'][0]:,} / {row['pieces'][1]:,} "
+        f"| {best(row, 'ours', 'seconds'):.0f} s, {best(row, 'ours', 'peak_gib'):.1f} GiB "
+        f"| {best(row, 'peer', 'seconds'):.0f} s, {best(row, 'peer', 'peak_gib'):.1f} GiB | {row['times']:.1f} |"
+        for row in rows
+    ]
+    write_section(
+        "Class maps to polygons",
+        [
+            "Against rasterio.features.shapes with shapely, each in a process of its own; least of the runs. `outlines`: every piece, equal polygon by",
+            "polygon; `clean`: pieces under five cells joined to the neighbour of the longest border, borders straightened.",
+            "",
+            "| task | map | pieces, ours / peer | ours | peer | peer / ours |",
+            "| --- | --- | ---: | ---: | ---: | ---: |",
+            *lines,
+        ],
+    )
+
+
+def best(row: dict[str, Any], who: str, what: str) -> float:
+    """Least of a program's runs."""
+    return min(float(run[what]) for run in row["runs"][who])
 
 
 if __name__ == "__main__":

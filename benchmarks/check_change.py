@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import shutil
 import tempfile
 import time
 import warnings
@@ -90,9 +91,10 @@ def scored(
     return table, float(whole["recall"]), seconds
 
 
-def middle_of(city: Path, found: change.ChangeMap, folder: Path, cells: int = 1200) -> change.ChangeMap:
+def middle_of(city: Path, found: change.ChangeMap, folder: Path, cells: int = 1400) -> change.ChangeMap:
     """Images, survey and change map of the middle of a city, as files of the same names in another folder; its change map."""
     folder.mkdir()
+    shutil.copy(city / "land_use_2024_revised.parquet", folder)
     files = [
         *city.glob("imagery_202[45]_*.tif"),
         *city.glob("land_use_raster_202[45].tif"),
@@ -133,7 +135,11 @@ def scored_wide(
         seen, transform = file.read(1) > 0, file.transform
     frame = patches.change_patches(found, mmu_m2=mmu_m2)
     other = transitions.land_changes(
-        land[0].probabilities, land[1].probabilities, found, pairs_of(city), mmu_m2=mmu_m2
+        land[0].probabilities,
+        land[1].probabilities,
+        found,
+        pairs_of(city),
+        survey=gpd.read_parquet(city / "land_use_2024_revised.parquet"),
     )
     maps = []
     for one in land:

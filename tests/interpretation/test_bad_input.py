@@ -28,7 +28,10 @@ import torch
 from affine import Affine
 from click.testing import CliRunner, Result
 
+from tests.interpretation import small_city
 from tests.interpretation.test_imagery import NAMES, PLACE, counts, ground, write
+from workbench.catalog import published
+from workbench.catalog.data import CityData
 from workbench.cli import main
 from workbench.interpretation import change, engines, nets, runs, strips, weights
 from workbench.interpretation.imagery import Pair, Scene
@@ -518,6 +521,45 @@ def test_a_change_run_broken_off_in_its_second_pair_goes_on_with_it(
     assert found.path.read_bytes() == plain.path.read_bytes()
     assert found.probability.read_bytes() == plain.probability.read_bytes()
     assert {one.name for one in out.iterdir()} == {"map.tif", "map_probability.tif", "map.tif.json"}
+
+
+def test_change_of_a_city_that_was_interrupted_goes_on_with_what_is_left(
+    trained: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = {
+        (role, year): ground(seed=3 + year % 2) for role in ("imagery", "imagery_2") for year in (2024, 2025)
+    }
+    shown = {name: 0.5 * (ground(seed=9) + one) for name, one in shown.items()}
+    city, _ = small_city.make(tmp_path, shown, {})
+    command = ("change", city.path, "--data-root", tmp_path, "--weights", trained / "pair.safetensors")
+    real, calls = engines.TorchEngine.__call__, []
+
+    def counted(engine: Any, batch: Any) -> Any:
+        calls.append(1)
+        if len(calls) == stop:
+            raise KeyboardInterrupt
+        return real(engine, batch)
+
+    monkeypatch.setattr(engines.TorchEngine, "__call__", counted)
+    stop = 0
+    whole = call(*command, "--engine", "torch-f32", "--out", tmp_path / "whole")
+    assert whole.exit_code == 0 and whole.output.count("pair on ") == 2, whole.output
+    place = CityData(city).source("change_map", 2025).path
+    first = rasterio.open(place).read()
+    published.withdraw(city, "change_map", 2025)
+    calls.clear()
+    stop = 2  # the engine is known by now: a tile of the first pair, and that of the second
+    result = call(*command, "--engine", "torch-f32")
+    assert result.exit_code == 130 and "what was finished is kept" in result.output
+    assert not CityData(city).has("change_map", 2025)
+    kept = home / ".cache" / "workbench" / "interpretation" / "small" / "2025"
+    assert (kept / "change_2024_2025.tif.pairs" / "pair_0.tif").exists()
+    stop = 0
+    calls.clear()
+    result = call(*command, "--engine", "torch-f32")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("pair on ") == 1 and list(kept.iterdir()) == []
+    assert np.array_equal(rasterio.open(place).read(), first)
 
 
 def test_train_refuses_a_checkpoint_with_code(tmp_path: Path, out: Path, home: Path) -> None:

@@ -59,6 +59,6 @@ def parks_too(city, tmp_path):
     net, both, maps = (tables[name].iloc[-1] for name in ("net", "net and land changes", "class maps differ"))
     told = f"{city}\n" + "\n".join(f"{name}\n{table.to_string()}" for name, table in tables.items())
     assert both["true"] >= 20, told
-    assert both["recall"] >= max(0.8, net["recall"]), told
+    assert both["recall"] >= max(0.7, net["recall"]), told  # whole cities: benchmarks/check_change.py --land
     assert both["precision"] >= 0.7, told
     assert both["f1"] > max(net["f1"], maps["f1"]), told

@@ -96,7 +96,7 @@ def test_a_pond_and_a_park_are_found_and_nothing_else(land):
 
 
 def test_small_patches_and_doubtful_cells_come_with_laxer_limits(land):
-    assert len(land_changes(*land, mmu_m2=3000)) == 1
+    assert len(land_changes(*land, mmu_m2=3500)) == 1
     assert sorted(land_changes(*land, certain=(0.8, 0.8))["cells"]) == [25, 30, 60]
     assert sorted(land_changes(*land, certain=(0.4, 0.4))["cells"]) == [25, 30, 60, 60]
 

@@ -137,8 +137,8 @@ def test_from_verdicts_to_a_net(tmp_path: Path) -> None:
     verdict_samples.add_pairs(book, made, pairs, size=32, changed=frame([box(X, Y - 900, X + 1, Y - 899)]))
     run = runs.read(
         "demo_change", name="verdicts", data__kind="library", data__library=str(made.folder), data__chip=32, data__block_m=150.0,
-        data__train=(), data__validation=(), machine__precision="32-true", machine__threads=1, optimiser__epochs=3,
-        optimiser__chips=48, optimiser__batch=8, optimiser__lr=0.01, augmentation={"holes": 0.0},
+        data__train=(), data__validation=(), machine__precision="32-true", machine__threads=1, optimiser__epochs=5,
+        optimiser__chips=64, optimiser__batch=8, optimiser__lr=0.01, augmentation={"holes": 0.0},
         net={"family": "detail_unet", "in_channels": 8, "classes": 1, "depth": 2, "decoder": [16, 8], "detail": 8},
     )  # fmt: skip
     parts = library_parts(run)
@@ -214,7 +214,9 @@ def test_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(run, "find_city", lambda name: profile)
     monkeypatch.setattr(Register, "open", lambda city: book)
-    monkeypatch.setattr(catalog, "CityData", lambda city: SimpleNamespace(has=lambda role, year: False))
+    monkeypatch.setattr(
+        catalog, "CityData", lambda city: SimpleNamespace(has=lambda role, year: False, years=lambda role: [])
+    )
     monkeypatch.setattr(imagery, "pairs", lambda data, before, after: pairs)
     rates = CliRunner().invoke(main, ["cases", "field", "--by", "district"])
     assert rates.exit_code == 0, rates.output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,8 +126,10 @@ def _say(text: str) -> None:
 def _of_city(name: str, out: Path | None, options: dict[str, Any]) -> None:
     from workbench.catalog.data import CityData
     from workbench.core.errors import ParameterError
+    from workbench.core.paths import cache_dir
     from workbench.interpretation import change as detection
     from workbench.interpretation import imagery, patches
+    from workbench.interpretation.strips import record_path
     from workbench.reporting.run import find_city
 
     profile = find_city(name)
@@ -145,27 +146,24 @@ def _of_city(name: str, out: Path | None, options: dict[str, Any]) -> None:
     weights = options["weights"] or (settings.change if settings is not None else "") or "demo_change"
     data = CityData(profile)
     pairs = imagery.pairs(data, former, later)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = out or Path(scratch)
-        found = _detect(pairs, folder / f"change_{former}_{later}.tif", method, weights, options)
-        maps = [
-            data.source("land_cover_map", year).path if data.has("land_cover_map", year) else None
-            for year in (former, later)
-        ]
-        mmu = (
-            options["mmu"]
-            if options["mmu"] is not None
-            else settings.mmu_m2
-            if settings is not None
-            else 400.0
-        )
-        survey = data.vector("land_use", former) if data.has("land_use", former) else None
-        frame = patches.change_patches(found, *maps, mmu_m2=mmu, survey=survey)
-        detection.publish(profile, later, found)
-        patches.publish(profile, later, frame, found)
-        _report(found, frame, profile.language)
-        if out is not None:
-            _write(frame, found, folder / f"change_{former}_{later}.gpkg")
+    # kept until it is published, so that a run that was stopped goes on
+    folder = out or cache_dir() / "interpretation" / profile.name / str(later)
+    found = _detect(pairs, folder / f"change_{former}_{later}.tif", method, weights, options)
+    maps = [
+        data.source("land_cover_map", year).path if data.has("land_cover_map", year) else None
+        for year in (former, later)
+    ]
+    mmu = options["mmu"] if options["mmu"] is not None else settings.mmu_m2 if settings is not None else 400.0
+    survey = data.vector("land_use", former) if data.has("land_use", former) else None
+    frame = patches.change_patches(found, *maps, mmu_m2=mmu, survey=survey)
+    detection.publish(profile, later, found)
+    patches.publish(profile, later, frame, found)
+    _report(found, frame, profile.language)
+    if out is not None:
+        _write(frame, found, folder / f"change_{former}_{later}.gpkg")
+    else:
+        for made in (found.path, found.probability, record_path(found.path)):
+            made.unlink(missing_ok=True)
     click.echo(f"published for {profile.name} {later}: change_map, detected_changes")
 
 

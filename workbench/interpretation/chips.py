@@ -41,7 +41,7 @@ WORDS = {
 }
 INK, OUTLINE = (31, 41, 51), (226, 34, 34)
 GAP, HEAD = 10, 34
-DPI = 180
+DPI = 220
 """Dots an inch in print: three pictures stand on a page, and the sheet of a case stays on one."""
 NEAR = 1e-3
 """Parts of a cell that are no part of it."""

@@ -223,6 +223,10 @@ class _Run:
         """Probabilities of the classes beside a land-cover map."""
         return self.folder / f"land_cover_{year}_probability.tif"
 
+    def _least(self) -> float:
+        """Smallest patch of other land change in m²."""
+        return max(self.wanted.mmu_m2, transitions.LEAST_M2)
+
     def _asset(self, role: str, name: str) -> Path | None:
         return published.asset(self.city.name, role, self.year, name)
 
@@ -253,7 +257,7 @@ class _Run:
         if self.wanted.land_cover:
             self.say("other changes of the land")
             was, is_ = self._probabilities(self.year - 1), self._probabilities(self.year)
-            other = transitions.land_changes(was, is_, found, pairs, mmu_m2=self.wanted.mmu_m2, survey=survey)
+            other = transitions.land_changes(was, is_, found, pairs, mmu_m2=self._least(), survey=survey)
             patches.publish(self.city, self.year, other, found, role=transitions.ROLE)
 
     def _same_change(self, out: Path, inputs: dict[str, str]) -> change.ChangeMap | None:
@@ -389,9 +393,7 @@ class _Run:
         zones = self.data.zones(next(iter(self.city.levels))) if self.city.levels else None
         told = change_facts(shapes, zones, f"patches of {change.ROLE} of at least {self.wanted.mmu_m2:g} m²")
         if self.wanted.land_cover:
-            told += transition_facts(
-                other, f"patches of {transitions.ROLE} of at least {self.wanted.mmu_m2:g} m²"
-            )
+            told += transition_facts(other, f"patches of {transitions.ROLE} of at least {self._least():g} m²")
         return _cleared(told, source.sensitivity) + _cleared(case_facts(cases, zones), open_to)
 
 

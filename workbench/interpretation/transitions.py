@@ -38,6 +38,8 @@ CERTAIN, DOUBTED = 0.75, 0.92
 where a cloud hid one year's date and not the other's (what lies ploughed that day then looks like change). Own choice."""
 BUILT = "built"
 """Class whose gains are left to the change map, and whose losses are left out: yards look green or bare by season."""
+LEAST_M2 = 1000.0
+"""Smallest patch: ten cells of 10 m; below, two class maps differ by chance."""
 BARE_SOIL = "LT"
 """Code of land that became bare: a class map does not tell pushed soil from soil that lies open."""
 _ROWS = 512
@@ -51,7 +53,7 @@ def land_changes(
     building: ChangeMap,
     pairs: Sequence[Pair],
     *,
-    mmu_m2: float = 400.0,
+    mmu_m2: float = LEAST_M2,
     scheme: str = "six",
     certain: tuple[float, float] = (CERTAIN, DOUBTED),
     survey: gpd.GeoDataFrame | None = None,

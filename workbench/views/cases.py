@@ -219,13 +219,19 @@ def sheet(checkup: CheckupView, case: Any, cases: pd.DataFrame, register: Regist
         one for one in (seen_from_above(checkup, case, lang), chips(checkup, case, lang)) if one is not None
     ]
     parts += [one.html for one in pictures]
-    parts += [
-        _lines(checkup, case, cases, lang),
-        _permits(checkup, case, lang),
-        _history(case, register, lang),
-    ]
+    parts += [_lines(checkup, case, cases, lang)]
+    parts += _together(_permits(checkup, case, lang), _history(case, register, lang), lang)
     level = sensitivity_of_findings(checkup, pd.DataFrame([case.drop("geometry")]))
     return guarded("div", join(parts), level, css="sheet")
+
+
+def _together(first: Html, second: Html, lang: str) -> list[Html]:
+    """Two sentences as one paragraph, so that a sheet does not run over its page for a single line; tables stay apart."""
+    start, end = "<p>", "</p>"
+    if all(one.startswith(start) and one.endswith(end) and one.count(start) == 1 for one in (first, second)):
+        gap = "" if lang == "zh" else " "
+        return [Html(first.removesuffix(end) + gap + second.removeprefix(start))]
+    return [first, second]
 
 
 def _facts(checkup: CheckupView, case: Any, lang: str) -> Html:
