@@ -136,7 +136,7 @@ def noise(seeds: Sequence[int], epochs: int, share: float = 0.4, number: int = 1
     yield from ("", "| labels, loss | overall | mean F1 |", "| --- | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         (scene, truth), kept, city = grounds(Path(folder))
-        for wrong, names in ((0.0, ["cross-entropy"]), (share, list(LOSSES))):
+        for wrong, names in ((share, list(LOSSES)), (0.0, ["cross-entropy"])):
             for name in names:
                 found = []
                 for seed in seeds:

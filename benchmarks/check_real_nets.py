@@ -399,7 +399,7 @@ def report_levir(scratch: Path, epochs: int | None) -> list[str]:
         "",
         against("F1 of the net", net_f1, 0.904, "the least of the published nets")
         + " "
-        + against("And", net_f1, forest_f1, "the random forest"),
+        + against("F1 of the net", net_f1, forest_f1, "the random forest"),
     ]
     return [*lines, "", *(f"F1 by scene, {name}: {text}." for name, text in each.items()), "",
             f"Five nets, {spent:.0f} s of processor time to train and tell."]  # fmt: skip

@@ -22,18 +22,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
+import rasterio.features
+import shapely
 import torch
 from affine import Affine
 from click.testing import CliRunner, Result
+from rasterio.transform import from_origin
 
 from tests.interpretation import small_city
 from tests.interpretation.test_imagery import NAMES, PLACE, counts, ground, write
 from workbench.catalog import published
 from workbench.catalog.data import CityData
 from workbench.cli import main
-from workbench.interpretation import change, engines, nets, runs, strips, weights
+from workbench.interpretation import change, engines, nets, predict, runs, strips, weights
 from workbench.interpretation.imagery import Pair, Scene
 
 SIX = ("cropland", "forest", "grass", "water", "built", "bare")
@@ -271,6 +275,45 @@ def test_pictures_without_a_place_are_mapped_without_a_warning(
         result = call(*files, *options)
         assert result.exit_code == 0, (result.output, result.exception)
         assert "no patches: the images have no coordinate system in metres" in result.output
+
+
+@pytest.mark.parametrize("through", ["path", "link"])
+def test_an_image_is_never_written_over(
+    through: str, trained: Path, tmp_path: Path, out: Path, home: Path
+) -> None:
+    path = image(tmp_path / "20250312.tif", counts(ground()))
+    before = path.read_bytes()
+    target = path
+    if through == "link":
+        target = tmp_path / "same.tif"
+        target.symlink_to(path)
+    result = call("predict", path, "--weights", trained / "small.safetensors", "--out", target)
+    refused(result, out, [target.name, "written over an image", "--out"], code=2)
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_names_of_bands_that_were_assumed_are_told_and_areas_lie_on_the_ellipsoid(
+    trained: Path, tmp_path: Path, out: Path, home: Path
+) -> None:
+    path = tmp_path / "20250312.tif"
+    degrees = from_origin(113.9, 22.8, 1e-4, 1e-4)
+    image(path, counts(ground()), transform=degrees, crs="EPSG:4490", names=None)
+    target = out / "map.tif"
+    result = call(
+        "predict", path, "--weights", trained / "small.safetensors", "--engine", "torch-f32", "--out", target
+    )
+    assert result.exit_code == 0, result.output
+    assert "--bands says otherwise" in result.output
+    record = json.loads(Path(f"{target}.json").read_text(encoding="utf-8"))
+    found = predict.areas(predict.Prediction(target, None, record)).set_index("class")
+    with rasterio.open(target) as file:
+        shapes = [(shapely.geometry.shape(one), value) for one, value in rasterio.features.shapes(file.read(1), transform=file.transform)]  # fmt: skip
+    geod = pyproj.Geod(ellps="GRS80")
+    for place, name in enumerate(record["classes"], start=1):
+        whole = sum(abs(geod.geometry_area_perimeter(shape)[0]) for shape, value in shapes if value == place)
+        assert found.loc[name, "km2"] == pytest.approx(whole / 1e6, rel=1e-5, abs=1e-9)
+    assert found["km2"].sum() > 0
 
 
 # ---------------------------------------------------------------------- weights

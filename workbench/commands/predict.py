@@ -101,7 +101,12 @@ def predict(
     for scene in scenes:
         day = "no date" if scene.date != scene.date else f"{scene.date:%Y-%m-%d}"
         click.echo(
-            f"{scene.name}: {day}, {scene.shape[0]} x {scene.shape[1]} cells, {', '.join(scene.bands)}",
+            f"{scene.name}: {day}, {scene.shape[0]} x {scene.shape[1]} cells, {', '.join(scene.bands)}"
+            + (
+                " (assumed: the file does not name its bands; --bands says otherwise)"
+                if scene.assumed
+                else ""
+            ),
             err=True,
         )
     how = {
@@ -201,10 +206,10 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
     ) as bar:
-        task = bar.add_task("tiles", total=None)
+        task = bar.add_task("tiles", total=None, visible=False)
 
         def told(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.update(task, completed=done, total=total, visible=True)
 
         yield told
 
@@ -223,5 +228,7 @@ def _report(made: Prediction) -> None:
     click.echo(
         "areas counted from pixels carry the map's errors; points drawn from the map tell how far they are off"
     )
+    if not sized:
+        click.echo("the image has no coordinate system: no areas")
     if hidden := made.record["pixels"]["nodata"]:
         click.echo(f"not seen (nodata, cloud, shadow): {hidden:,} pixels")

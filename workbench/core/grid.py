@@ -50,8 +50,9 @@ def geobox(raster: xr.DataArray) -> GeoBox:
 def describe(box: GeoBox) -> str:
     """One line on a grid: cells, cell size, upper left corner, CRS."""
     rows, columns = box.shape
+    unit = " m" if box.crs is None or box.crs.projected else "°"
     return (
-        f"{rows} x {columns} cells of {abs(box.affine.a):g} x {abs(box.affine.e):g} m "
+        f"{rows} x {columns} cells of {abs(box.affine.a):g} x {abs(box.affine.e):g}{unit} "
         f"from ({box.affine.c:.3f}, {box.affine.f:.3f}) in {box.crs}"
     )
 

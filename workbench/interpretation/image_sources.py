@@ -153,6 +153,7 @@ def of_file(
     """Fields of the scene of a file."""
     with opened(str(path), path.name) as file:
         names, numbers = _file_bands(file, path, bands)
+        assumed = bands is None and not any(common_name(text) for text in file.descriptions)
         crs = file.crs.to_wkt() if file.crs else None
         stated = file.scales[numbers[0] - 1], file.offsets[numbers[0] - 1]
         own_scale = stated[0] if stated[0] != 1.0 else None
@@ -177,7 +178,7 @@ def of_file(
         name=path.stem, date=_stamp(date) if date is not None else _found_date(tags, path), bands=names, grid=grid,
         scale=_scale_of(types[0], scale if scale is not None else own_scale), offset=float(stated[1]), nodata=nodata,
         hrefs=tuple((str(path), number) for number in numbers), mask_href=None if mask is None else str(mask),
-        sha256=_hash_of(path, mask),
+        sha256=_hash_of(path, mask), assumed=assumed,
     )  # fmt: skip
 
 

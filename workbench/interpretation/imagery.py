@@ -74,6 +74,8 @@ class Scene:
     """Clearance needed to see the image and what is made from it."""
     sha256: str = ""
     """Hash of the files."""
+    assumed: bool = False
+    """Whether the names of the bands follow from their number and colours alone."""
 
     @staticmethod
     def of_item(item: pystac.Item, *, bands: Sequence[str] | None = None) -> Scene:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyproj
 import pystac
+import rasterio
+import rasterio.windows
+import shapely
 
 from workbench.catalog import published
 from workbench.core.errors import ImageError, ParameterError, WeightsError
@@ -27,6 +29,7 @@ from workbench.interpretation.stream import MapClass
 from workbench.interpretation.tile_reading import TileReader, scaling_of
 from workbench.interpretation.tiling import Layout
 from workbench.interpretation.weights import Card, Model
+from workbench.operators.area import area_m2
 
 if TYPE_CHECKING:
     from workbench.core.city import City
@@ -333,6 +336,7 @@ def _streamed(
         weights.expect(card, task="land_cover", bands=scene.bands)
     used = [scene.select(card.bands) for scene in given]
     stream.check_grids(used)
+    stream.spare(used, out)
     table = legend(card)
     for scene in used:
         scene.check()
@@ -414,7 +418,10 @@ def item(prediction: Prediction, scenes: Sequence[Scene], card: Card) -> pystac.
 
 
 def areas(prediction: Prediction) -> pd.DataFrame:
-    """What a map counts, by class: ``class, name_zh, name_en, pixels, share`` (of what is seen) and ``km2`` on a grid in metres.
+    """What a map counts, by class.
+
+    Columns ``class, name_zh, name_en, pixels, share`` (of what is seen) and ``km2`` on the ellipsoid
+    (absent where the map has no CRS).
 
     Areas counted from pixels carry the map's errors; :mod:`workbench.operators.sampled_area` estimates them from points.
     """
@@ -424,11 +431,21 @@ def areas(prediction: Prediction) -> pd.DataFrame:
     found: pd.DataFrame = table[["name_zh", "name_en"]].reset_index()
     found["pixels"] = pixels
     found["share"] = pixels / max(int(pixels.sum()), 1)
-    crs = record["grid"]["crs"]
-    if crs != "None" and pyproj.CRS.from_user_input(crs).is_projected:
-        east, _, _, _, south, _ = record["grid"]["transform"]
-        found["km2"] = pixels * abs(east * south) / 1e6
+    if record["grid"]["crs"] != "None":
+        found["km2"] = _square_metres(prediction.path, len(pixels)) / 1e6
     return found
+
+
+def _square_metres(path: Path, count: int) -> npt.NDArray[np.float64]:
+    """Area on the ellipsoid of the classes 1 to ``count`` of a map, a block of it at a time."""
+    with rasterio.open(path) as file:
+        windows = [window for _, window in file.block_windows(1)]
+        boxes = [shapely.box(*rasterio.windows.bounds(window, file.transform)) for window in windows]
+        cells = area_m2(np.array(boxes), file.crs) / [window.width * window.height for window in windows]
+        total = np.zeros(256)
+        for window, area in zip(windows, cells, strict=True):
+            total += area * np.bincount(file.read(1, window=window).ravel(), minlength=256)
+    return total[1 : count + 1]
 
 
 def publish(city: City, year: int, prediction: Prediction, card: Card, *, holder: str = "") -> Path:

@@ -140,6 +140,7 @@ def run(
         When an image breaks off.
     """
     _check(sources, classes, one_logit)
+    spare(sources, out)
     layout = Layout.of(sources[0].shape, tile=tile, overlap=overlap, multiple=multiple)
     bands = len(sources[0].bands) if several_dates else sum(len(scene.bands) for scene in sources)
     scaling = scaling_of(sources, bands, mean, std, several_dates)
@@ -195,6 +196,23 @@ def check_grids(sources: Sequence[Scene]) -> None:
                 "the images lie on different grids", where=f"{sources[0].name} and {scene.name}",
                 found=describe(scene.grid), expected=describe(sources[0].grid), hint="warp them to one grid first",
             )  # fmt: skip
+
+
+def spare(sources: Sequence[Scene], out: Path) -> None:
+    """Refuse an output that stands where an input lies.
+
+    Raises
+    ------
+    ParameterError
+        When ``out`` is a file of an image or of its mask.
+    """
+    for scene in sources:
+        for href in {*(name for name, _ in scene.hrefs), *([scene.mask_href] if scene.mask_href else [])}:
+            if out.exists() and Path(href).exists() and out.samefile(href):
+                raise ParameterError(
+                    "the map would be written over an image it is made of", where=out.name, found=str(out),
+                    expected="a file of its own", hint="give another --out",
+                )  # fmt: skip
 
 
 def _pins(

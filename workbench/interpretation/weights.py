@@ -112,7 +112,7 @@ def find(name_or_path: str | Path) -> Path:
     if path.suffix in _PICKLES:
         raise WeightsError(
             "a pickle may hold code and is not opened", where=str(path),
-            expected="a .safetensors file with its card", hint="torchgeo weights: weights.torchgeo_state(path)",
+            expected="a .safetensors file with its card", hint="'workbench train' writes both; weights of torchgeo are read in Python by weights.torchgeo_state",
         )  # fmt: skip
     if path.suffix == ".safetensors":
         if not path.exists():
@@ -122,7 +122,7 @@ def find(name_or_path: str | Path) -> Path:
         if (found := folder / f"{name_or_path}.safetensors").exists():
             return found
     raise WeightsError(
-        "no weights of this name", where=str(name_or_path), expected=f"one of {[card.name for card in cards()]}",
+        "no weights of this name", where=str(name_or_path), expected=f"one of {[f'{card.name} ({card.task})' for card in cards()]}",
         hint="train them with 'workbench train'",
     )  # fmt: skip
 
