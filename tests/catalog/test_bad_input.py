@@ -33,9 +33,12 @@ def finding(data: CityData, role: str, check: str) -> dict[str, object]:
     return dict(rows.iloc[0])
 
 
-def test_missing_file(city: Make) -> None:
-    with pytest.raises(ProfileError, match=r"toy\.toml: layers\.parks\.path.*parks\.gpkg"):
-        build(city(PARKS.format(end="gpkg")))
+def test_a_folder_without_any_of_the_files_is_the_wrong_folder(city: Make, source: Path) -> None:
+    given = city(PARKS.format(end="gpkg"))
+    for path in source.iterdir():
+        path.unlink()
+    with pytest.raises(ProfileError, match=r"none of the files exists.*expected files below"):
+        build(given)
 
 
 def test_missing_layer_in_a_geopackage(city: Make) -> None:
@@ -200,6 +203,20 @@ def test_another_offset_is_not_called_gcj02(city: Make, source: Path) -> None:
     assert found["severity"] == "warning" and found["measured"] == pytest.approx(80.0, rel=0.01)
     offset_layer(source, 0.0)
     assert finding(CityData(city(OTHER)), "other", "offset")["severity"] == "info"
+
+
+def test_a_file_that_does_not_exist_costs_its_layer_alone(city: Make, source: Path) -> None:
+    write_raster(source / "a.tif", np.ones((10, 20), dtype="uint8"))
+    more = '[layers.land_use_raster]\npath = "a.tif"\nkind = "raster"\n[layers.dem]\npath = "b.tif"\nkind = "raster"\n'
+    data = CityData(city(more))
+    assert data.has("land_use_raster") and data.why_missing("dem") == "no_file"
+    assert "b.tif" in str(finding(data, "dem", "no_file")["message_zh"])
+    with pytest.raises(LayerMissing, match="does not exist"):
+        data.raster("dem")
+    write_raster(source / "b.tif", np.ones((10, 20), dtype="float32"))
+    assert CityData(city(more)).has("dem")
+    (source / "b.tif").unlink()  # of a delivery that was there before, nothing old stays in use
+    assert CityData(city(more)).why_missing("dem") == "no_file"
 
 
 @pytest.mark.parametrize(("left", "cell", "shape"), [(X + 50, 100.0, (10, 20)), (X, 50.0, (20, 40))])

@@ -77,6 +77,16 @@ def test_the_area_is_corrected(tmp_path: Path, published: bool) -> None:
     assert values.at["imagery.area.cropland", "low"] == pytest.approx(row["low"])
     assert values.at["imagery.accuracy.users.cropland", "value"] == pytest.approx(80, abs=6)
     assert values["sensitivity"].eq("内部").all() and values["value_id"].is_unique
+    points = float((drawn.points["mapped"] == "cropland").sum())  # what user's accuracy is a share of
+    assert values.at["imagery.area.points.cropland", "value"] == points
+    right = result.matrix.at["cropland", "cropland"]
+    assert values.at["imagery.accuracy.users.cropland", "value"] == pytest.approx(100 * right / points)
+    totals = [values.at[f"imagery.total.{one}", "value"] for one in ("mapped", "estimate")]
+    assert totals == pytest.approx([400, 400], rel=0.002)
+
+
+def test_a_share_short_of_certain_is_not_rounded_to_it() -> None:
+    assert [assessment._digits([one]) for one in (93.24, 99.94, 99.96, 99.997, 100.0)] == [1, 1, 2, 3, 1]
 
 
 def test_points_nobody_could_tell_are_left_out(tmp_path: Path) -> None:

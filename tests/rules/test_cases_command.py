@@ -12,7 +12,7 @@ from workbench.rules.library import load_rules
 from workbench.rules.register import Register
 from workbench.rules.verdicts import SHEET
 
-CITY = SimpleNamespace(name="t", crs=CRS, levels={})
+CITY = SimpleNamespace(name="t", crs=CRS, levels={}, interpretation=None)
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def register(home, monkeypatch):
     )
     monkeypatch.setattr(
         "workbench.evaluation.checkup.checkup",
-        lambda city, year, say: SimpleNamespace(findings=found, year=2025),
+        lambda city, year, say: SimpleNamespace(
+            findings=found, year=2025, data=SimpleNamespace(has=lambda role, year=None: False)
+        ),
     )
     result = call("update", "--on", "2026-02-01")
     assert (

@@ -1,5 +1,6 @@
 """Case sheets and the register as tables: facts, picture before and after, lines touched, history."""
 
+import re
 from types import SimpleNamespace
 
 import geopandas as gpd
@@ -72,11 +73,16 @@ def test_a_sheet_has_the_images_where_some_were_drawn(booked, own, monkeypatch, 
     path.parent.mkdir(parents=True)
     Image.new("RGB", (40, 20), "green").save(path)
     found = gpd.GeoDataFrame(
-        {"space_code": [code]}, geometry=[case.geometry.buffer(3)], crs=booked.findings.crs
+        {"space_code": [code], "line": ["permits"]},
+        geometry=[case.geometry.buffer(3)],
+        crs=booked.findings.crs,
     )
     booked.data = SimpleNamespace(has=lambda role, year=None: True, vector=lambda role, year=None: found)
     figure = cases.seen_from_above(booked, case, "zh")
     assert figure is not None and figure.png == path.read_bytes() and figure.sensitivity == "敏感"
+    shown = re.sub(r"<[^>]+>", "", str(figure.caption))
+    assert str(case["space_code"]) in shown  # the sheet's own code, whichever case the picture was drawn for
+    assert ("同处一地" in shown and code in shown) is not own
     away = case.copy()
     away["space_code"], away["geometry"] = "", translate(case.geometry, 5_000, 5_000)
     assert cases.seen_from_above(booked, away, "zh") is None

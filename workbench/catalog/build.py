@@ -109,22 +109,39 @@ def _jobs(city: City) -> list[_Job]:
                 paths = {"main": spec.file(city.root, year, edition)}
                 for name, pattern in spec.assets.items():
                     paths[name] = city.root / pattern.replace("{year}", str(year))
-                job = _Job(role, year, edition, spec, paths)
-                _must_exist(city, job)
-                jobs.append(job)
+                jobs.append(_Job(role, year, edition, spec, paths))
+    if jobs and not any(path.exists() for job in jobs for path in job.paths.values()):
+        raise ProfileError(
+            "none of the files exists", where=f"{city.path.name}: {jobs[0].where}.path",
+            found=str(jobs[0].paths["main"]), expected=f"files below {city.root}",
+        )  # fmt: skip
     return jobs
 
 
-def _must_exist(city: City, job: _Job) -> None:
-    for name, path in job.paths.items():
-        if not path.exists():
-            key = "path" if name == "main" else f"assets.{name}"
-            raise ProfileError(
-                "the file does not exist",
-                where=f"{city.path.name}: {job.where}.{key}",
-                found=str(path),
-                expected=f"a file below {city.root}",
-            )
+def _absent(city: City, job: _Job) -> Entry | None:
+    """Entry of an edition that lacks a file: not usable, while the other layers are."""
+    absent = [path for path in job.paths.values() if not path.exists()]
+    if not absent:
+        return None
+    names = "、".join(path.name for path in absent), ", ".join(path.name for path in absent)
+    log.warning("%s: %s: the file does not exist: %s", city.path.name, job.where, ", ".join(map(str, absent)))
+    finding = Finding(
+        "no_file", "error", len(absent), float("nan"), "", f"配置所指文件不存在：{names[0]}，该图层未使用",
+        f"the profile names files that do not exist: {names[1]}; the layer is not used", absent[0].name,
+    )  # fmt: skip
+    key = stable_hash([job.role, job.year, job.edition, names[1]])
+    return Entry(
+        job.role,
+        job.year,
+        job.edition,
+        job.spec.kind,
+        key,
+        "",
+        {},
+        job.date,
+        reason="no_file",
+        findings=(finding,),
+    )
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -231,6 +248,8 @@ def _publish(city: City, entries: list[Entry]) -> None:
 
 def _entry(city: City, job: _Job, old: Entry | None, grid: GeoBox | None, hashes: dict[str, str]) -> Entry:
     """Entry of an edition, from the last build when nothing it depends on changed."""
+    if (lacking := _absent(city, job)) is not None:
+        return lacking
     stats = _stats(job)
     sha256 = _sha256(job, old, stats)
     key = stable_hash(
@@ -292,6 +311,8 @@ def _check_against(city: City, job: _Job, made: Ingested) -> list[Finding]:
         return []
     path = manifest.folder(city.name) / trusted_role / f"{trusted_role}.parquet"
     if not path.exists():
+        if trusted_role in city.layers and not city.layers[trusted_role].file(city.root, None).exists():
+            return []  # told of the trusted layer itself
         raise ProfileError(
             "the trusted layer is not available",
             where=f"{city.path.name}: {job.where}.check_against",

@@ -25,6 +25,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "no_layer": ("没有这一图层", "the city has no such layer"),
     "no_year": ("没有该年份的数据", "no data for this year"),
     "no_edition": ("没有这一版本", "no such edition"),
+    "no_file": ("配置所指文件不存在", "the file the profile names does not exist"),
     "empty_layer": ("图层为空", "the layer is empty"),
     "grid_mismatch": ("栅格与城市格网不一致", "the raster is not on the city's grid"),
     "no_scope": ("没有这一范围", "no such scope"),

@@ -149,6 +149,7 @@ def publish(
     note_en: str = "",
     inputs: Mapping[str, str] | None = None,
     properties: Mapping[str, Any] | None = None,
+    date: str | None = None,
 ) -> Path:
     """Publish a table, or a layer with shapes, of a year in the catalogue of a city that has been built.
 
@@ -168,6 +169,8 @@ def publish(
         What it was made of, see :mod:`workbench.core.lineage`.
     properties : mapping, optional
         Further fields of the STAC item.
+    date : str, optional
+        Date of the data, ``YYYY-MM-DD``; the end of the year when not given.
 
     Returns
     -------
@@ -191,7 +194,7 @@ def publish(
             table.to_parquet(temporary, index=False)
         sha256 = sha256_file(path)
         entry = Entry(
-            role, year, "original", kind, sha256, sha256, {"data": file}, f"{year}-12-31", rows=len(table),
+            role, year, "original", kind, sha256, sha256, {"data": file}, date or f"{year}-12-31", rows=len(table),
             bbox=_degrees(table.crs, table.total_bounds) if isinstance(table, gpd.GeoDataFrame) and len(table) else None,
             properties=dict(properties or {}),
         )  # fmt: skip

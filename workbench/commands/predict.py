@@ -101,7 +101,9 @@ def predict(
     for scene in scenes:
         day = "no date" if scene.date != scene.date else f"{scene.date:%Y-%m-%d}"
         click.echo(
-            f"{scene.name}: {day}, {scene.shape[0]} x {scene.shape[1]} cells, {', '.join(scene.bands)}"
+            f"{scene.name}: {day}, {scene.shape[0]} x {scene.shape[1]} cells, reflectance = count x {scene.scale:g}"
+            + (f" {scene.offset:+g}" if scene.offset else "")
+            + f", {', '.join(scene.bands)}"
             + (
                 " (assumed: the file does not name its bands; --bands says otherwise)"
                 if scene.assumed

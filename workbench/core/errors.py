@@ -65,9 +65,11 @@ class LayerMissing(WorkbenchError, LookupError):
     def __init__(self, role: str, year: int | None = None, *, reason: str, holder: str | None = None) -> None:
         self.role, self.year, self.reason, self.holder = role, year, reason, holder
         name = role if year is None else f"{role} of {year}"
-        told = {"no_layer": "the profile names none", "no_year": "there is none of that year"}.get(
-            reason, reason
-        )
+        told = {
+            "no_layer": "the profile names none",
+            "no_year": "there is none of that year",
+            "no_file": "the file the profile names does not exist",
+        }.get(reason, reason)
         hint = "name its file in the city's profile, [[layers]]" if reason == "no_layer" else None
         super().__init__(
             f"layer '{name}' is not available ({told})",

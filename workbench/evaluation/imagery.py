@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.catalog.published import made_of
 from workbench.core.city import load_city
 from workbench.core.errors import LayerMissing
 from workbench.indicators.values import derived, table
@@ -80,6 +81,23 @@ class Imagery:
     def values(self) -> pd.DataFrame:
         """The facts as rows of the value table, ``imagery.<part>.<item>``."""
         return rows(self.city, self.year, self.data)
+
+    def images(self, role: str) -> dict[int, list[str]]:
+        """Dates of the images that a published layer was made of, by year; empty where it does not say."""
+        found: dict[int, set[str]] = {}
+        waiting, known = [(role, self.year)], set()
+        while waiting:
+            one = waiting.pop()
+            known.add(one)
+            for name in made_of(self.city.name, *one):
+                inner, _, year = name.rpartition("-")
+                if not year.isdigit() or not self.data.has(inner, int(year)):
+                    continue
+                if inner in MADE and (inner, int(year)) not in known:
+                    waiting.append((inner, int(year)))
+                elif inner.startswith("imagery"):
+                    found.setdefault(int(year), set()).add(self.data.source(inner, int(year)).date)
+        return {year: sorted(found[year]) for year in sorted(found)}
 
     def layer(self, role: str) -> gpd.GeoDataFrame | None:
         """Detected patches or cases; None where there are none."""

@@ -185,6 +185,13 @@ def _few(writer: _Writer) -> bool:
     return writer.value("report.computed") < 0.5 * writer.value("report.total")
 
 
+def _basis(writer: _Writer) -> tuple[str, str]:
+    """What the suspected patches were read from: the survey of changes, and the bureau's change patches where it has some."""
+    if writer.checkup.data.has("change_patches", writer.checkup.year):
+        return "按变更调查和变化图斑", "by the survey of changes and the change patches"
+    return "按变更调查", "by the survey of changes"
+
+
 def _judgement(writer: _Writer, years: int) -> Sentence:
     """One paragraph: how the plan stands, from the levels of the indicators and the suspected patches."""
     city = writer.checkup.city.title(writer.lang)
@@ -214,10 +221,11 @@ def _judgement(writer: _Writer, years: int) -> Sentence:
         )
     )
     if writer.known("report.cases_4"):
+        basis = _basis(writer)
         text += writer.say(
-            f"控制线检查发现疑似图斑{number('report.cases')}处，其中严重{number('report.cases_4')}处"
+            f"{basis[0]}检查控制线，发现疑似图斑{number('report.cases')}处，其中严重{number('report.cases_4')}处"
             "（同一地块涉及多条控制线的只计一次）。",
-            f" The check of the control lines found {number('report.cases')} suspected places, "
+            f" The check of the control lines {basis[1]} found {number('report.cases')} suspected places, "
             f"{number('report.cases_4')} of them severe; a place on several lines is counted once.",
         )
     else:
@@ -480,10 +488,16 @@ def _other_lines(writer: _Writer) -> list[Sentence]:
         for line in some
     ]
     found = []
+    basis = _basis(writer)
     empty = [line for line in names if names[line] in none]
     for words, about, zh, en in (
         (items, some, "其他控制线与耕地上的疑似图斑", "Suspected patches on other lines and on cropland"),
-        (none, empty, "已检查、未发现疑似图斑的控制线", "Lines checked without a suspected patch"),
+        (
+            none,
+            empty,
+            f"{basis[0]}检查、未发现疑似图斑的控制线",
+            f"Lines checked {basis[1]} without a suspected patch",
+        ),
         (blind, (), "缺少数据、未作检查的控制线", "Lines not checked for want of data"),
     ):
         if words:

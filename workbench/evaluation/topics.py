@@ -18,6 +18,8 @@ from workbench.indicators.reasons import role_words
 from workbench.indicators.values import table
 
 if TYPE_CHECKING:
+    import geopandas as gpd
+
     from workbench.catalog.data import CityData
     from workbench.core.city import City
     from workbench.governance import QualityReport
@@ -88,10 +90,15 @@ def _structure(city: City, year: int, data: CityData) -> Answer:
     return Answer(result.values, tuple(dict.fromkeys(used)))
 
 
-def _imagery(city: City, year: int, data: CityData) -> Answer:
-    from workbench.evaluation import imagery
+def _imagery(city: City, year: int, data: CityData, findings: gpd.GeoDataFrame | None = None) -> Answer:
+    from workbench.evaluation import image_match, imagery
 
-    return Answer(imagery.rows(city, year, data), imagery.roles(data, year))
+    rows, roles = imagery.rows(city, year, data), imagery.roles(data, year)
+    if findings is None:
+        return Answer(rows, roles)
+    met = image_match.rows(city, year, data, findings)
+    lines = [str(row["zone"]) for row in met if row["zone"] in city.layers]
+    return Answer(table([*rows.to_dict("records"), *met]), tuple(dict.fromkeys([*roles, *lines])))
 
 
 TOPICS: dict[str, Callable[[City, int, CityData], Answer]] = {
@@ -124,6 +131,7 @@ def answer(
     *,
     data: CityData,
     quality: QualityReport | None = None,
+    findings: gpd.GeoDataFrame | None = None,
     say: Say | None = None,
 ) -> Answers:
     """Rows of the topics named, and why others have none.
@@ -140,6 +148,8 @@ def answer(
         The city's layers.
     quality : QualityReport, optional
         The quality check where it has been made just now; else the topic makes it.
+    findings : GeoDataFrame, optional
+        Findings of the checkup, which imagery holds its cases against.
     say : callable, optional
         Told in words what is being computed.
 
@@ -152,6 +162,8 @@ def answer(
     makers = dict(TOPICS)
     if quality is not None:
         makers["quality"] = partial(_quality, report=quality)
+    if findings is not None:
+        makers["imagery"] = partial(_imagery, findings=findings)
     states, frames, made = States(city, data, year), [], []
     absent: dict[str, Absence] = {}
     for name in names:

@@ -135,11 +135,16 @@ class Assessment:
         for row in self.accuracy.to_dict("records"):
             item = row["measure"] if row["class"] == "" else f"{row['measure']}.{row['class']}"
             numbers = [100 * float(row[one]) for one in ("value", "low", "high")]
-            rows.append(fact("accuracy", item, *numbers, unit="%", decimals=1, basis=basis))
+            rows.append(fact("accuracy", item, *numbers, unit="%", decimals=_digits(numbers), basis=basis))
         return rows
 
     def _area_facts(self) -> list[dict[str, Any]]:
-        rows = []
+        drawn = self.points["mapped"].value_counts()
+        basis = "cells of the map, classes that were sampled"
+        rows = [
+            fact("total", "mapped", float(self.areas["mapped"].sum()), unit="ha", decimals=1, basis=basis),
+            fact("total", "estimate", float(self.areas["area"].sum()), unit="ha", decimals=1, basis=basis),
+        ]
         for name, row in self.areas.iterrows():
             numbers = [float(row[one]) for one in ("area", "low", "high")]
             rows.append(
@@ -166,9 +171,9 @@ class Assessment:
                 fact(
                     "area",
                     f"points.{name}",
-                    row["points"],
+                    float(drawn.get(name, 0)),
                     unit="count",
-                    basis="points found to be of the class",
+                    basis="points drawn where the map shows the class",
                 )
             )
         return rows
@@ -251,6 +256,12 @@ def fact(part: str, item: str, value: float, low: float = np.nan, high: float = 
         "part": part, "item": item, "zone": zone, "zone_name": zone_name, "value": float(value), "low": float(low), "high": float(high),
         "unit": unit, "decimals": decimals, "basis": basis, "reason": why[0], "reason_zh": why[1], "reason_en": why[2],
     }  # fmt: skip
+
+
+def _digits(shares: Sequence[float]) -> int:
+    """Decimals of percentages: one, and more where one would round a share short of certain to 100."""
+    short = [one for one in shares if one < 100]
+    return next((n for n in (1, 2, 3) if all(round(one, n) < 100 for one in short)), 3)
 
 
 def map_of(city: City, year: int, data: CityData, *, classes: str = "six") -> Map:

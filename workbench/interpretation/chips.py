@@ -36,13 +36,13 @@ STRETCH = (1.0, 99.0)
 LEAST_CONTRAST = 0.06
 """Range of reflectance stretched at least, so that water or bare ground alone does not turn to noise."""
 WORDS = {
-    "zh": {"before": "前时相", "after": "后时相", "hidden": "云或无数据"},
-    "en": {"before": "before", "after": "after", "hidden": "cloud or no data"},
+    "zh": {"before": "前时相", "after": "后时相", "hidden": "云或无数据", "north": "北", "metres": "米"},
+    "en": {"before": "before", "after": "after", "hidden": "cloud or no data", "north": "N", "metres": "m"},
 }
 INK, OUTLINE = (31, 41, 51), (226, 34, 34)
-GAP, HEAD = 10, 34
-DPI = 220
-"""Dots an inch in print: three pictures stand on a page, and the sheet of a case stays on one."""
+GAP, HEAD = 10, 36
+DPI = 255
+"""Dots an inch in print: four pictures stand on a page, and the sheet of a case stays on one."""
 NEAR = 1e-3
 """Parts of a cell that are no part of it."""
 
@@ -181,7 +181,7 @@ def _draw(seen: _Seen, path: Path, lang: str) -> Path:
     low, high = stretch([block.data[:, block.valid] for block in blocks])
     picture = Image.new("RGB", (2 * SIDE + GAP, SIDE + HEAD), "white")
     pen = ImageDraw.Draw(picture)
-    letters, small = (ImageFont.truetype(str(font_path()), size) for size in (19, 15))
+    letters, small = (ImageFont.truetype(str(font_path()), size) for size in (23, 19))
     for at, (block, scene, when) in enumerate(
         zip(blocks, (pair.before, pair.after), ("before", "after"), strict=True)
     ):
@@ -194,9 +194,9 @@ def _draw(seen: _Seen, path: Path, lang: str) -> Path:
             inner.line(ring, fill=OUTLINE, width=3, joint="curve")
         _hidden(inner, block.valid, WORDS[lang]["hidden"], small)
         if at == 0:
-            _scale(inner, _cell(pair) * float(seen.window.width), small)
+            _scale(inner, _cell(pair) * float(seen.window.width), WORDS[lang]["metres"], small)
         else:
-            _north(inner, small)
+            _north(inner, WORDS[lang]["north"], small)
         picture.paste(panel, (left, HEAD))
         pen.rectangle((left, HEAD, left + SIDE - 1, HEAD + SIDE - 1), outline=(90, 100, 110))
         words = f"{WORDS[lang][when]}  {scene.date:%Y-%m-%d}"
@@ -309,7 +309,7 @@ def _say(
     pen.text(at, words, font=letters, fill=INK, anchor=anchor, stroke_width=3, stroke_fill="white")
 
 
-def _scale(pen: ImageDraw.ImageDraw, ground: float, letters: ImageFont.FreeTypeFont) -> None:
+def _scale(pen: ImageDraw.ImageDraw, ground: float, unit: str, letters: ImageFont.FreeTypeFont) -> None:
     """Scale bar of about a quarter of the picture."""
     metres = max(
         one * ten for ten in (1, 10, 100, 1000) for one in (1, 2, 5) if one * ten <= max(ground / 3.5, 1)
@@ -318,10 +318,10 @@ def _scale(pen: ImageDraw.ImageDraw, ground: float, letters: ImageFont.FreeTypeF
     left, low = 14.0, SIDE - 16.0
     pen.line([(left, low), (left + length, low)], fill="white", width=8)
     pen.line([(left, low), (left + length, low)], fill=INK, width=4)
-    _say(pen, f"{metres} m", (left, low - 8), letters, "lb")
+    _say(pen, f"{metres} {unit}", (left, low - 8), letters, "lb")
 
 
-def _north(pen: ImageDraw.ImageDraw, letters: ImageFont.FreeTypeFont) -> None:
+def _north(pen: ImageDraw.ImageDraw, word: str, letters: ImageFont.FreeTypeFont) -> None:
     x, y = SIDE - 24, 44
     pen.polygon([(x, y - 26), (x - 9, y), (x, y - 6), (x + 9, y)], fill=INK, outline="white")
-    _say(pen, "N", (x, y + 2), letters, "mt")
+    _say(pen, word, (x, y + 2), letters, "mt")

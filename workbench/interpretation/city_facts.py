@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 
 from workbench.interpretation.assessment import fact
 from workbench.operators._intervals import proportion
 from workbench.operators.area import area_m2
+from workbench.operators.sampling import class_cells
 
 if TYPE_CHECKING:
     from workbench.interpretation.weights import Card
@@ -33,6 +36,34 @@ def _amounts(
     return [
         fact(part, number, len(frame), unit="count", basis=basis, **where),
         fact(part, area, hectares, unit="ha", decimals=2, basis=basis, **where),
+    ]
+
+
+def readable_facts(
+    prefix: str, path: str | Path, zones: gpd.GeoDataFrame, recode: npt.ArrayLike | None = None
+) -> list[dict[str, Any]]:
+    """Hectares of the city that a map tells a class of, their share of the city, and the city itself.
+
+    Parameters
+    ----------
+    prefix : str
+        Of the part, ``""`` or ``change_``.
+    path : path
+        The map; what lies outside the zones does not count.
+    zones : GeoDataFrame
+        Together the city.
+    recode : array, optional
+        Class of each value of the raster.
+    """
+    every, outside = (
+        sum(class_cells(path, without=one, recode=recode)[1].values()) / 1e4 for one in (None, zones)
+    )
+    city = float(area_m2(np.array([zones.geometry.union_all()]), zones.crs)[0]) / 1e4
+    part, of = f"{prefix}readable", "cells of the map that have a class, inside the city"
+    return [
+        fact(part, "area", every - outside, unit="ha", decimals=1, basis=of),
+        fact(part, "share", 100 * (every - outside) / city, unit="%", decimals=1, basis=of),
+        fact(part, "city", city, unit="ha", decimals=1, basis="zones of the city"),
     ]
 
 
@@ -79,7 +110,7 @@ def transition_facts(patches: gpd.GeoDataFrame, basis: str) -> list[dict[str, An
 
 
 def case_facts(cases: gpd.GeoDataFrame, zones: gpd.GeoDataFrame | None) -> list[dict[str, Any]]:
-    """Suspected cases by matter and zone, and area, probability and rank of those listed.
+    """Suspected cases by matter and zone, and area, probability and level of those listed.
 
     Parameters
     ----------
@@ -106,6 +137,7 @@ def case_facts(cases: gpd.GeoDataFrame, zones: gpd.GeoDataFrame | None) -> list[
         rows += [
             fact("case", "area", float(case.area_m2), unit="m2", **of),
             fact("case", "probability", 100 * float(case.probability), unit="%", **of),
+            fact("case", "level", float(case.level), unit="count", **of),
         ]
     return rows
 

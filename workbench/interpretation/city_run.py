@@ -46,7 +46,13 @@ from workbench.interpretation.assessment import (
     survey_at,
     survey_reference,
 )
-from workbench.interpretation.city_facts import case_facts, change_facts, net_facts, transition_facts
+from workbench.interpretation.city_facts import (
+    case_facts,
+    change_facts,
+    net_facts,
+    readable_facts,
+    transition_facts,
+)
 from workbench.interpretation.classes import CHANGE_CLASSES, scheme
 from workbench.interpretation.strips import record_path
 
@@ -296,8 +302,12 @@ class _Run:
         published.publish(
             self.city, FACTS_ROLE, self.year, pd.DataFrame(rows, columns=[*FACTS, "sensitivity"]), source="影像解译", tier="proxy",
             sensitivity=highest_sensitivity(row["sensitivity"] for row in rows), inputs=self._made_of(),  # type: ignore[arg-type]
-            note_zh="影像解译的面积与精度", note_en="areas and accuracy of what was read from images",
+            note_zh="影像解译的面积与精度", note_en="areas and accuracy of what was read from images", date=self._date(),
         )  # fmt: skip
+
+    def _date(self) -> str:
+        """Day of the latest image."""
+        return f"{imagery.scenes(self.data, self.year)[-1].date:%Y-%m-%d}"
 
     def _made_of(self) -> dict[str, str]:
         roles = ["land_cover_map", change.ROLE, patches.ROLE, transitions.ROLE]
@@ -327,11 +337,14 @@ class _Run:
         ``asset`` names the raster beside it that says how sure it is.
         """
         drawn = draw_points(judged, self.wanted.sample_points, seed=self.wanted.seed)
+        zones = self._zones()
+        seen = [] if zones is None else readable_facts(prefix, judged.path, zones, judged.recode)
         role = self.wanted.reference
         if not role or not self.data.has(role, self.year):
             rows = [
-                fact(f"{prefix}area", f"mapped.{judged.classes[value - 1]}", area / 1e4, unit="ha", decimals=1, basis="cells of the map")
-                for value, area in drawn.areas.items() if 1 <= value <= len(judged.classes)
+                *seen,
+                *(fact(f"{prefix}area", f"mapped.{judged.classes[value - 1]}", area / 1e4, unit="ha", decimals=1, basis="cells of the map")
+                for value, area in drawn.areas.items() if 1 <= value <= len(judged.classes))
             ]  # fmt: skip
             rows.append(
                 fact(
@@ -360,7 +373,11 @@ class _Run:
         )  # fmt: skip
         table = result.facts.assign(part=prefix + result.facts["part"])
         told: list[Any] = table.to_dict("records")
-        return _cleared(told, result.sensitivity)
+        return _cleared(seen, judged.sensitivity) + _cleared(told, result.sensitivity)
+
+    def _zones(self) -> gpd.GeoDataFrame | None:
+        """Zones of the first level; together they are the city."""
+        return self.data.zones(next(iter(self.city.levels))) if self.city.levels else None
 
     def _nets(self, name: str) -> list[dict[str, Any]]:
         """How good a net was in places kept from its training, as its card has it."""
@@ -385,12 +402,12 @@ class _Run:
         published.publish(
             self.city, CASES_ROLE, self.year, _plain(cases), source="影像变化与规划控制线、审批套合", tier="proxy",
             sensitivity=open_to, inputs=self._made_of(),  # type: ignore[arg-type]
-            note_zh="疑似问题，未经核实", note_en="suspected, not verified",
+            note_zh="疑似问题，未经核实", note_en="suspected, not verified", date=self._date(),
         )  # fmt: skip
         self.say("pictures of the first cases")
         chips.write_chips(self.city.name, self.year, cases, imagery.pairs(self.data, self.year - 1, self.year),
                           lang=self.city.language)  # fmt: skip
-        zones = self.data.zones(next(iter(self.city.levels))) if self.city.levels else None
+        zones = self._zones()
         told = change_facts(shapes, zones, f"patches of {change.ROLE} of at least {self.wanted.mmu_m2:g} m²")
         if self.wanted.land_cover:
             told += transition_facts(other, f"patches of {transitions.ROLE} of at least {self._least():g} m²")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
@@ -42,6 +42,10 @@ PACK = "imagery"
 """Rules that apply to every city with images, besides the packs of its profile."""
 DETECTED = "detected_changes"
 """Role of the patches found in images."""
+CASES_ROLE = "detected_cases"
+"""Role of the cases made of them."""
+OWN_NUMBERS = "YX-"
+"""Start of the numbers of cases found in images (影像), so that none of them is the number of a survey's case."""
 UNKNOWN = 0.5
 """Probability of a patch that does not say."""
 FACILITY = frozenset({"设施农用地"})
@@ -196,7 +200,7 @@ def _ranked(found: gpd.GeoDataFrame, patches: gpd.GeoDataFrame, rules: Sequence[
     probability = found["patch_id"].astype(str).map(chance).astype(float)
     severity = found["level"].clip(lower=0) / 4.0
     found = found.assign(
-        matter=matter, probability=probability, severity=severity, priority=probability * found["area_m2"] * severity
+        finding_id=OWN_NUMBERS + found["finding_id"].astype(str), matter=matter, probability=probability, severity=severity, priority=probability * found["area_m2"] * severity
     )  # fmt: skip
     found = found.sort_values(["priority", "finding_id"], ascending=[False, True], kind="stable").reset_index(
         drop=True
@@ -332,6 +336,33 @@ def to_register(register: Register, found: gpd.GeoDataFrame) -> gpd.GeoDataFrame
     return gpd.GeoDataFrame(rows[~known].assign(source=REGISTERED), geometry="geometry", crs=found.crs)
 
 
+def take_in(register: Register, data: CityData, year: int, on_date: Any) -> dict[str, int] | None:
+    """Take the cases published for a year (layer ``detected_cases``) into the register, beside those of the surveys.
+
+    Parameters
+    ----------
+    register : Register
+        Saved at once.
+    data : CityData
+        The city's layers.
+    year : int
+        Year of the later images.
+    on_date : date
+        Day of the run.
+
+    Returns
+    -------
+    dict or None
+        Counts of ``Register.update``, ``known``: found on an entry of another source, and ``all``; None where none are published.
+    """
+    if not data.has(CASES_ROLE, year):
+        return None
+    found = data.vector(CASES_ROLE, year)
+    rows = to_register(register, found)
+    counts = register.update(rows, on_date, year=year, detected=True)
+    return {**counts, "known": len(found) - len(rows), "all": len(found)}
+
+
 def verified_samples(register: Register) -> gpd.GeoDataFrame:
     """Verdicts as labels: places where persons saw that land had changed, or that it had not.
 
@@ -393,6 +424,6 @@ def add_verified(register: Register, library: SampleLibrary) -> list[str]:
 
 
 __all__ = [
-    "COLUMNS", "DETECTED", "FARMLAND", "UNREPORTED", "add_verified", "cases", "detected", "field_rates", "spatial_rules", "to_register",
-    "verified_samples",
+    "COLUMNS", "DETECTED", "FARMLAND", "UNREPORTED", "add_verified", "cases", "detected", "field_rates", "spatial_rules", "take_in",
+    "to_register", "verified_samples",
 ]  # fmt: skip

@@ -236,4 +236,5 @@ def publish(
         city, role, year, patches, source=f"影像变化检测({record.get('model', record['method'])})", tier="proxy", holder=holder,
         sensitivity=cast("Sensitivity", open_to), inputs=inputs, properties=change.properties(record),
         note_zh="疑似变化图斑,未经核实", note_en="suspected changes, not verified",
+        date=max((one["date_after"] for one in record["pairs"]), default=None),
     )  # fmt: skip

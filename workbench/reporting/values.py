@@ -22,6 +22,7 @@ from workbench.core.errors import LayerMissing, WorkbenchError
 from workbench.reporting.chapter import leave
 
 if TYPE_CHECKING:
+    import geopandas as gpd
     import pandas as pd
 
     from workbench.core.city import City
@@ -61,7 +62,8 @@ def compute(
 
     The layers are checked first: one that fails its gate counts as missing, with the reason, in all that follows.
 
-    With ``update_cases`` its findings enter the case register today, and the checkup tells the register as it then is.
+    With ``update_cases`` its findings, and the cases found in images, enter the case register today, and the checkup tells the
+    register as it then is.
     The rows of ``topics`` join the values; a topic without its layers is recorded with the reason.
     """
     import pandas as pd
@@ -79,14 +81,20 @@ def compute(
         profile, progress=None if say is None else lambda *step: say(quality_step(*step)), use_cache=use_cache
     )
     result = checkup(profile, year, use_cache=use_cache, say=say)
-    if update_cases:
-        from workbench.rules.register import Register
-
-        Register.open(profile).update(result.findings, date.today(), year=result.year)
-        result = checkup(profile, year, say=say)  # steps before the register come from the cache
     unread = read_images(profile, result.year, use_cache=use_cache, say=say) if IMAGERY in topics else None
+    if update_cases:
+        take_cases(profile, result.year, result.findings, images=unread is None)
+        result = checkup(profile, year, say=say)  # steps before the register come from the cache
     asked = [name for name in topics if unread is None or name != IMAGERY]
-    answers = answer(profile, result.year, asked, data=CityData(profile), quality=quality, say=say)
+    answers = answer(
+        profile,
+        result.year,
+        asked,
+        data=CityData(profile),
+        quality=quality,
+        findings=result.findings,
+        say=say,
+    )
     if unread is not None:
         answers.absent[IMAGERY] = unread
     if len(answers.rows):
@@ -104,6 +112,18 @@ def compute(
         "missing": int(result.values["value"].isna().sum()),
         "findings": len(result.findings),
     }
+
+
+def take_cases(city: City, year: int, findings: gpd.GeoDataFrame, *, images: bool) -> None:
+    """Take the findings of a checkup into the case register today, and the published cases of images where asked."""
+    from workbench.catalog.data import CityData
+    from workbench.interpretation.findings import take_in
+    from workbench.rules.register import Register
+
+    register = Register.open(city)
+    register.update(findings, date.today(), year=year)
+    if images:
+        take_in(register, CityData(city), year, date.today())
 
 
 def read_images(
@@ -125,7 +145,7 @@ def read_images(
         return None
     except WorkbenchError as error:
         log.warning("images of %s %s: %s", city.name, year, error)
-        return Absence(f"影像无法解译：{error}", f"the images could not be read: {error}")
+        return Absence(f"影像无法解译：{error}", f"the images could not be interpreted: {error}")
     return None
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import geopandas as gpd
 import pandas as pd
 
 from workbench.evaluation.casebook import last_day, register_of
 from workbench.rules.library import load_rules
 from workbench.rules.register import STATUSES, Register
+from workbench.rules.same_place import SAME_PLACE, joins
 from workbench.views import style
 from workbench.views.cartography import patch_panel
 from workbench.views.cells import change_text, level_chip, line_label, table, value_cell, word
@@ -270,16 +273,29 @@ def _facts(checkup: CheckupView, case: Any, lang: str) -> Html:
 
 
 def seen_from_above(checkup: CheckupView, case: Any, lang: str) -> Figure | None:
-    """Images before and after of a case: its own, or those of a case that images found on the same ground; None without."""
-    own = chip_figure(checkup.city.name, checkup.year, str(case.get("space_code") or ""), lang)
-    if own is not None or not checkup.data.has(DETECTED_CASES, checkup.year):
-        return own
-    found = checkup.data.vector(DETECTED_CASES, checkup.year)
-    near = found[found.intersects(case.geometry)]
-    size = near.geometry.intersection(case.geometry).area
-    for code in near.loc[size.sort_values(ascending=False, kind="stable").index, "space_code"]:
-        if (figure := chip_figure(checkup.city.name, checkup.year, str(code), lang)) is not None:
-            return figure
+    """Images before and after of a case: its own, or those of a case that images found on the same ground; None without.
+
+    The caption has the sheet's own code; of pictures of another case it says which, and how the two lie to each other.
+    """
+    code, year = str(case.get("space_code") or ""), checkup.year
+    shown = exempt(code or str(case["finding_id"]))
+    own = chip_figure(checkup.city.name, year, code, lang)
+    if own is not None:
+        return replace(own, caption=t("image_match.own", lang, own=shown))
+    if not checkup.data.has(DETECTED_CASES, year):
+        return None
+    found = checkup.data.vector(DETECTED_CASES, year)
+    mine = gpd.GeoDataFrame({"line": [str(case["line"])]}, geometry=[case.geometry], crs=found.crs)
+    for met in joins(mine, found.reset_index(drop=True), least=0.0).itertuples():
+        other = str(found["space_code"].iloc[int(met.right)])
+        figure = chip_figure(checkup.city.name, year, other, lang)
+        if figure is not None:
+            key = "image_match.same_place" if float(met.share) >= SAME_PLACE else "image_match.meets"
+            return replace(
+                figure,
+                alt=plain("image_match.alt", lang),
+                caption=t(key, lang, own=shown, other=exempt(other)),
+            )
     return None
 
 

@@ -21,6 +21,8 @@ LAND, CHANGE = "", "change_"
 """Prefix of the parts of the two maps."""
 SHOWN = 20
 """Cases listed in a report."""
+PERMITTED = "已批"
+"""State of land that permits cover."""
 
 
 def rows_of(found: Imagery) -> Rows:
@@ -78,6 +80,8 @@ def summary(found: Imagery, lang: str) -> Html:
             said.append((str(text), list(used.values())))
 
     say("images", now=f"images.scenes.{found.year}", then=f"images.scenes.{found.year - 1}")
+    say("readable", area="readable.area", share="readable.share", city="readable.city")
+    say("readable_change", area="change_readable.area", share="change_readable.share")
     say("land", overall="accuracy.overall", points="sample.points")
     say("change", patches="change.patches", area="change.patch_area")
     say("estimate", estimate="change_area.changed", mapped="change_area.mapped.changed")
@@ -87,6 +91,8 @@ def summary(found: Imagery, lang: str) -> Html:
 
 NEEDS = {
     "images": ("year", "before"),
+    "readable": ("year",),
+    "readable_change": ("year", "before"),
     "land": ("year",),
     "change": ("year", "before"),
     "estimate": (),
@@ -117,6 +123,10 @@ def area_table(found: Imagery, lang: str, prefix: str = LAND) -> Html | None:
                       num_of(bias, lang=lang, sign=True) if bias else "", value_cell(rows.get((f"{prefix}area.points.{name}", city)), lang)])  # fmt: skip
     if not lines:
         return None
+    every = [rows.get((prefix + one, city)) for one in ("total.mapped", "total.estimate", "sample.points")]
+    if every[0] is not None:
+        total, estimated, points = (value_cell(one, lang) for one in every)
+        lines.append([t("common.total", lang), total, estimated, "", "", points])
     headers: list[tuple[object, str]] = [(t("imagery.column.class", lang), "row")]
     headers += [
         (t(f"imagery.column.{one}", lang), "number")
@@ -205,6 +215,8 @@ def transition_table(found: Imagery, lang: str) -> Html | None:
     ]
     if not lines:
         return None
+    whole = [value_cell(rows.get((f"transition.{one}", city)), lang) for one in ("patches", "patch_area")]
+    lines.append([t("common.total", lang), "", *whole])
     headers: list[tuple[object, str]] = [
         (t("imagery.column.was", lang), "row"),
         (t("imagery.column.now", lang), ""),
@@ -224,13 +236,15 @@ def matter_table(found: Imagery, lang: str) -> Html | None:
     ]
     lines = [[word("imagery.matter", one, lang) or mark(one), value_cell(rows[f"cases.count.{one}", city], lang),
               value_cell(rows[f"cases.area.{one}", city], lang)] for one in matters]  # fmt: skip
+    if lines:
+        whole = [value_cell(rows.get((f"cases.{one}", city)), lang) for one in ("count", "area")]
+        lines.append([t("common.total", lang), *whole])
     headers: list[tuple[object, str]] = [(t("imagery.column.matter", lang), "row")]
     headers += [(t(f"imagery.column.{one}", lang), "number") for one in ("cases", "case_area")]
-    return (
-        table(headers, lines, caption=t("imagery.caption.matter", lang), lang=lang, css="imagery")
-        if lines
-        else None
-    )
+    if not lines:
+        return None
+    return table(headers, lines, caption=t("imagery.caption.matter", lang), lang=lang, css="imagery",
+                 note=t("imagery.note.matter", lang))  # fmt: skip
 
 
 def case_table(found: Imagery, lang: str, most: int = SHOWN) -> Html | None:
@@ -247,11 +261,10 @@ def case_table(found: Imagery, lang: str, most: int = SHOWN) -> Html | None:
         levels.append(str(area["sensitivity"]))
         lines.append([exempt(at), mark(str(case.get("space_code") or case["patch_id"])), word("imagery.matter", case["matter"], lang),
                       line_label(str(case["line"]), lang), _change(case, lang), value_cell(area, lang),
-                      value_cell(rows["case.probability", own], lang), word("permit", case["permit_state"], lang)])  # fmt: skip
+                      value_cell(rows["case.probability", own], lang), value_cell(rows.get(("case.level", own)), lang), word("permit", case["permit_state"], lang)])  # fmt: skip
     headers: list[tuple[object, str]] = [(t("imagery.column.rank", lang), "short")]
     headers += [(t(f"imagery.column.{one}", lang), kind) for one, kind in (
-        ("code", ""), ("matter", ""), ("line", ""), ("change", ""), ("area_m2", "number"), ("probability", "number"), ("permit", ""))]  # fmt: skip
-    cut = t("imagery.note.cases", lang) if len(cases) > len(lines) else None
+        ("code", ""), ("matter", ""), ("line", ""), ("change", ""), ("area_m2", "number"), ("probability", "number"), ("level", "number"), ("permit", ""))]  # fmt: skip
     return table(
         headers,
         lines,
@@ -259,8 +272,18 @@ def case_table(found: Imagery, lang: str, most: int = SHOWN) -> Html | None:
         lang=lang,
         css="imagery",
         row_sensitivity=levels,
-        note=cut,
+        note=_case_note(found, rows, cases.head(len(lines)), lang),
     )
+
+
+def _case_note(found: Imagery, rows: Rows, listed: Any, lang: str) -> Html:
+    """How the list is ordered, why permitted ones stand in it, and where those that are not listed are found."""
+    said, every = [t("imagery.note.order", lang)], rows.get(("cases.count", found.city.name))
+    if (listed["permit_state"] == PERMITTED).any():
+        said.append(t("imagery.note.permitted", lang))
+    if every is not None and every["value"] > len(listed):
+        said.append(t("imagery.note.cases", lang, shown=exempt(len(listed)), every=num_of(every, lang=lang)))
+    return join(said, "" if lang == "zh" else " ")
 
 
 def _change(case: dict[str, Any], lang: str) -> str:
@@ -271,6 +294,17 @@ def _change(case: dict[str, Any], lang: str) -> str:
         if case["after"]
         else f"{words.get(case['before'], case['before'])} → {words.get(case['tblx'], case['tblx'])}"
     )
+
+
+def image_dates(found: Imagery, role: str, lang: str) -> Html:
+    """Days of all the images that a result was made of; empty where it does not say."""
+    if lang == "en":
+        return exempt(", ".join(day for days in found.images(role).values() for day in days))
+    years = [
+        f"{year}年" + "、".join(f"{int(day[5:7])}月{int(day[8:10])}日" for day in days)
+        for year, days in found.images(role).items()
+    ]
+    return exempt("；".join(years))
 
 
 def method_table(found: Imagery, lang: str) -> Html:
@@ -284,13 +318,14 @@ def method_table(found: Imagery, lang: str) -> Html:
                 [
                     t(f"imagery.map_role.{role}", lang),
                     mark(source.source),
-                    exempt(source.date),
+                    image_dates(found, role, lang) or exempt(source.date),
                     exempt(source.sha256[:12]),
                 ]
             )
     headers: list[tuple[object, str]] = [(t("imagery.column.result", lang), "row")]
     headers += [(t(f"imagery.column.{one}", lang), "") for one in ("made_with", "image_date", "checksum")]
-    made = table(headers, lines, caption=t("imagery.caption.method", lang), lang=lang, css="imagery")
+    made = table(headers, lines, caption=t("imagery.caption.method", lang), lang=lang, css="imagery",
+                 note=t("imagery.note.method", lang))  # fmt: skip
     if wanted is None:
         return made
     told = t("imagery.method", lang, mmu=exempt(f"{wanted.mmu_m2:g}"), seed=exempt(wanted.seed))

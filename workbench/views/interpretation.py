@@ -345,7 +345,7 @@ def case_table(
     """
     if cases.empty:
         return Html(f"<p>{t('image.no_cases', lang)}</p>")
-    headers: list[tuple[object, str]] = [(t("image.matter", lang), "row"), (t("column.case", lang), "short")]
+    headers: list[tuple[object, str]] = [(t("image.matter", lang), "row"), (t("casebook.space_code", lang), "")]
     headers += [(t("column.district", lang), "short"), (t("column.change", lang), "")]
     headers += [(t("column.area_m2", lang), "number"), (t("column.permit", lang), "")]
     headers += [(t("image.facility", lang), "")]
@@ -353,7 +353,7 @@ def case_table(
     headers.append((t("column.level", lang), "short"))
     lines: list[list[object]] = [
         [
-            mark(_matter(row, lang)), exempt(row["finding_id"]), mark((names or {}).get(str(row["district"]), str(row["district"]))),
+            mark(_matter(row, lang)), exempt(row["space_code"] or row["finding_id"]), mark((names or {}).get(str(row["district"]), str(row["district"]))),
             mark(_change(row, lang)), exempt(format_number(row["area_m2"], 0)), word("permit", row["permit_state"], lang),
             _facility(row, lang), exempt(format_number(row["probability"], 2)), exempt(format_number(row["priority"], 0)),
             level_chip(row["level"], lang),
