@@ -1,5 +1,6 @@
 """The workbook and the GeoPackage beside the report."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import geopandas as gpd
@@ -9,7 +10,7 @@ import pyogrio
 import pytest
 from shapely.geometry import box
 
-from workbench.core.city import Level, load_city
+from workbench.core.city import Interpretation, Level, load_city
 from workbench.core.layer_spec import LayerSpec
 from workbench.evaluation.checkup import Checkup
 from workbench.indicators.values import table, value_id
@@ -96,8 +97,9 @@ def checkup(desk):
 def test_the_workbook(checkup, tmp_path):
     path = write_workbook(tmp_path / "annex.xlsx", sheets(checkup, "zh"), "zh", "小镇 年度体检")
     book = openpyxl.load_workbook(path)
-    assert book.sheetnames == [SHEETS[name][0] for name in SHEETS]
-    assert set(book.defined_names) == set(SHEETS)
+    some = [name for name in SHEETS if name != "image_cases"]  # its images were not read
+    assert book.sheetnames == [SHEETS[name][0] for name in some]
+    assert set(book.defined_names) == set(some)
     sheet = book["指标总表"]
     head = [cell.value for cell in sheet[1]]
     row = {name: cell for name, cell in zip(head, sheet[2], strict=True)}
@@ -136,6 +138,40 @@ def test_the_geopackage(checkup, tmp_path):
     assert zones.loc["02", "TJ_A11"] == 12.13 and zones.loc["01", "name"] == "江北区"
     fields = pyogrio.read_dataframe(path, layer="indicators")
     assert fields.loc[0, ["field", "indicator", "unit"]].tolist() == ["TJ_A11", "TJ-A11", "1e4 mu"]
+
+
+def test_cases_of_images_stand_in_both_annexes_with_the_surveys_case_beside_them(checkup, tmp_path):
+    """One lies on the survey's case on another line, one on nothing; the public sees neither."""
+    cases = gpd.GeoDataFrame(
+        {
+            "rank": [1, 2], "finding_id": ["YX-1", "YX-2"], "space_code": ["A", "B"], "matter": "疑似未报建",
+            "line": ["permits", "ecological_red_line"], "district": "01", "before": "0301", "after": "", "tblx": "20",
+            "date_before": pd.Timestamp("2024-11-02"), "date_after": pd.Timestamp("2025-11-02"), "area_m2": [225.0, 100.0],
+            "probability": [0.91, 0.8], "priority": [100.0, 50.0], "permit_state": "无", "level": [3, 2],
+        },
+        geometry=[box(6, 6, 21, 21), box(70, 70, 80, 80)], crs=checkup.city.crs,
+    )  # fmt: skip
+    known = vars(checkup.data) | {"vector": lambda role, year=None: cases}
+    city = checkup.city.model_copy(update={"interpretation": Interpretation(change="demo_change")})
+    whole = replace(checkup, city=city)
+    whole.__dict__["data"] = SimpleNamespace(**known)
+    rows = sheets(whole, "zh")["image_cases"].table
+    assert rows[["rank", "space_code", "survey_case"]].values.tolist() == [
+        [1, "A", "STBHHX-1"],
+        [2, "B", ""],
+    ]
+    assert (
+        rows.loc[0, ["district", "permit_state"]].tolist() == ["江北区", "未见批准文件"]
+        and rows["after"].ne("20").all()
+    )
+    path = write_geopackage(tmp_path / "annex.gpkg", whole, "zh")
+    layer = gpd.read_file(path, layer="image_cases")
+    assert layer["survey_case"].tolist()[0] == "STBHHX-1" and layer.geometry.iloc[1].equals(
+        box(70, 70, 80, 80)
+    )
+    shown = public_checkup(whole)
+    shown.__dict__["data"] = whole.__dict__["data"]
+    assert "image_cases" not in sheets(shown, "zh")
 
 
 def test_the_public_gets_what_is_public(checkup, tmp_path):

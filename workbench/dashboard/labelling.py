@@ -5,15 +5,17 @@ What is clicked goes into the case register by the checks a list from the field 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.catalog.data import CityData
+from workbench.dashboard.case_pictures import FOUND, CasePictures
 from workbench.dashboard.map_layers import WGS84
-from workbench.interpretation.chips import chip_file
 from workbench.interpretation.findings import IMAGES, field_rates
 from workbench.rules.answers import record
 from workbench.rules.register import STATUSES, VERDICTS
+from workbench.rules.same_place import joins
 from workbench.views.cells import change_text, level_chip, line_label, word
 from workbench.views.html import Html, element, join
 from workbench.views.interpretation import field_table
@@ -21,6 +23,8 @@ from workbench.views.numbers import format_number
 from workbench.views.text import mark, plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import geopandas as gpd
 
     from workbench.core.city import City
@@ -41,14 +45,18 @@ class Review:
         Where verdicts go.
     cases : GeoDataFrame
         Cases to review, in order: rows of the register.
-    pictures : mapping of space code to Path
-        Pictures of cases.
+    pictures : CasePictures or mapping of space code to Path
+        Pictures of cases; without what lies around a case no map is shown.
     lang : {"zh", "en"}
         Language.
     """
 
     def __init__(
-        self, register: Register, cases: gpd.GeoDataFrame, pictures: dict[str, Path], lang: str
+        self,
+        register: Register,
+        cases: gpd.GeoDataFrame,
+        pictures: CasePictures | Mapping[str, Path],
+        lang: str,
     ) -> None:
         import ipywidgets as widgets
 
@@ -145,18 +153,18 @@ class Review:
             return
         case = {str(key): value for key, value in self.cases.iloc[self.at].items()}
         code = str(case["space_code"])
-        self.facts.value = str(self._facts(case))
         path = self.pictures.get(code)
+        self.facts.value = str(self._facts(case, path is not None))
         self.picture.value = path.read_bytes() if path is not None else b""
         self.picture.layout.display = None if path is not None else "none"
         self._mark()
 
     def _rates(self) -> str:
         """How often images were right so far, by month; nothing before the first verdict."""
-        rates = field_rates(self.register)
+        rates = field_rates(self.register, found=getattr(self.pictures, "found", None))
         return str(field_table(rates, self.lang)) if int(rates["checked"].iloc[0]) else ""
 
-    def _facts(self, case: dict[str, Any]) -> Html:
+    def _facts(self, case: dict[str, Any], pictured: bool) -> Html:
         area = f"{format_number(float(case['area_m2']), 0)} m²"
         now = self.register.cases.set_index("space_code").loc[str(case["space_code"])]
         said = word("case_verdict", now["verdict"], self.lang) or word("status", now["status"], self.lang)
@@ -166,26 +174,42 @@ class Review:
         ]  # fmt: skip
         head = Html(f"{level_chip(case['level'], self.lang)} {element('b', mark(case['space_code']))}")
         rest = element("span", mark(" · ".join(str(one) for one in words if one)))
-        missing = "" if str(case["space_code"]) in self.pictures else f" ({self._say('no_picture')})"
-        return Html(f"{head} {rest}{mark(missing)}")
+        missing = "" if pictured else f" ({self._say('no_picture')})"
+        other = getattr(self.pictures, "same_place", {}).get(str(case["space_code"]), "")
+        same = (
+            element("div", mark(self._say("same_place", code=other)))
+            if other not in ("", case["space_code"])
+            else ""
+        )
+        return Html(f"{head} {rest}{mark(missing)}{same}")
 
     def _mark(self) -> None:
-        """Put the outline of the case on the map, and the map around it."""
+        """Put the outline of the case on the newest image of its place; without an image there is no map."""
         import ipyleaflet
         import shapely
 
         shape = self._degrees.geometry.iloc[self.at]
         middle = shape.centroid
         layer = ipyleaflet.GeoJSON(data=shapely.geometry.mapping(shape), style=CASE_LOOK)
-        self.map.layers = (layer,)
+        code = str(self.cases.at[self.at, "space_code"])
+        under = self.pictures.backdrop(code) if isinstance(self.pictures, CasePictures) else None
+        self.map.layout.display = None if under is not None else "none"
+        images = () if under is None else (ipyleaflet.ImageOverlay(url=under.url, bounds=under.bounds),)
+        self.map.layers = (*images, layer)
         self.map.center, self.map.zoom = (middle.y, middle.x), ZOOM
 
 
-def to_review(register: Register, year: int) -> gpd.GeoDataFrame:
-    """Cases of a year that images found, those nobody has judged first, the gravest and largest of them first."""
+def to_review(register: Register, year: int, found: gpd.GeoDataFrame | None = None) -> gpd.GeoDataFrame:
+    """Cases of a year that images found, those nobody has judged first, the gravest and largest of them first.
+
+    A case of the surveys on whose place images found one too (``found``) is one of them. Where images found none, all.
+    """
     cases = register.cases
-    mine = cases[(cases["space_code"].str[2:6] == f"{year:04d}") & cases["listed"]]
-    if (by_image := mine["source"].isin(IMAGES)).any():
+    mine = cases[(cases["space_code"].str[2:6] == f"{year:04d}") & cases["listed"]].reset_index(drop=True)
+    by_image = mine["source"].isin(IMAGES).to_numpy()
+    if found is not None:
+        by_image |= mine.index.isin(joins(mine, found.reset_index(drop=True))["left"])
+    if by_image.any():
         mine = mine[by_image]
     return mine.assign(open=mine["status"] == STATUSES[0]).sort_values(
         ["open", "level", "area_m2", "space_code"], ascending=[False, False, False, True], kind="stable"
@@ -211,8 +235,7 @@ def review(city: City, register: Register, year: int, lang: str = "zh") -> Any:
     ipywidgets.VBox
         For JupyterLab. It has a case after the other with picture, outline and buttons.
     """
-    cases = to_review(register, year)
-    files = {str(code): chip_file(city.name, year, str(code)) for code in cases["space_code"]}
-    return Review(
-        register, cases, {code: path for code, path in files.items() if path.is_file()}, lang
-    ).widget
+    data = CityData(city)
+    found = data.vector(FOUND, year) if data.has(FOUND, year) else None
+    cases = to_review(register, year, found)
+    return Review(register, cases, CasePictures(data, cases, year, lang), lang).widget

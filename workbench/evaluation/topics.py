@@ -98,7 +98,8 @@ def _imagery(city: City, year: int, data: CityData, findings: gpd.GeoDataFrame |
         return Answer(rows, roles)
     met = image_match.rows(city, year, data, findings)
     lines = [str(row["zone"]) for row in met if row["zone"] in city.layers]
-    return Answer(table([*rows.to_dict("records"), *met]), tuple(dict.fromkeys([*roles, *lines])))
+    both = pd.concat([rows, table(met)], ignore_index=True) if met else rows
+    return Answer(both, tuple(dict.fromkeys([*roles, *lines])))
 
 
 TOPICS: dict[str, Callable[[City, int, CityData], Answer]] = {

@@ -23,6 +23,7 @@ SHEETS: dict[str, tuple[str, str]] = {
     "definitions": ("释义", "Definitions"),
     "warnings": ("预警清单", "Warnings"),
     "cases": ("疑似图斑清单", "Suspected patches"),
+    "image_cases": ("影像疑似问题清单", "Cases found in images"),
     "missing": ("缺数据指标", "Indicators without data"),
     "layers": ("数据清单", "Layers"),
 }
@@ -49,6 +50,13 @@ TITLES: dict[str, tuple[str, str]] = {
     "reason": ("原因", "Reason"),
     "holder": ("通常持有部门", "Usual holder"),
     "unlocks": ("补齐后可计算", "Would unlock"),
+    "rank": ("序", "No."),
+    "space_code": ("空间码", "Space code"),
+    "matter": ("疑似事项", "Matter"),
+    "probability": ("变化概率", "Probability of change"),
+    "priority": ("优先度", "Priority"),
+    "survey_case": ("同一处的变更调查图斑", "Case of the survey on the place"),
+    "survey_code": ("该图斑空间码", "Its space code"),
     "role": ("数据层", "Layer"),
     "source": ("来源", "Source"),
     "licence": ("许可", "Licence"),
@@ -56,9 +64,16 @@ TITLES: dict[str, tuple[str, str]] = {
 }
 """Column titles of the workbook beside those of the value workbook."""
 INDICATOR_COLUMNS = ("dimension", "indicator", "title", "scope", "unit", "last_year", "value", "change", "target_year", "target", "level", "tier", "data_date", "value_id")  # fmt: skip
-CASE_COLUMNS = ("finding_id", "line", "district", "unit_code", "before", "after", "date_before", "date_after", "area_m2", "share", "permit_state", "level", "status", "clause")  # fmt: skip
+CASE_COLUMNS = ("finding_id", "space_code", "line", "district", "unit_code", "before", "after", "date_before", "date_after", "area_m2", "share", "permit_state", "level", "status", "clause")  # fmt: skip
 LAYER_COLUMNS = ("role", "year", "source", "licence", "date", "tier", "sensitivity", "sha256")
-FORMATS = {"area_m2": "#,##0", "share": "0.0%", "year": "0", "target_year": "0"}
+FORMATS = {
+    "area_m2": "#,##0",
+    "priority": "#,##0",
+    "probability": "0.0%",
+    "share": "0.0%",
+    "year": "0",
+    "target_year": "0",
+}
 """Number formats of columns whose decimals no definition states."""
 
 
@@ -105,6 +120,8 @@ def _sheet(
 
 def sheets(checkup: Checkup, lang: str) -> dict[str, Sheet]:
     """Tables of the workbook by sheet."""
+    from workbench.reporting.annex_images import COLUMNS as IMAGE_COLUMNS
+    from workbench.reporting.annex_images import image_rows
     from workbench.views.cells import scope_label
     from workbench.views.numbers import find, reason_text
     from workbench.views.rows import definition_of, in_order, target_row, worst_levels
@@ -155,6 +172,7 @@ def sheets(checkup: Checkup, lang: str) -> dict[str, Sheet]:
         "definitions": _definition_sheet(checkup, lang),
         "warnings": _warning_sheet(checkup, lang),
         "cases": _case_sheet(checkup, lang),
+        "image_cases": _sheet(image_rows(checkup, lang), IMAGE_COLUMNS, {}),
         "missing": _sheet(missing, ("dimension", "indicator", "title", "reason", "holder", "unlocks"), {}),
         "layers": _layer_sheet(checkup, lang),
     }
@@ -408,7 +426,7 @@ def field_name(indicator: str) -> str:
 
 
 def write_geopackage(path: Path, checkup: Checkup, lang: str, *, with_districts: bool = True) -> Path | None:
-    """Write the GeoPackage: layers ``cases`` and ``indicators_by_district``, table ``indicators`` of the fields.
+    """Write the GeoPackage: layers ``cases``, ``image_cases`` and ``indicators_by_district``, table ``indicators`` of the fields.
 
     Returns
     -------
@@ -419,6 +437,7 @@ def write_geopackage(path: Path, checkup: Checkup, lang: str, *, with_districts:
     import pandas as pd
     import pyogrio
 
+    from workbench.reporting.annex_images import image_cases
     from workbench.reporting.export import _storable
     from workbench.views.rows import cases_of, definition_of
 
@@ -427,6 +446,9 @@ def write_geopackage(path: Path, checkup: Checkup, lang: str, *, with_districts:
     if len(cases):
         shaped = gpd.GeoDataFrame(cases, geometry="geometry", crs=checkup.city.crs)
         layers["cases"] = _storable(shaped[shaped.geometry.notna() & ~shaped.geometry.is_empty])
+    seen = image_cases(checkup)
+    if seen is not None:
+        layers["image_cases"] = _storable(seen)
     zones = district_layer(checkup) if with_districts else None
     if zones is not None and len(zones.columns) > 3:
         layers["indicators_by_district"] = zones
@@ -445,7 +467,7 @@ def write_geopackage(path: Path, checkup: Checkup, lang: str, *, with_districts:
 
 
 def public_checkup(checkup: Checkup) -> Checkup:
-    """The checkup with what the public may see: public values, no cases, findings on public values, public layers."""
+    """The checkup with what the public may see: public values, no cases (nor those of images), findings on public values, public layers."""
     from dataclasses import replace
 
     from workbench.reporting.edition import PUBLIC, public_values
@@ -457,7 +479,7 @@ def public_checkup(checkup: Checkup) -> Checkup:
     ]
     layers = {role: spec for role, spec in checkup.city.layers.items() if spec.sensitivity == PUBLIC}
     kept = {level: spec for level, spec in checkup.city.levels.items() if spec.role in layers}
-    city = checkup.city.model_copy(update={"layers": layers, "levels": kept})
+    city = checkup.city.model_copy(update={"layers": layers, "levels": kept, "interpretation": None})
     return replace(checkup, city=city, values=values, findings=findings)
 
 

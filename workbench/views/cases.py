@@ -286,16 +286,14 @@ def seen_from_above(checkup: CheckupView, case: Any, lang: str) -> Figure | None
         return None
     found = checkup.data.vector(DETECTED_CASES, year)
     mine = gpd.GeoDataFrame({"line": [str(case["line"])]}, geometry=[case.geometry], crs=found.crs)
-    for met in joins(mine, found.reset_index(drop=True), least=0.0).itertuples():
-        other = str(found["space_code"].iloc[int(met.right)])
+    met = joins(mine, found.reset_index(drop=True), least=0.0)
+    for at, share in zip(met["right"].astype(int), met["share"].astype(float), strict=True):
+        other = str(found["space_code"].iloc[at])
         figure = chip_figure(checkup.city.name, year, other, lang)
         if figure is not None:
-            key = "image_match.same_place" if float(met.share) >= SAME_PLACE else "image_match.meets"
-            return replace(
-                figure,
-                alt=plain("image_match.alt", lang),
-                caption=t(key, lang, own=shown, other=exempt(other)),
-            )
+            key = "image_match.same_place" if share >= SAME_PLACE else "image_match.meets"
+            said = t(key, lang, own=shown, other=exempt(other))
+            return replace(figure, alt=plain("image_match.alt", lang), caption=said)
     return None
 
 
