@@ -158,7 +158,7 @@ def test_cases_of_images_stand_in_both_annexes_with_the_surveys_case_beside_them
     rows = sheets(whole, "zh")["image_cases"].table
     assert rows[["rank", "space_code", "survey_case"]].values.tolist() == [
         [1, "A", "STBHHX-1"],
-        [2, "B", ""],
+        [2, "B", None],
     ]
     assert (
         rows.loc[0, ["district", "permit_state"]].tolist() == ["江北区", "未见批准文件"]

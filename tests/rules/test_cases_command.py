@@ -3,13 +3,16 @@
 from types import SimpleNamespace
 
 import openpyxl
+import pandas as pd
 import pytest
 from click.testing import CliRunner
+from shapely.affinity import translate
 
-from tests.rules.drawn import CRS, FIELD, HOUSE, cases, change, line
+from tests.rules.drawn import CRS, FIELD, HOUSE, cases, change, frame, line
 from workbench.cli import main
 from workbench.rules.library import load_rules
 from workbench.rules.register import Register
+from workbench.rules.space_code import space_code
 from workbench.rules.verdicts import SHEET
 
 CITY = SimpleNamespace(name="t", crs=CRS, levels={}, interpretation=None)
@@ -66,6 +69,53 @@ def test_cases_go_out_and_come_back(register, tmp_path):
     assert "永久基本农田" in rates and "permanent_farmland" in rates and "0.0%" in rates
     autumn = call("list", "--rates", "2026", "--quarter", "3").output
     assert " ".join(autumn.splitlines()[1].split()).endswith("1 0 0 0 0 1 0.0% 241")
+
+
+class Seen:
+    """A catalogue with two cases found in images: one where the survey has its case, one nobody knew."""
+
+    def __init__(self, city):
+        shapes = [HOUSE.buffer(1), translate(HOUSE, 500, 500)]
+        self.found = frame(
+            shapes, finding_id=["YX-1", "YX-2"], rule="fa_cropland_built", level=3, line="permanent_farmland", district="A",
+            source="image", area_m2=[one.area for one in shapes], before="0103", after="", permit_state="无",
+            date_before=pd.Timestamp("2024-11-02"), date_after=pd.Timestamp("2025-11-02"),
+            space_code=[space_code(one, CRS, "permanent_farmland", 2025) for one in shapes],
+        )  # fmt: skip
+
+    def has(self, role, year=None):
+        return role == "detected_cases"
+
+    def years(self, role):
+        return [2025]
+
+    def vector(self, role, year=None):
+        return self.found
+
+
+def test_an_update_takes_in_what_images_found_and_a_place_both_saw_counts_as_found(register, monkeypatch):
+    """One of two image cases is the survey's; once that is confirmed on site, images have found one of one."""
+    monkeypatch.setattr("workbench.catalog.data.CityData", Seen)
+    checked = SimpleNamespace(findings=register.cases, year=2025, data=Seen(CITY))
+    monkeypatch.setattr("workbench.evaluation.checkup.checkup", lambda city, year, say: checked)
+    told = call("update", "--on", "2026-02-02").output
+    assert "new 0, still 1, back 0, gone 0; 1 entries by line (1 places)" in told
+    assert "images: new 1, still 0, back 0, gone 0; 1 of 2 are there already" in told
+    book = Register.open(CITY)
+    assert book.cases["source"].tolist() == ["survey", "detected"]
+    book.step(book.cases["space_code"].iloc[0], "核查", person="李", on_date="2026-02-10", verdict="属实")
+    book.save()
+    shown = " ".join(call("field").output.split())
+    assert (
+        "all 100% (1 of 1)" in shown and shown.count("100% (1 of 1)") == 4
+    )  # precision and recall, all and month
+
+
+def test_images_not_read_yet_are_told_with_what_to_do(register, monkeypatch):
+    city = SimpleNamespace(name="t", crs=CRS, levels={}, interpretation=object())
+    monkeypatch.setattr("workbench.reporting.run.find_city", lambda name: city)
+    result = call("update", "--on", "2026-02-02")
+    assert result.exit_code == 0 and "--update-cases" in result.output and "images of 2025" in result.output
 
 
 def test_misuse_is_exit_code_2(register, tmp_path):

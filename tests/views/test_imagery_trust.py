@@ -47,6 +47,18 @@ def published() -> pd.DataFrame:
         fact("net", "iou.water", 96.8, unit="%", decimals=1, basis=""), fact("accuracy", "iou.water", 97.9, 87.1, 99.8, unit="%", decimals=1, basis=""),
         *net_facts(CARD),
     ]  # fmt: skip
+    number = {"unit": "count", "basis": "by hand"}
+    rows += [
+        *(fact("area", f"mapped.{name}", value, **of) for name, value in (("water", 58.0), ("forest", 42.0))),
+        *(fact("area", f"bias.{name}", value, **of) for name, value in (("water", -2.0), ("forest", 2.0))),
+        *(fact("area", f"points.{name}", 50, **number) for name in ("water", "forest")),
+        fact("total", "mapped", 100.0, **of), fact("total", "estimate", 100.0, **of), fact("sample", "points", 100, **number),
+        fact("readable", "area", 100.0, **of), fact("readable", "city", 125.0, **of), fact("readable", "share", 80.0, unit="%", decimals=1, basis=""),
+        fact("transition", "patches", 3, **number), fact("transition", "patch_area", 1.5, **of),
+        fact("transition", "patches.water.forest", 3, **number), fact("transition", "patch_area.water.forest", 1.5, **of),
+        fact("cases", "count", 3, **number), fact("cases", "area", 5.0, **of), fact("cases", "count.甲类", 2, **number),
+        fact("cases", "area.甲类", 5.0, **of), fact("cases", "count.乙类", 1, **number), fact("cases", "area.乙类", 1.0, **of),
+    ]  # fmt: skip
     for at, (said, found) in enumerate(((55.0, 70.0), (98.0, 97.0)), 1):
         rows += [fact("calibration", f"said.{at}", said, unit="%", decimals=1, basis=""), fact("calibration", f"points.{at}", 450, unit="count", basis=""),
                  fact("calibration", f"found.{at}", found, found - 2, found + 2, unit="%", decimals=1, basis="")]  # fmt: skip
@@ -80,7 +92,8 @@ def found() -> Imagery:
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_every_numeral_is_traced(found, lang):
     parts = [trust.decisions(found, lang), trust.net_table(found, lang), trust.size_table(found, lang),
-             trust.calibration_text(found, lang), tables.accuracy_table(found, lang) or ""]  # fmt: skip
+             trust.calibration_text(found, lang), tables.accuracy_table(found, lang) or "", tables.summary(found, lang),
+             tables.area_table(found, lang), tables.transition_table(found, lang), tables.matter_table(found, lang)]  # fmt: skip
     assert all(part is not None for part in parts)
     assert faults("".join(map(str, parts)), found.values) == []
 
@@ -123,3 +136,36 @@ def test_limits_of_rules_join_those_of_the_profile(monkeypatch):
     }
     with pytest.raises(ParameterError, match="no map has"):
         area_limits.check(LIMITS, ("water",), "profile")
+
+
+def test_tables_end_with_totals_and_the_readable_area_is_told(found):
+    last = {name: str(made).rsplit("<tr", 1)[1] for name, made in (
+        ("area", tables.area_table(found, "zh")), ("transition", tables.transition_table(found, "zh")), ("matter", tables.matter_table(found, "zh")))}  # fmt: skip
+    assert all("合计" in line for line in last.values())
+    assert last["area"].count(">100.0<") == 2 and ">100<" in last["area"]
+    assert ">3<" in last["matter"] and ">5.0<" in last["matter"]  # land under both matters once
+    said = str(tables.summary(found, "zh"))
+    assert "可判读面积" in said and "80.0" in said and "125.0" in said
+
+
+def test_dates_are_those_of_all_images_combined(found, monkeypatch):
+    made = {
+        ("detected_cases", 2025): {"change_map-2025": "a"},
+        ("change_map", 2025): {"imagery-2024": "b", "imagery_2-2025": "c", "imagery-2025": "d", "weights:net": "e"},
+    }  # fmt: skip
+    days = {
+        ("imagery", 2024): "2024-03-12",
+        ("imagery", 2025): "2025-03-12",
+        ("imagery_2", 2025): "2025-07-08",
+    }
+    monkeypatch.setattr(
+        "workbench.evaluation.imagery.made_of", lambda city, role, year: made.get((role, year), {})
+    )
+    data = SimpleNamespace(
+        has=lambda role, year: (role, year) in made or (role, year) in days,
+        source=lambda role, year: SimpleNamespace(date=days[role, year]),
+    )
+    cases = Imagery(found.city, 2025, data)  # type: ignore[arg-type]
+    assert cases.images("detected_cases") == {2024: ["2024-03-12"], 2025: ["2025-03-12", "2025-07-08"]}
+    assert "2024年3月12日；2025年3月12日、7月8日" in str(tables.image_dates(cases, "detected_cases", "zh"))
+    assert cases.images("land_cover_map") == {}

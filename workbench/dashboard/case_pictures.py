@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rasterio.windows import Window
+from rasterio.windows import transform as placed
 
 from workbench.core.errors import ImageError, LayerMissing
 from workbench.dashboard.map_layers import WGS84, Overlay
@@ -111,14 +112,14 @@ class CasePictures:
             middle = row.to_crs(str(scene.grid.crs)).geometry.iloc[0].centroid
             affine = scene.grid.affine
             side = int(AROUND_M / abs(affine.a))
-            column, line = (int(one) for one in ~affine * (middle.x, middle.y))
+            column = int((middle.x - affine.c) / affine.a)
+            line = int((middle.y - affine.f) / affine.e)
             window = Window(column - side // 2, line - side // 2, side, side)
             block = scene.read(window)
             if block.valid[side // 2, side // 2]:
                 low, high = stretch([block.data[:, block.valid]])
                 colours = natural(block.data, block.valid, low, high)
-                place = affine * affine.translation(window.col_off, window.row_off)
-                return _overlay(colours, block.valid, place, str(scene.grid.crs))
+                return _overlay(colours, block.valid, placed(window, affine), str(scene.grid.crs))
         return None
 
 

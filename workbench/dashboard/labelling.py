@@ -20,7 +20,7 @@ from workbench.views.cells import change_text, level_chip, line_label, word
 from workbench.views.html import Html, element, join
 from workbench.views.interpretation import field_table
 from workbench.views.numbers import format_number
-from workbench.views.text import mark, plain
+from workbench.views.text import exempt, mark, plain, t
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,7 +177,7 @@ class Review:
         missing = "" if pictured else f" ({self._say('no_picture')})"
         other = getattr(self.pictures, "same_place", {}).get(str(case["space_code"]), "")
         same = (
-            element("div", mark(self._say("same_place", code=other)))
+            element("div", t("image.label.same_place", self.lang, code=exempt(other)))
             if other not in ("", case["space_code"])
             else ""
         )

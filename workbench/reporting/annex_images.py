@@ -75,6 +75,8 @@ def image_rows(checkup: Checkup, lang: str) -> list[dict[str, Any]]:
             "level": plain(f"level.{int(row['level'])}", lang),
             "before": classes.get(str(row["before"]), row["before"]),
             "after": classes.get(str(row["after"] or row["tblx"]), row["after"]),
+            "survey_case": row["survey_case"] or None,
+            "survey_code": row["survey_code"] or None,
         }
         for row in records(found.drop(columns="geometry"))
     ]

@@ -345,7 +345,10 @@ def case_table(
     """
     if cases.empty:
         return Html(f"<p>{t('image.no_cases', lang)}</p>")
-    headers: list[tuple[object, str]] = [(t("image.matter", lang), "row"), (t("casebook.space_code", lang), "")]
+    headers: list[tuple[object, str]] = [
+        (t("image.matter", lang), "row"),
+        (t("casebook.space_code", lang), ""),
+    ]
     headers += [(t("column.district", lang), "short"), (t("column.change", lang), "")]
     headers += [(t("column.area_m2", lang), "number"), (t("column.permit", lang), "")]
     headers += [(t("image.facility", lang), "")]
