@@ -258,7 +258,10 @@ class Reader:
         data = self._counts(inner)
         valid = np.ones(data.shape[1:], dtype=bool)
         if scene.nodata is not None:
-            valid &= ~np.all(data == scene.nodata, axis=0)
+            empty = data[0] == scene.nodata
+            for band in data[1:]:
+                empty &= band == scene.nodata
+            valid = ~empty
         if data.dtype.kind == "f":
             valid &= np.isfinite(data).all(axis=0)
         if self._mask is not None:
