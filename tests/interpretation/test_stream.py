@@ -417,3 +417,29 @@ def test_buffers_hand_out_no_array_twice() -> None:
     assert buffers.take((2, 3)) is not first
     buffers.give(first[:1])  # a view of something in use elsewhere
     assert buffers.take((1, 3)).base is None
+
+
+def test_logits_on_a_device_are_summed_over_dates_without_being_written_into(tmp_path: Path) -> None:
+    """Tensors made without gradients refuse to be changed in place, and those of a device are such."""
+    scenes = [
+        picture(tmp_path / f"{one}.tif", seed=one, date=f"2025-0{one}-01", hole=one == 2) for one in (1, 2)
+    ]
+    torch.manual_seed(4)
+    net = nn.Conv2d(2, 3, 3, padding=1).eval()
+
+    class OnDevice:
+        device = torch.device("cpu")
+
+        def __call__(self, batch: np.ndarray) -> torch.Tensor:
+            with torch.inference_mode():
+                return net(torch.from_numpy(batch))
+
+    def on_host(batch: np.ndarray) -> np.ndarray:
+        return OnDevice()(batch).numpy()
+
+    made = [
+        stream.run(scenes, one, tmp_path / f"map_{place}.tif", classes=CLASSES, mean=MEAN, std=STD, tile=128, overlap=32, several_dates=True)
+        for place, one in enumerate((OnDevice(), on_host))
+    ]  # fmt: skip
+    with rasterio.open(made[0].path) as first, rasterio.open(made[1].path) as second:
+        assert (first.read() == second.read()).mean() > 0.9999

@@ -173,3 +173,18 @@ def test_bad_input_is_refused():
         overlay.dissolve(layer([shapely.Point(0, 0)], f=["a"]), by="f")
     with pytest.raises(ParameterError, match="without a class"):
         overlay.area_by(layer([box(0, 0, 1, 1)], c=[None]), good, by="c", zone_id="f")
+
+
+def test_shapes_on_a_grid_are_cut_on_threads_without_it():
+    """GEOS counts the shapes of a grid without a lock; two threads on one made the process die within a second."""
+    gridded = np.full(1_000, shapely.set_precision(box(0, 0, 10, 10), 0.001), dtype=object)
+    seen = []
+
+    def cut(some, other):
+        seen.append(shapely.get_precision(some).max())
+        return shapely.intersection(some, other)
+
+    pieces = overlay.on_threads(cut, gridded, np.full(1_000, box(3, 3, 20, 20), dtype=object))
+    assert max(seen) == 0.0
+    assert shapely.get_precision(gridded).min() == 0.001  # the given shapes stay as they are
+    assert shapely.area(pieces) == pytest.approx(49.0)

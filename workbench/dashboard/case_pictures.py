@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,7 @@ from rasterio.windows import Window
 from rasterio.windows import transform as placed
 
 from workbench.core.errors import ImageError, LayerMissing
-from workbench.dashboard.map_layers import WGS84, Overlay
+from workbench.dashboard.map_layers import Overlay, picture, to_web
 from workbench.interpretation import imagery
 from workbench.interpretation.chips import NATURAL, chip_file, natural, stretch, write_chips
 from workbench.rules.same_place import joins
@@ -32,7 +30,6 @@ FOUND = "detected_cases"
 """Role of the cases found in images."""
 AROUND_M = 4_000.0
 """Ground shown on the map behind a case."""
-WEB = "EPSG:3857"
 
 
 class CasePictures:
@@ -125,24 +122,8 @@ class CasePictures:
 
 def _overlay(colours: npt.NDArray[np.uint8], valid: npt.NDArray[np.bool_], affine: Any, crs: str) -> Overlay:
     """Colours warped to EPSG:3857 as a picture for Leaflet, clear where nothing was seen."""
-    import rasterio.warp
     from PIL import Image
-    from rasterio.transform import array_bounds
 
     bands = np.concatenate([np.moveaxis(colours, -1, 0), np.where(valid, 255, 0).astype(np.uint8)[None]])
-    bounds = array_bounds(*valid.shape, affine)
-    target, width, height = rasterio.warp.calculate_default_transform(
-        crs, WEB, valid.shape[1], valid.shape[0], *bounds
-    )
-    warped = np.zeros((4, height, width), np.uint8)
-    rasterio.warp.reproject(
-        bands, warped, src_transform=affine, src_crs=crs, dst_transform=target, dst_crs=WEB,
-        resampling=rasterio.warp.Resampling.bilinear,
-    )  # fmt: skip
-    out = io.BytesIO()
-    Image.fromarray(np.moveaxis(warped, 0, -1), "RGBA").save(out, "PNG")
-    west, south, east, north = rasterio.warp.transform_bounds(
-        WEB, WGS84, *array_bounds(height, width, target)
-    )
-    uri = "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
-    return Overlay(uri, ((south, west), (north, east)))
+    warped, place = to_web(bands, affine, crs, "bilinear")
+    return picture(Image.fromarray(np.moveaxis(warped, 0, -1), "RGBA"), place)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from workbench.views.source import CheckupView
 
 WGS84 = "EPSG:4326"
+WEB = "EPSG:3857"
 LINE_LOOKS = {
     "permanent_farmland": ("#c9a21a", "#f6e08a", 0.45),
     "ecological_red_line": ("#b03a2e", "#8fc79a", 0.45),
@@ -91,7 +92,7 @@ def land_use_overlay(checkup: CheckupView, *, cells: int = 900) -> Overlay | Non
     import rasterio.features
     import rasterio.warp
     from PIL import Image
-    from rasterio.transform import array_bounds, from_bounds
+    from rasterio.transform import from_bounds
 
     crs = checkup.city.crs
     if checkup.data.has("land_use_raster", checkup.year):
@@ -106,27 +107,43 @@ def land_use_overlay(checkup: CheckupView, *, cells: int = 900) -> Overlay | Non
         groups = rasterio.features.rasterize(shapes, (height, width), transform=transform, dtype="uint8")
     else:
         return None
-    bounds = array_bounds(*groups.shape, transform)
-    target, width, height = rasterio.warp.calculate_default_transform(
-        crs, "EPSG:3857", groups.shape[1], groups.shape[0], *bounds, dst_width=cells, dst_height=cells
-    )
-    warped = np.zeros((height, width), np.uint8)
-    rasterio.warp.reproject(
-        groups, warped, src_transform=transform, src_crs=crs, dst_transform=target, dst_crs="EPSG:3857",
-        resampling=rasterio.warp.Resampling.nearest,
-    )  # fmt: skip
-    image = Image.fromarray(warped, "P")
+    warped, place = to_web(groups[None], transform, crs, "nearest", dst_width=cells, dst_height=cells)
+    image = Image.fromarray(warped[0], "P")
     palette = [255, 255, 255]
     for colour, _ in style.LAND_GROUPS.values():
         palette += [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
     image.putpalette(palette)
-    out = io.BytesIO()
-    image.save(out, "PNG", optimize=True, transparency=0)
-    west, south, east, north = rasterio.warp.transform_bounds(
-        "EPSG:3857", WGS84, *array_bounds(height, width, target)
+    return picture(image, place, optimize=True, transparency=0)
+
+
+def to_web(
+    bands: Any, transform: Any, crs: Any, resampling: str, **size: int
+) -> tuple[Any, tuple[tuple[float, float], tuple[float, float]]]:
+    """Bands (band, row, column) of bytes warped to EPSG:3857, and their corners in degrees as Leaflet wants them."""
+    import rasterio.warp
+    from rasterio.transform import array_bounds
+
+    rows, columns = bands.shape[1:]
+    bounds = array_bounds(rows, columns, transform)
+    target, width, height = rasterio.warp.calculate_default_transform(
+        crs, WEB, columns, rows, *bounds, **size
     )
-    uri = "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
-    return Overlay(uri, ((south, west), (north, east)))
+    warped = np.zeros((len(bands), height, width), np.uint8)
+    rasterio.warp.reproject(
+        bands, warped, src_transform=transform, src_crs=crs, dst_transform=target, dst_crs=WEB,
+        resampling=rasterio.warp.Resampling[resampling],
+    )  # fmt: skip
+    west, south, east, north = rasterio.warp.transform_bounds(
+        WEB, WGS84, *array_bounds(height, width, target)
+    )
+    return warped, ((south, west), (north, east))
+
+
+def picture(image: Any, place: tuple[tuple[float, float], tuple[float, float]], **options: Any) -> Overlay:
+    """An image of Pillow as PNG inside the page."""
+    out = io.BytesIO()
+    image.save(out, "PNG", **options)
+    return Overlay("data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii"), place)
 
 
 def control_lines(checkup: CheckupView) -> dict[str, dict[str, Any]]:

@@ -29,6 +29,7 @@ from workbench.core.grid import describe, same_grid
 from workbench.core.lineage import DIGITS
 from workbench.core.provenance import code_version
 from workbench.interpretation import classes, registration, strips, unsupervised
+from workbench.interpretation.image_sources import without_place
 from workbench.interpretation.imagery import OPENNESS, SHIFT_WARNED, Pair, strictest
 from workbench.interpretation.strips import Product, Strips
 
@@ -357,7 +358,7 @@ def _of_net(
                 "scheme",
             )
         }
-        with strips.without_place():
+        with without_place():
             files.append(stack.enter_context(rasterio.open(_probability_of(path))))
     return _Probabilities(tuple(files)), used
 

@@ -62,8 +62,8 @@ if TYPE_CHECKING:
     from workbench.interpretation.imagery import Scene
 
 Say = Callable[[str], None]
-FACTS_ROLE, CASES_ROLE = "interpretation_facts", "detected_cases"
-"""Roles of the figures and of the suspected cases."""
+FACTS_ROLE = "interpretation_facts"
+"""Role of the figures."""
 BUILT_GROUP = "construction"
 NO_REFERENCE = (
     "no_reference",
@@ -184,7 +184,7 @@ class _Run:
             roles += [
                 change.ROLE,
                 patches.ROLE,
-                CASES_ROLE,
+                findings.CASES_ROLE,
                 *([transitions.ROLE] if self.wanted.land_cover else []),
             ]
         with atomic_write(self._record) as path:
@@ -400,7 +400,7 @@ class _Run:
             [source.sensitivity, *(self.city.layers[role].sensitivity for role in roles)]
         )
         published.publish(
-            self.city, CASES_ROLE, self.year, _plain(cases), source="影像变化与规划控制线、审批套合", tier="proxy",
+            self.city, findings.CASES_ROLE, self.year, _plain(cases), source="影像变化与规划控制线、审批套合", tier="proxy",
             sensitivity=open_to, inputs=self._made_of(),  # type: ignore[arg-type]
             note_zh="疑似问题，未经核实", note_en="suspected, not verified", date=self._date(),
         )  # fmt: skip

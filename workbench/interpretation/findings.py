@@ -29,6 +29,7 @@ from workbench.rules.patches import patch_codes
 from workbench.rules.permits import match_many
 from workbench.rules.register import DETECTED as REGISTERED
 from workbench.rules.register import Register
+from workbench.rules.same_place import SAME_PLACE, joins
 from workbench.rules.shapes import main_class, shared
 from workbench.rules.spatial import lines_of, places_of
 
@@ -65,8 +66,6 @@ BY_IMAGE = "影像"
 """Word of a rule's verifiability: what an image can show."""
 IMAGES = ("image", REGISTERED)
 """Sources of cases that images showed: the bureau's own change patches, and what interpretation found."""
-SAME_PLACE = 0.5
-"""Share of the smaller of two shapes in common from which an image has seen a case of another source."""
 
 
 def cases(
@@ -303,13 +302,12 @@ def _seen(
 ) -> npt.NDArray[np.bool_]:
     """Whether an image case lies on each case, where asked for one of the same year."""
     out = np.zeros(len(rows), dtype=bool)
-    i, j, pieces, _ = shared(rows.geometry.to_numpy(), images.geometry.to_numpy())
-    less = np.minimum(shapely.area(rows.geometry.to_numpy())[i], shapely.area(images.geometry.to_numpy())[j])
-    same = shapely.area(pieces) >= SAME_PLACE * less
+    met = joins(rows, images)
+    i, j = met["left"].to_numpy(dtype=int), met["right"].to_numpy(dtype=int)
     if same_year:
         mine, theirs = (frame["space_code"].astype(str).str[2:6].to_numpy() for frame in (rows, images))
-        same &= mine[i] == theirs[j]
-    out[i[same]] = True
+        i = i[mine[i] == theirs[j]]
+    out[i] = True
     return out
 
 

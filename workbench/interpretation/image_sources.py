@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,11 +49,18 @@ def unreadable(href: str, name: str) -> ImageError:
     )  # fmt: skip
 
 
+@contextmanager
+def without_place() -> Iterator[None]:
+    """Open rasters without a word on those that have no place on the ground, as a picture's map has none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        yield
+
+
 def opened(href: str, name: str) -> Any:
     """The file, open."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with without_place():
             return rasterio.open(href)
     except rasterio.errors.RasterioIOError as error:
         found, hint = _unopened(Path(href))

@@ -345,7 +345,7 @@ def scenes(city: City | CityData | str, year: int, *, bands: Sequence[str] | Non
 
     data = _data(city)
     found = []
-    roles = [role for role in data.city.layers if re.fullmatch(r"imagery(_\d+)?", role)]
+    roles = image_roles(data)
     for role in roles:
         if data.has(role, year):
             found += [Scene.of_item(item, bands=bands) for item in items(data.city.name, role, year=year)]
@@ -353,6 +353,11 @@ def scenes(city: City | CityData | str, year: int, *, bands: Sequence[str] | Non
         reason = data.why_missing(roles[0], year) if roles else "no_layer"
         raise LayerMissing("imagery", year, reason=reason or "no_year", holder=data.holder("imagery"))
     return sorted(found, key=lambda scene: scene.date)
+
+
+def image_roles(data: CityData) -> list[str]:
+    """Roles of a city's images: ``imagery``, ``imagery_2`` and so on."""
+    return [role for role in data.city.layers if re.fullmatch(r"imagery(_\d+)?", role)]
 
 
 def _data(city: City | CityData | str) -> CityData:
@@ -388,7 +393,7 @@ def pairs(
     data = _data(city)
     early, late = scenes(data, before, bands=bands), scenes(data, after, bands=bands)
     distances = sorted(
-        (_season(one.date, two.date), i, j) for i, one in enumerate(early) for j, two in enumerate(late)
+        (days_apart(one.date, two.date), i, j) for i, one in enumerate(early) for j, two in enumerate(late)
     )
     chosen: dict[int, int] = {}
     for distance, i, j in distances:
@@ -402,7 +407,7 @@ def pairs(
     return [Pair(early[i], late[j]) for i, j in sorted(chosen.items())]
 
 
-def _season(first: pd.Timestamp, second: pd.Timestamp) -> int:
+def days_apart(first: pd.Timestamp, second: pd.Timestamp) -> int:
     """Days between two dates within the year, the shorter way round."""
     apart = abs(first.dayofyear - second.dayofyear)
     return int(min(apart, 365 - apart))

@@ -119,15 +119,22 @@ def change_patches(
     was, now = (names[one[keep]] for one in sums[:2])
     frame = frame.assign(
         tblx=_codes(was, now, scheme, NEW_LAND[record["method"]]), before_class=was, after_class=now,
-        before_dlbm=former_classes(frame.geometry.to_numpy(), survey),
-        date_before=pd.Timestamp(max(one["date_before"] for one in record["pairs"])),
-        date_after=pd.Timestamp(max(one["date_after"] for one in record["pairs"])),
-        probability=sums[2][keep],
+        before_dlbm=former_classes(frame.geometry.to_numpy(), survey), probability=sums[2][keep],
     )  # fmt: skip
+    return ranked(frame, record, "C")
+
+
+def ranked(frame: gpd.GeoDataFrame, record: Mapping[str, Any], letter: str) -> gpd.GeoDataFrame:
+    """Patches with dates and numbers that begin with a letter, columns :data:`COLUMNS`, the likeliest and largest first.
+
+    ``record`` is that of the change map: the last day before and the last day after of its pairs are the dates.
+    """
+    before, after = (
+        pd.Timestamp(max(one[name] for one in record["pairs"])) for name in ("date_before", "date_after")
+    )
     order = np.lexsort((-frame["area_m2"], -frame["probability"].round(2)))
-    frame = frame.iloc[order].reset_index(drop=True)
-    year = f"{frame['date_after'].iloc[0]:%Y}" if len(frame) else ""
-    frame["patch_id"] = [f"C{year}-{number:05d}" for number in range(1, len(frame) + 1)]
+    frame = frame.iloc[order].reset_index(drop=True).assign(date_before=before, date_after=after)
+    frame["patch_id"] = [f"{letter}{after:%Y}-{number:05d}" for number in range(1, len(frame) + 1)]
     return gpd.GeoDataFrame(frame[COLUMNS], geometry="geometry", crs=frame.crs)
 
 

@@ -317,18 +317,13 @@ def _streamed(
     out: Path,
     part: tuple[int, int] | None,
     *,
-    engine: str = "auto",
-    tile: int = 512,
-    overlap: int | None = None,
-    batch: int | None = None,
-    precision: str | None = None,
     probabilities: bool = False,
-    tta: bool = False,
     resume: bool = True,
     say: Say | None = None,
     progress: stream.Progress | None = None,
+    **how_to: Any,
 ) -> tuple[stream.Streamed, Plan, list[Scene]]:
-    """Run the net over checked images, or a share of their rows."""
+    """Run the net over checked images, or a share of their rows; ``how_to`` is that of :func:`plan`."""
     card, given = model.card, [scenes] if isinstance(scenes, Scene) else list(scenes)
     if not given:
         raise ImageError("no image to map", where=str(out))
@@ -341,10 +336,7 @@ def _streamed(
     for scene in used:
         scene.check()
     several = len(used) > 1
-    how = plan(
-        used, model, out, several_dates=several, engine=engine, tile=tile, overlap=overlap, batch=batch,
-        precision=precision, tta=tta, resume=resume, say=say,
-    )  # fmt: skip
+    how = plan(used, model, out, several_dates=several, resume=resume, say=say, **how_to)
     made = stream.run(
         used, how.forwards, out, classes=table, mean=card.mean, std=card.std,
         tile=how.tile, overlap=how.overlap, multiple=how.multiple, batch=how.batch, several_dates=several,

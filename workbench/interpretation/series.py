@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.core.errors import DefinitionError, ImageError, ParameterError
+from workbench.interpretation.imagery import days_apart
 
 if TYPE_CHECKING:
     from workbench.interpretation.imagery import Scene
@@ -162,12 +163,7 @@ def gains(data: Floats, reference: Floats) -> tuple[Floats, Floats]:
 
 def season(scenes: Sequence[Scene], day: pd.Timestamp, span: int) -> list[Scene]:
     """Scenes that show the season of a day: at most so many days apart in the year."""
-    near = []
-    for scene in scenes:
-        apart = abs(scene.date.dayofyear - day.dayofyear)
-        if min(apart, 365 - apart) <= span:
-            near.append(scene)
-    return near
+    return [scene for scene in scenes if days_apart(scene.date, day) <= span]
 
 
 def usual_of(stack: Floats, least: int) -> tuple[Floats, Floats]:

@@ -7,6 +7,7 @@ the result is the same bit for bit.
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 import time
@@ -296,6 +297,8 @@ class _Worker:
     def __init__(self, job: _Job, forward: Forward) -> None:
         self.job, self.forward, self.batch = job, forward, job.batch
         self.buffers = Buffers()
+        # the engine neither keeps nor hands out what it was given
+        self._recycles = bool(getattr(forward, "writes_into", False))
 
     def rows(self, wanted: Sequence[int]) -> None:
         """Make strips; before each run of neighbouring ones, the row above is computed again for what it leaves below."""
@@ -344,8 +347,8 @@ class _Worker:
         self._give(logits)
 
     def _give(self, array: Any) -> None:
-        """Use an array again, where the engine neither keeps nor hands out what it was given."""
-        if getattr(self.forward, "writes_into", False):
+        """Use an array again, where it is one of ours."""
+        if self._recycles:
             self.buffers.give(array)
 
     def _computed(self, group: Group) -> tuple[Group, Any]:
@@ -354,6 +357,9 @@ class _Worker:
 
     def _compute(self, group: Group) -> Any:
         """Logits of a group's tiles, summed over the dates on which a pixel is clear; None where nothing is valid."""
+        # tensors of an engine may not be written into
+        times: Callable[[Any, Any], Any] = operator.imul if self._recycles else operator.mul
+        plus: Callable[[Any, Any], Any] = operator.iadd if self._recycles else operator.add
         total: Any = None
         for image, seen in zip(group.images, group.seen, strict=True):
             if image is None:
@@ -361,11 +367,11 @@ class _Worker:
             logits = self._forward(image)
             self._give(image)
             if self.job.several_dates:
-                logits *= _like(seen[:, None], logits)
+                logits = times(logits, _like(seen[:, None], logits))
             if total is None:
                 total = logits
             else:
-                total += logits
+                total = plus(total, logits)
                 self._give(logits)
         return total
 
@@ -381,7 +387,7 @@ class _Worker:
                 start += size
             return torch.cat(parts) if torch.is_tensor(parts[0]) else np.concatenate(parts)
         try:
-            if len(image) == 1 and getattr(self.forward, "writes_into", False):
+            if len(image) == 1 and self._recycles:
                 given: Any = self.forward
                 return given(image, out=self.buffers.take((1, self.job.logits, *image.shape[2:])))
             return self.forward(image)

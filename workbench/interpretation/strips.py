@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.io import MemoryFile
 
 from workbench.core.errors import RunError
+from workbench.interpretation.image_sources import without_place
 
 VERSION = 1
 """Raised when strips are made another way, so that older ones are not gone on with."""
@@ -239,14 +239,6 @@ def _scarce(folder: Path) -> bool:
 def _entry(colour: str, clear: bool) -> str:
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f'<Entry c1="{red}" c2="{green}" c3="{blue}" c4="{0 if clear else 255}"/>'
-
-
-@contextmanager
-def without_place() -> Iterator[None]:
-    """Open rasters without a word on those that have no place on the ground, as a picture's map has none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        yield
 
 
 def partial(out: Path) -> Path:

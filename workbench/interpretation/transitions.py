@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import rasterio
 from rasterio.windows import Window
 from scipy.ndimage import binary_opening
@@ -25,7 +24,7 @@ from scipy.ndimage import binary_opening
 from workbench.core.errors import GridMismatch, ParameterError
 from workbench.interpretation import classes, polygons
 from workbench.interpretation.change import CHANGED, STEPS, ChangeMap
-from workbench.interpretation.patches import COLUMNS, OTHER, TBLX, former_classes, least_cells
+from workbench.interpretation.patches import OTHER, TBLX, former_classes, least_cells, ranked
 from workbench.operators.guards import same_crs
 
 if TYPE_CHECKING:
@@ -109,23 +108,17 @@ def land_changes(
     frame = frame[keep].reset_index(drop=True)
     if survey is not None:
         same_crs(frame, survey)
-    record, kind = building.record, frame["class"].to_numpy() - 1
+    kind = frame["class"].to_numpy() - 1
     was, now = (np.array(names, dtype=object)[one] for one in np.divmod(kind, len(names)))
     table = TBLX.get(scheme, {}) | {"bare": BARE_SOIL}
     former = former_classes(frame.geometry.to_numpy(), survey)
     frame = frame.assign(
         tblx=[table.get(one, OTHER) for one in now], before_class=was, after_class=now, before_dlbm=former,
-        date_before=pd.Timestamp(max(one["date_before"] for one in record["pairs"])),
-        date_after=pd.Timestamp(max(one["date_after"] for one in record["pairs"])), probability=chance[keep],
+        probability=chance[keep],
     )  # fmt: skip
     known = classes.class_of_survey(scheme)
     already = np.array([known.get(str(one), 0) for one in former], dtype=int) == kind % len(names) + 1
-    frame = frame[~already].reset_index(drop=True)
-    order = np.lexsort((-frame["area_m2"], -frame["probability"].round(2)))
-    frame = frame.iloc[order].reset_index(drop=True)
-    year = f"{frame['date_after'].iloc[0]:%Y}" if len(frame) else ""
-    frame["patch_id"] = [f"L{year}-{number:05d}" for number in range(1, len(frame) + 1)]
-    return gpd.GeoDataFrame(frame[COLUMNS], geometry="geometry", crs=frame.crs)
+    return ranked(frame[~already], building.record, "L")
 
 
 def compared(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -44,7 +43,7 @@ def city_scenes(data: CityData, year: int) -> list[Scene]:
     LayerMissing
         The year itself has none.
     """
-    roles = [role for role in data.city.layers if re.fullmatch(r"imagery(_\d+)?", role)]
+    roles = imagery.image_roles(data)
     years = sorted({one for role in roles for one in data.years(role) if one < year})
     found = imagery.scenes(data, year)
     for one in years:

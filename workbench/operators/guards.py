@@ -94,6 +94,20 @@ def _is_valid(geoms: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return np.concatenate(list(pool.map(shapely.is_valid, np.array_split(geoms, 4 * workers))))
 
 
+def without_precision(geoms: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the same shapes free of the grid that ``shapely.set_precision`` leaves with them and what is cut from them.
+
+    GEOS counts the geometries that share such a grid without a lock: counted on several threads at once the grid is
+    freed while it is in use, and cuts fail now and then, or the process dies. Shapes without one come back as they are.
+    """
+    gridded = shapely.get_precision(geoms) > 0
+    if not gridded.any():
+        return geoms
+    plain = geoms.copy()
+    plain[gridded] = shapely.from_wkb(shapely.to_wkb(geoms[gridded]))
+    return plain
+
+
 def valid_polygons(frame: gpd.GeoDataFrame, *, where: str) -> np.ndarray[Any, Any]:
     """Return the geometries of a polygon layer as an array, after checking them.
 

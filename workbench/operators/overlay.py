@@ -21,7 +21,7 @@ import shapely
 
 from workbench.core.errors import ParameterError
 from workbench.operators.area import area_m2
-from workbench.operators.guards import has_columns, same_crs, valid_polygons
+from workbench.operators.guards import has_columns, same_crs, valid_polygons, without_precision
 
 Geoms = npt.NDArray[Any]
 Ints = npt.NDArray[np.intp]
@@ -46,6 +46,7 @@ def on_threads(function: Callable[..., Geoms], *arrays: Geoms) -> Geoms:
     """Apply a shapely function of arrays on all cores (shapely releases the lock); the threads stay for the next call."""
     if len(arrays[0]) < _THREADED or (workers := os.cpu_count() or 1) == 1:
         return function(*arrays)
+    arrays = tuple(without_precision(one) for one in arrays)
     cuts = np.linspace(0, len(arrays[0]), 8 * workers + 1).astype(int)
     spans = [slice(a, b) for a, b in pairwise(cuts.tolist())]
     return np.concatenate(list(_threads().map(lambda span: function(*(one[span] for one in arrays)), spans)))

@@ -22,7 +22,7 @@ import shapely
 
 from workbench.core.errors import ParameterError
 from workbench.operators.area import LocalAreas
-from workbench.operators.guards import has_columns, same_crs, valid_polygons
+from workbench.operators.guards import has_columns, same_crs, valid_polygons, without_precision
 from workbench.operators.overlay import polygonal
 
 Geoms = npt.NDArray[Any]
@@ -133,7 +133,8 @@ def shared_areas(
     if left_id == right_id:
         raise ParameterError("the two id columns have one name", found=left_id, hint="rename one of them")
     has_columns(right, [right_id], where="right layer")
-    b = shapely.force_2d(valid_polygons(right, where="right layer"))  # copies: they are prepared and released
+    b = without_precision(valid_polygons(right, where="right layer"))
+    b = shapely.force_2d(b)  # copies: they are prepared and released
     tree = shapely.STRtree(b)
     names = right[right_id].array
     workers = threads or os.cpu_count() or 1
@@ -141,7 +142,7 @@ def shared_areas(
         for block in [left] if isinstance(left, gpd.GeoDataFrame) else left:
             crs = same_crs(block, right)
             has_columns(block, [left_id], where="left layer")
-            a = valid_polygons(block, where="left layer")
+            a = without_precision(valid_polygons(block, where="left layer"))
             for i, j, areas in _block(a, b, tree, crs, pool, 2 * workers):
                 keep = areas > 0 if min_area_m2 <= 0 else areas >= min_area_m2
                 yield pd.DataFrame(

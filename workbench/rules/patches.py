@@ -24,7 +24,7 @@ from workbench.core.errors import DataQualityError
 from workbench.core.paths import PACKAGE
 from workbench.operators.area import area_m2
 from workbench.operators.change import change_parcels
-from workbench.operators.guards import has_columns, same_crs, valid_polygons
+from workbench.operators.guards import has_columns, same_crs, valid_polygons, without_precision
 from workbench.rules.shapes import Geoms, main_class, parts_of, shared, thick, united, without
 
 BUILT = ("not construction", "construction")
@@ -220,6 +220,7 @@ def _merge(same: gpd.GeoDataFrame) -> tuple[Geoms, list[str]]:
         coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(len(snapped), len(snapped))), directed=False
     )
     merged, _ = parts_of(united(snapped, group_of.astype(np.intp), count, grid_m=_SNAP_M))
+    merged = without_precision(merged)  # later cuts are exact, not rounded to the grid of this union
     owner, piece = shapely.STRtree(shapely.point_on_surface(own)).query(merged, predicate="intersects")
     table = pd.DataFrame({"patch": owner, "before": same["before_dlbm"].to_numpy()[piece]})
     table["area"] = same["area_m2"].to_numpy()[piece]
