@@ -356,15 +356,30 @@ def _things(source: Path, files: Any, zones: Any, land: gpd.GeoDataFrame, year: 
     at, home, m2 = _pairs(zones.shapes, houses.geometry.to_numpy())
     floor = _by(np.array(zones.codes)[at], m2 * houses["floors"].to_numpy()[home])
     town = pd.Series(truth._statistic(files, zones, "population_urban_1e4", year)).rename({CITY: CODE})
+    return {
+        "TJ-A16": count.reindex([*zones.codes, CODE], fill_value=0.0),
+        "TJ-F09": floor / (town * 1e4),
+        "TJ-F28": _by_a_wood(files, zones, land, year, 15 * WALK_M_PER_MIN),
+    }
+
+
+def _by_a_wood(files: Any, zones: Any, land: gpd.GeoDataFrame, year: int, limit_m: float) -> pd.Series:
+    """Percent of the people of the 城区 with a wood of a hectare within a way on foot."""
     woods = shapely.get_parts(shapely.union_all(land.geometry[land["dlbm"].str.startswith("03")].to_numpy()))
     net = truth_walk.walk_net(files.read("roads"))
     gates = truth_walk.entrances(net, woods[geod_area(woods) >= 10_000])
     cells = files.read(f"population_{year}")
     points, people = cells.geometry.to_numpy(), cells["population"].to_numpy()
-    near = truth_walk.walk_m(net, points, gates) <= 15 * WALK_M_PER_MIN
+    near = truth_walk.walk_m(net, points, gates) <= limit_m
     where = _zone_codes(zones, zones.inner, points)
-    return {
-        "TJ-A16": count.reindex([*zones.codes, CODE], fill_value=0.0),
-        "TJ-F09": floor / (town * 1e4),
-        "TJ-F28": 100 * _by(where, people * near) / _by(where, people),
-    }
+    return 100 * _by(where, people * near) / _by(where, people)
+
+
+def wood_bounds(source: Path, year: int, give_m: float = 1.0) -> tuple[pd.Series, pd.Series]:
+    """Least and greatest share of people by a wood when each way is a little longer or shorter."""
+    files = truth._Files(source)
+    zones, land = truth._zones(files), files.parcels(year)
+    least, greatest = (
+        _by_a_wood(files, zones, land, year, 15 * WALK_M_PER_MIN + give) for give in (-give_m, give_m)
+    )
+    return least, greatest

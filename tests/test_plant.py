@@ -17,6 +17,7 @@ import pytest
 import shapely
 
 from tests.conftest import DRAWN, FIXED_SEEDS
+from tests.plain_further import wood_bounds
 from tests.plain_values import CODE, every_value
 from workbench.core.city import City, load_city
 from workbench.core.paths import home
@@ -192,6 +193,17 @@ def test_levels_of_the_planted_states(city, line):
             assert case["level"] == (1 if case["permit_state"] == "已批" else 4)
 
 
+def _within_a_step(rows, source):
+    """Rows of TJ-F28 that ways a metre longer or shorter explain: few people live by a wood, one cell of them is a lot."""
+    at = {
+        year: wood_bounds(source, year) for year in rows.loc[rows["indicator"] == "TJ-F28", "year"].unique()
+    }
+    return [
+        row.indicator == "TJ-F28" and at[row.year][0][row.zone] - 1e-9 <= row.value <= at[row.year][1][row.zone] + 1e-9
+        for row in rows.itertuples()
+    ]  # fmt: skip
+
+
 def test_every_computed_indicator_is_as_planted(city):
     """Each value of the city and its districts, in every year of the checkup, has a truth and equals it."""
     rows = city.result.values
@@ -209,6 +221,7 @@ def test_every_computed_indicator_is_as_planted(city):
     apart = (rows["value"] - rows["truth"]).abs()
     share = rows["indicator"].isin(LOOSE).map({True: LOOSELY, False: WITHIN})
     wrong = rows[~(apart <= (share * rows["truth"].abs()).clip(lower=1e-9))]
+    wrong = wrong[[not explained for explained in _within_a_step(wrong, city.source)]]
     assert wrong.empty, f"seed {city.seed}:\n{wrong.to_string()}"
     assert len(rows[rows["year"] == 2025]) > 450
     assert len(rows[rows["zone"] == CODE]) > 160

@@ -195,10 +195,12 @@ def former_classes(shapes: npt.NDArray[Any], survey: gpd.GeoDataFrame | None) ->
     """Survey class with most of each shape; empty without a survey."""
     if survey is None or not len(shapes):
         return np.full(len(shapes), "", dtype=object)
-    codes = survey["dlbm"].fillna("").astype(str).to_numpy(object)
-    found: npt.NDArray[np.object_] = main_class(
-        shapes, codes, shapely.make_valid(survey.geometry.to_numpy())
-    )[0]
+    parcels = survey.geometry.to_numpy()
+    near = np.unique(
+        shapely.STRtree(parcels).query(shapes)[1]
+    )  # few of a survey's parcels, and mending takes time
+    codes = survey["dlbm"].fillna("").astype(str).to_numpy(object)[near]
+    found: npt.NDArray[np.object_] = main_class(shapes, codes, shapely.make_valid(parcels[near]))[0]
     return found
 
 
