@@ -8,6 +8,7 @@ import shapely
 from rasterio.transform import from_origin
 
 from workbench.interpretation.city_facts import LISTED, case_facts, change_facts, readable_facts
+from workbench.operators.sampling import class_cells
 
 X, Y = (
     470_000.0,
@@ -68,7 +69,9 @@ def test_what_can_be_read_is_told_inside_the_city_alone(tmp_path):
     with rasterio.open(tmp_path / "map.tif", "w", driver="GTiff", width=300, height=100, count=1, dtype="uint8", nodata=0,
                        crs="EPSG:4547", transform=from_origin(X, Y + 1000, 10, 10)) as file:  # fmt: skip
         file.write(values_, 1)
-    found = values(readable_facts("change_", tmp_path / "map.tif", ZONES))
+    found = values(
+        readable_facts("change_", tmp_path / "map.tif", class_cells(tmp_path / "map.tif")[1], ZONES)
+    )
     assert found["change_readable", "area", ""] == pytest.approx(150.0, rel=2e-4)
     assert found["change_readable", "city", ""] == pytest.approx(200.0, rel=2e-4)
     assert found["change_readable", "share", ""] == pytest.approx(75.0, rel=1e-4)

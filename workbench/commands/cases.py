@@ -44,13 +44,14 @@ def cases_update(city: str, year: int | None, on_date: str | None, images: bool)
     from workbench.reporting.progress import one_step
     from workbench.reporting.run import find_city
     from workbench.rules.register import Register
+    from workbench.rules.same_place import IMAGE_CASES
 
     profile = find_city(city)
     day = on_date or _today()
     if images:
         of = profile.check_year(year or profile.latest_year)
         data = CityData(profile)
-        data.source("detected_cases", of)  # says what is missing
+        data.source(IMAGE_CASES, of)  # says what is missing
         _take_images(Register.open(profile), data, of, day)
         return
     with one_step("checkup") as say:
@@ -246,9 +247,10 @@ def _detected(profile: City) -> gpd.GeoDataFrame | None:
     import pandas as pd
 
     from workbench.catalog.data import CityData
+    from workbench.rules.same_place import IMAGE_CASES
 
     data = CityData(profile)
-    every = [data.vector("detected_cases", one) for one in data.years("detected_cases")]
+    every = [data.vector(IMAGE_CASES, one) for one in data.years(IMAGE_CASES)]
     return pd.concat(every, ignore_index=True) if every else None
 
 

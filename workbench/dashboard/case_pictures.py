@@ -14,7 +14,7 @@ from workbench.core.errors import ImageError, LayerMissing
 from workbench.dashboard.map_layers import Overlay, picture, to_web
 from workbench.interpretation import imagery
 from workbench.interpretation.chips import NATURAL, chip_file, natural, stretch, write_chips
-from workbench.rules.same_place import joins
+from workbench.rules.same_place import IMAGE_CASES, best
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from workbench.interpretation.imagery import Pair, Scene
 
 log = logging.getLogger(__name__)
-FOUND = "detected_cases"
-"""Role of the cases found in images."""
 AROUND_M = 4_000.0
 """Ground shown on the map behind a case."""
 
@@ -55,19 +53,15 @@ class CasePictures:
     @cached_property
     def found(self) -> gpd.GeoDataFrame | None:
         """Cases found in images of the year; None where none are published."""
-        return self.data.vector(FOUND, self.year) if self.data.has(FOUND, self.year) else None
+        return self.data.vector(IMAGE_CASES, self.year) if self.data.has(IMAGE_CASES, self.year) else None
 
     @cached_property
     def same_place(self) -> dict[str, str]:
         """Space code of the case found in images on the place of each case, where there is one."""
-        if self.found is None or not len(self.cases):
+        if self.found is None:
             return {}
-        best = joins(self.cases, self.found.reset_index(drop=True)).drop_duplicates("left")
         codes, others = self.cases["space_code"].to_numpy(), self.found["space_code"].to_numpy()
-        return {
-            str(codes[i]): str(others[j])
-            for i, j in zip(best["left"].astype(int), best["right"].astype(int), strict=True)
-        }
+        return {str(codes[i]): str(others[j]) for i, j in best(self.cases, self.found).items()}
 
     def get(self, code: str) -> Path | None:
         """The picture of a case: its own, cut now where there is none; else that of the image case on its place; else None."""

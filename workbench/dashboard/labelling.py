@@ -10,12 +10,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from workbench.catalog.data import CityData
-from workbench.dashboard.case_pictures import FOUND, CasePictures
+from workbench.dashboard.case_pictures import CasePictures
 from workbench.dashboard.map_layers import WGS84
 from workbench.interpretation.findings import IMAGES, field_rates
 from workbench.rules.answers import record
 from workbench.rules.register import STATUSES, VERDICTS
-from workbench.rules.same_place import joins
+from workbench.rules.same_place import IMAGE_CASES, joins
 from workbench.views.cells import change_text, level_chip, line_label, word
 from workbench.views.html import Html, element, join
 from workbench.views.interpretation import field_table
@@ -208,7 +208,7 @@ def to_review(register: Register, year: int, found: gpd.GeoDataFrame | None = No
     mine = cases[(cases["space_code"].str[2:6] == f"{year:04d}") & cases["listed"]].reset_index(drop=True)
     by_image = mine["source"].isin(IMAGES).to_numpy()
     if found is not None:
-        by_image |= mine.index.isin(joins(mine, found.reset_index(drop=True))["left"])
+        by_image |= mine.index.isin(joins(mine, found)["left"])
     if by_image.any():
         mine = mine[by_image]
     return mine.assign(open=mine["status"] == STATUSES[0]).sort_values(
@@ -236,6 +236,6 @@ def review(city: City, register: Register, year: int, lang: str = "zh") -> Any:
         For JupyterLab. It has a case after the other with picture, outline and buttons.
     """
     data = CityData(city)
-    found = data.vector(FOUND, year) if data.has(FOUND, year) else None
+    found = data.vector(IMAGE_CASES, year) if data.has(IMAGE_CASES, year) else None
     cases = to_review(register, year, found)
     return Review(register, cases, CasePictures(data, cases, year, lang), lang).widget

@@ -90,7 +90,6 @@ def land_use_overlay(checkup: CheckupView, *, cells: int = 900) -> Overlay | Non
     Mercator; parcels are drawn into a raster first.
     """
     import rasterio.features
-    import rasterio.warp
     from PIL import Image
     from rasterio.transform import from_bounds
 

@@ -9,14 +9,12 @@ import numpy as np
 
 from workbench.evaluation.derived import places
 from workbench.indicators.values import derived, highest_sensitivity
-from workbench.rules.same_place import joins
+from workbench.rules.same_place import IMAGE_CASES, joins
 
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
     from workbench.core.city import City
 
-ROLE = "detected_cases"
-"""Role of the cases found in images."""
 PREFIX = "imagery.match."
 COUNTS = ("survey", "survey_seen", "survey_alone", "images", "images_seen", "images_alone")
 """Counts of a line: those of the checkup, of them in images too and not; those of images, of them in the checkup too and not."""
@@ -50,13 +48,13 @@ def compare(survey: gpd.GeoDataFrame, images: gpd.GeoDataFrame) -> dict[str, dic
         for frame, side in ((survey, "left"), (images, "right")):
             mine = (frame["line"] == line).to_numpy()
             totals.append(int(mine.sum()))
-            seen.append(int(mine[on_line[side].unique().astype(int)].sum()))
+            seen.append(int(mine[on_line[side].unique()].sum()))
         found[line] = _counts(totals, seen)
     totals, seen = [], []
     for frame, side in ((survey, "left"), (images, "right")):
         place = places(frame) if len(frame) else np.zeros(0, dtype=np.intp)
         totals.append(len(np.unique(place)))
-        seen.append(len(np.unique(place[met[side].unique().astype(int)])))
+        seen.append(len(np.unique(place[met[side].unique()])))
     found["all"] = _counts(totals, seen)
     return found
 
@@ -80,14 +78,14 @@ def rows(city: City, year: int, data: CityData, findings: gpd.GeoDataFrame) -> l
     findings : GeoDataFrame
         Findings of the checkup of that year.
     """
-    if not data.has(ROLE, year):
+    if not data.has(IMAGE_CASES, year):
         return []
     survey = findings[(findings["kind"] == "spatial_conflict") & findings["area_m2"].notna()]
     shaped = gpd.GeoDataFrame(survey, geometry="geometry", crs=city.crs).reset_index(drop=True)
-    source = data.source(ROLE, year)
+    source = data.source(IMAGE_CASES, year)
     lines = [str(one) for one in set(shaped["line"]) if one in city.layers]
     clearance = highest_sensitivity([source.sensitivity, *(city.layers[one].sensitivity for one in lines)])
-    images = data.vector(ROLE, year).reset_index(drop=True)
+    images = data.vector(IMAGE_CASES, year)
     return [
         derived(
             f"{PREFIX}{name}", number, city=city.name, year=year, zone=line, zone_name=line, basis=BASIS,

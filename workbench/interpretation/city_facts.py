@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,11 @@ def _amounts(
 
 
 def readable_facts(
-    prefix: str, path: str | Path, zones: gpd.GeoDataFrame, recode: npt.ArrayLike | None = None
+    prefix: str,
+    path: str | Path,
+    areas: Mapping[int, float],
+    zones: gpd.GeoDataFrame,
+    recode: npt.ArrayLike | None = None,
 ) -> list[dict[str, Any]]:
     """Hectares of the city that a map tells a class of, their share of the city, and the city itself.
 
@@ -50,19 +55,20 @@ def readable_facts(
         Of the part, ``""`` or ``change_``.
     path : path
         The map; what lies outside the zones does not count.
+    areas : mapping of class to float
+        Area of each class on the whole of the map, m².
     zones : GeoDataFrame
         Together the city.
     recode : array, optional
         Class of each value of the raster.
     """
-    every, outside = (
-        sum(class_cells(path, without=one, recode=recode)[1].values()) / 1e4 for one in (None, zones)
-    )
+    outside = class_cells(path, without=zones, recode=recode)[1]
+    inside = (sum(areas.values()) - sum(outside.values())) / 1e4
     city = float(area_m2(np.array([zones.geometry.union_all()]), zones.crs)[0]) / 1e4
     part, of = f"{prefix}readable", "cells of the map that have a class, inside the city"
     return [
-        fact(part, "area", every - outside, unit="ha", decimals=1, basis=of),
-        fact(part, "share", 100 * (every - outside) / city, unit="%", decimals=1, basis=of),
+        fact(part, "area", inside, unit="ha", decimals=1, basis=of),
+        fact(part, "share", 100 * inside / city, unit="%", decimals=1, basis=of),
         fact(part, "city", city, unit="ha", decimals=1, basis="zones of the city"),
     ]
 

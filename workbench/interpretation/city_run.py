@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ from workbench.interpretation.city_facts import (
 )
 from workbench.interpretation.classes import CHANGE_CLASSES, scheme
 from workbench.interpretation.strips import record_path
+from workbench.rules.same_place import IMAGE_CASES
 
 if TYPE_CHECKING:
     from workbench.catalog.data import CityData
@@ -141,6 +142,13 @@ class _Run:
     data: CityData
     engine: str
     say: Say
+    _images: dict[int, list[Scene]] = field(default_factory=dict)
+
+    def _scenes(self, year: int) -> list[Scene]:
+        """Images of a year."""
+        if year not in self._images:
+            self._images[year] = imagery.scenes(self.data, year)
+        return self._images[year]
 
     @property
     def folder(self) -> Path:
@@ -184,7 +192,7 @@ class _Run:
             roles += [
                 change.ROLE,
                 patches.ROLE,
-                findings.CASES_ROLE,
+                IMAGE_CASES,
                 *([transitions.ROLE] if self.wanted.land_cover else []),
             ]
         with atomic_write(self._record) as path:
@@ -209,7 +217,7 @@ class _Run:
         from workbench.interpretation import predict, weights
 
         model = weights.load(self.wanted.land_cover)
-        scenes = imagery.scenes(self.data, year)
+        scenes = self._scenes(year)
         inputs = _inputs(scenes) | {f"weights:{model.card.name}": model.card.sha256[:DIGITS]}
         # how sure it is is held against the reference
         judged = bool(self.wanted.reference) and year == self.year
@@ -307,7 +315,7 @@ class _Run:
 
     def _date(self) -> str:
         """Day of the latest image."""
-        return f"{imagery.scenes(self.data, self.year)[-1].date:%Y-%m-%d}"
+        return f"{self._scenes(self.year)[-1].date:%Y-%m-%d}"
 
     def _made_of(self) -> dict[str, str]:
         roles = ["land_cover_map", change.ROLE, patches.ROLE, transitions.ROLE]
@@ -318,7 +326,7 @@ class _Run:
         rows = []
         for year in (self.year, self.year - 1):
             try:
-                scenes = imagery.scenes(self.data, year)
+                scenes = self._scenes(year)
             except LayerMissing:
                 continue
             basis = ", ".join(scene.name for scene in scenes)
@@ -338,7 +346,7 @@ class _Run:
         """
         drawn = draw_points(judged, self.wanted.sample_points, seed=self.wanted.seed)
         zones = self._zones()
-        seen = [] if zones is None else readable_facts(prefix, judged.path, zones, judged.recode)
+        seen = [] if zones is None else readable_facts(prefix, judged.path, drawn.areas, zones, judged.recode)
         role = self.wanted.reference
         if not role or not self.data.has(role, self.year):
             rows = [
@@ -400,7 +408,7 @@ class _Run:
             [source.sensitivity, *(self.city.layers[role].sensitivity for role in roles)]
         )
         published.publish(
-            self.city, findings.CASES_ROLE, self.year, _plain(cases), source="影像变化与规划控制线、审批套合", tier="proxy",
+            self.city, IMAGE_CASES, self.year, _plain(cases), source="影像变化与规划控制线、审批套合", tier="proxy",
             sensitivity=open_to, inputs=self._made_of(),  # type: ignore[arg-type]
             note_zh="疑似问题，未经核实", note_en="suspected, not verified", date=self._date(),
         )  # fmt: skip

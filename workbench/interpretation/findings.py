@@ -29,7 +29,7 @@ from workbench.rules.patches import patch_codes
 from workbench.rules.permits import match_many
 from workbench.rules.register import DETECTED as REGISTERED
 from workbench.rules.register import Register
-from workbench.rules.same_place import SAME_PLACE, joins
+from workbench.rules.same_place import IMAGE_CASES, SAME_PLACE, joins
 from workbench.rules.shapes import main_class, shared
 from workbench.rules.spatial import lines_of, places_of
 
@@ -43,8 +43,6 @@ PACK = "imagery"
 """Rules that apply to every city with images, besides the packs of its profile."""
 DETECTED = "detected_changes"
 """Role of the patches found in images."""
-CASES_ROLE = "detected_cases"
-"""Role of the cases made of them."""
 OWN_NUMBERS = "YX-"
 """Start of the numbers of cases found in images (影像), so that none of them is the number of a survey's case."""
 UNKNOWN = 0.5
@@ -303,7 +301,7 @@ def _seen(
     """Whether an image case lies on each case, where asked for one of the same year."""
     out = np.zeros(len(rows), dtype=bool)
     met = joins(rows, images)
-    i, j = met["left"].to_numpy(dtype=int), met["right"].to_numpy(dtype=int)
+    i, j = met["left"].to_numpy(), met["right"].to_numpy()
     if same_year:
         mine, theirs = (frame["space_code"].astype(str).str[2:6].to_numpy() for frame in (rows, images))
         i = i[mine[i] == theirs[j]]
@@ -353,9 +351,9 @@ def take_in(register: Register, data: CityData, year: int, on_date: Any) -> dict
     dict or None
         Counts of ``Register.update``, ``known``: found on an entry of another source, and ``all``; None where none are published.
     """
-    if not data.has(CASES_ROLE, year):
+    if not data.has(IMAGE_CASES, year):
         return None
-    found = data.vector(CASES_ROLE, year)
+    found = data.vector(IMAGE_CASES, year)
     rows = to_register(register, found)
     counts = register.update(rows, on_date, year=year, detected=True)
     return {**counts, "known": len(found) - len(rows), "all": len(found)}

@@ -196,9 +196,8 @@ def former_classes(shapes: npt.NDArray[Any], survey: gpd.GeoDataFrame | None) ->
     if survey is None or not len(shapes):
         return np.full(len(shapes), "", dtype=object)
     parcels = survey.geometry.to_numpy()
-    near = np.unique(
-        shapely.STRtree(parcels).query(shapes)[1]
-    )  # few of a survey's parcels, and mending takes time
+    # mending takes time, and few of a survey's parcels are asked about
+    near = np.unique(shapely.STRtree(parcels).query(shapes)[1])
     codes = survey["dlbm"].fillna("").astype(str).to_numpy(object)[near]
     found: npt.NDArray[np.object_] = main_class(shapes, codes, shapely.make_valid(parcels[near]))[0]
     return found

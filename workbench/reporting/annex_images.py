@@ -32,21 +32,19 @@ def image_cases(checkup: Checkup) -> gpd.GeoDataFrame | None:
     """
     import geopandas as gpd
 
-    from workbench.evaluation.image_match import ROLE
-    from workbench.rules.same_place import joins
+    from workbench.rules.same_place import IMAGE_CASES, best
     from workbench.views.rows import cases_of
 
-    if checkup.city.interpretation is None or not checkup.data.has(ROLE, checkup.year):
+    if checkup.city.interpretation is None or not checkup.data.has(IMAGE_CASES, checkup.year):
         return None
-    found = checkup.data.vector(ROLE, checkup.year).reset_index(drop=True)
+    found = checkup.data.vector(IMAGE_CASES, checkup.year)
     listed = cases_of(checkup)
     if not len(found):
         return None
     names: dict[str, list[str]] = {"survey_case": [""] * len(found), "survey_code": [""] * len(found)}
     if len(listed):
         survey = gpd.GeoDataFrame(listed, geometry="geometry", crs=checkup.city.crs).reset_index(drop=True)
-        best = joins(found, survey).drop_duplicates("left")
-        for at, met in zip(best["left"].astype(int), best["right"].astype(int), strict=True):
+        for at, met in best(found, survey).items():
             names["survey_case"][at] = str(survey["finding_id"].iloc[met])
             if "space_code" in survey:
                 names["survey_code"][at] = str(survey["space_code"].iloc[met] or "")

@@ -12,6 +12,8 @@ from workbench.rules.shapes import shared
 
 SAME_PLACE = 0.5
 """Share of the smaller of two shapes in common from which two sources saw one place."""
+IMAGE_CASES = "detected_cases"
+"""Layer of the cases found in images."""
 COLUMNS = ("left", "right", "share", "same_line")
 """Columns of :func:`joins`."""
 
@@ -49,3 +51,9 @@ def joins(left: gpd.GeoDataFrame, right: gpd.GeoDataFrame, *, least: float = SAM
     return made.sort_values(
         ["left", "same_line", "share", "right"], ascending=[True, False, False, True], kind="stable"
     ).reset_index(drop=True)
+
+
+def best(left: gpd.GeoDataFrame, right: gpd.GeoDataFrame) -> dict[int, int]:
+    """Number of the left row -> that of the right row which it joins first, where it joins any; see :func:`joins`."""
+    first = joins(left, right).drop_duplicates("left")
+    return dict(zip(first["left"].tolist(), first["right"].tolist(), strict=True))

@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.evaluation.casebook import last_day, register_of
 from workbench.rules.library import load_rules
 from workbench.rules.register import STATUSES, Register
-from workbench.rules.same_place import SAME_PLACE, joins
+from workbench.rules.same_place import IMAGE_CASES, SAME_PLACE, joins
 from workbench.views import style
 from workbench.views.cartography import patch_panel
 from workbench.views.cells import change_text, level_chip, line_label, table, value_cell, word
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 RATES = ("open_start", "found", "checked", "rectified", "closed", "open_end", "closing_pct", "median_age")
 EDGE_M = 30.0
 """Land use is read so much beyond the edge of a chip, that no cell is missing there."""
-DETECTED_CASES = "detected_cases"
-"""Role of the cases that images found."""
 MEETS_M2 = 1.0
 """A patch that shares more than this with another of this year touches its line as well."""
 
@@ -282,12 +280,12 @@ def seen_from_above(checkup: CheckupView, case: Any, lang: str) -> Figure | None
     own = chip_figure(checkup.city.name, year, code, lang)
     if own is not None:
         return replace(own, caption=t("image_match.own", lang, own=shown))
-    if not checkup.data.has(DETECTED_CASES, year):
+    if not checkup.data.has(IMAGE_CASES, year):
         return None
-    found = checkup.data.vector(DETECTED_CASES, year)
+    found = checkup.data.vector(IMAGE_CASES, year)
     mine = gpd.GeoDataFrame({"line": [str(case["line"])]}, geometry=[case.geometry], crs=found.crs)
-    met = joins(mine, found.reset_index(drop=True), least=0.0)
-    for at, share in zip(met["right"].astype(int), met["share"].astype(float), strict=True):
+    met = joins(mine, found, least=0.0)
+    for at, share in zip(met["right"], met["share"], strict=True):
         other = str(found["space_code"].iloc[at])
         figure = chip_figure(checkup.city.name, year, other, lang)
         if figure is not None:
