@@ -37,6 +37,12 @@ def test_light_imports(statement):
     assert loaded_by(statement).isdisjoint(HEAVY)
 
 
+def test_what_was_read_from_images_is_found_again_without_the_nets():
+    """A report made again asks the cards alone: importing torch takes seconds."""
+    loaded = loaded_by("from workbench.interpretation import cards, city_run; cards.card_of('demo_change')")
+    assert "geopandas" in loaded and loaded.isdisjoint({"torch", "torchgeo", "openvino"})
+
+
 @pytest.mark.parametrize(
     "module", ["workbench.operators.area", "workbench.indicators.library", "workbench.rules.library"]
 )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+from threading import Thread
+
 import numpy as np
+import pystac
 import pystac_client
 import pytest
 from pystac_client.exceptions import APIError
 from pystac_client.warnings import DoesNotConformTo
 
+from workbench.catalog import manifest
 from workbench.catalog.build import build
 from workbench.catalog.data import CityData
 from workbench.catalog.load import load, native_grid
 from workbench.catalog.search import items, open_catalog
 from workbench.core.city import City
 from workbench.core.errors import GridMismatch, ParameterError
+from workbench.core.paths import catalog_dir
 
 
 @pytest.fixture
@@ -88,6 +94,24 @@ def test_items_carry_no_made_up_links(client: pystac_client.Client) -> None:
 def test_a_catalogue_that_is_not_built(home: object) -> None:
     with pytest.raises(ParameterError, match="build it first"):
         open_catalog("nowhere")
+
+
+def test_items_wait_until_what_is_being_published_is_there(rich: City) -> None:
+    build(rich)
+    found: list[pystac.Item] = []
+    reader = Thread(target=lambda: found.extend(items("toy", "imagery")))
+    with manifest.lock("toy"):
+        shutil.move(
+            catalog_dir() / "toy", catalog_dir() / "away"
+        )  # as it is for a moment in each publication
+        reader.start()
+        reader.join(0.5)
+        assert reader.is_alive() and not found
+        shutil.move(catalog_dir() / "away", catalog_dir() / "toy")
+    reader.join(30)
+    assert [item.id for item in found] == ["imagery-2023", "imagery-2024"]
+    with manifest.lock("toy", shared=True):
+        assert len(items("toy", "imagery")) == 2  # readers do not wait for one another
 
 
 def test_load_keeps_every_cell(rich: City) -> None:

@@ -37,12 +37,12 @@ from tests.interpretation.test_imagery import NAMES, PLACE, counts, ground, writ
 from workbench.catalog import published
 from workbench.catalog.data import CityData
 from workbench.cli import main
-from workbench.interpretation import change, engines, nets, predict, runs, strips, weights
+from workbench.interpretation import cards, change, engines, nets, predict, runs, strips, weights
 from workbench.interpretation.imagery import Pair, Scene
 
 SIX = ("cropland", "forest", "grass", "water", "built", "bare")
 SMALL = {"family": "detail_unet", "in_channels": 4, "classes": 6, "depth": 2, "decoder": [16, 8], "detail": 8}
-CARD = weights.Card(
+CARD = cards.Card(
     name="small", task="land_cover", scheme="six", classes=SIX, bands=NAMES, mean=(0.07, 0.09, 0.09, 0.2),
     std=(0.04, 0.04, 0.05, 0.1), architecture=SMALL, parameters=0, licence="CC0-1.0", overlap=8,
 )  # fmt: skip
@@ -329,7 +329,7 @@ def retold(path: Path, **changes: Any) -> None:
     """Change what a card says; its checksum is that of the file."""
     place = path.with_suffix(".json")
     item = json.loads(place.read_text())
-    item["properties"]["workbench:card"] |= {"sha256": weights.checksum(path), **changes}
+    item["properties"]["workbench:card"] |= {"sha256": cards.checksum(path), **changes}
     place.write_text(json.dumps(item))
 
 

@@ -22,6 +22,7 @@ from workbench.catalog.data import CityData
 from workbench.core.errors import GridMismatch, ParameterError, RunError, WeightsError
 from workbench.core.paths import data_root
 from workbench.interpretation import clouds, engines, imagery, nets, predict, weights
+from workbench.interpretation.cards import Card
 from workbench.interpretation.imagery import Scene
 
 SIX = ("cropland", "forest", "grass", "water", "built", "bare")
@@ -36,7 +37,7 @@ def tiny(tmp_path, name="tiny", **more) -> weights.Model:
         "in_channels": 4, "classes": 6,
     }  # fmt: skip
     net = nets.build(described)
-    card = weights.Card(
+    card = Card(
         name=name, task="land_cover", scheme="six", classes=SIX, bands=NAMES, mean=MEAN, std=STD, architecture=described,
         parameters=0, licence="CC0-1.0", overlap=16, **more,
     )  # fmt: skip
@@ -153,7 +154,7 @@ def test_images_without_the_bands_and_nets_of_another_kind_are_refused(home, tmp
     model = tiny(tmp_path)
     with pytest.raises(WeightsError, match="lacks bands"):
         predict.predict(scene.select(("red", "nir")), model, tmp_path / "map.tif")
-    wrong = weights.Model(model.net, weights.Card(**{**vars(model.card), "classes": SIX[::-1]}))
+    wrong = weights.Model(model.net, Card(**{**vars(model.card), "classes": SIX[::-1]}))
     with pytest.raises(WeightsError, match="class table does not match"):
         predict.predict(scene, wrong, tmp_path / "map.tif", engine="torch-f32")
     assert not (tmp_path / "map.tif").exists()

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from tests.interpretation import mlm
 from workbench.catalog import stac
 from workbench.core.errors import WeightsError
-from workbench.interpretation import nets, weights
-from workbench.interpretation.weights import Card
+from workbench.interpretation import cards, nets, weights
+from workbench.interpretation.cards import Card
 
 ARCHITECTURE = {
     "family": "detail_unet",
@@ -48,7 +48,7 @@ def copy(saved: Path, folder: Path) -> Path:
 def rewrite(path: Path, **changes: object) -> None:
     """Change a card, its checksum fitting the file."""
     item = json.loads(path.with_suffix(".json").read_text())
-    item["properties"]["workbench:card"] |= {"sha256": weights.checksum(path), **changes}
+    item["properties"]["workbench:card"] |= {"sha256": cards.checksum(path), **changes}
     path.with_suffix(".json").write_text(json.dumps(item))
 
 
@@ -77,7 +77,7 @@ def test_the_card_is_a_stac_item_of_a_model(saved: Path) -> None:
         "red",
         "nir",
     ]
-    assert model.total_parameters == weights.read_card(saved.with_suffix(".json")).parameters
+    assert model.total_parameters == cards.read_card(saved.with_suffix(".json")).parameters
     assert item.assets["weights"].get_absolute_href() == str(saved)
 
 
@@ -86,14 +86,14 @@ def test_cards_keep_the_rules_of_the_extension(saved: Path) -> None:
     described = {**ARCHITECTURE, "in_channels": 8, "classes": 1}
     pair = replace(CARD, name="toy_change", task="change", classes=("changed",), architecture=described, training={"run": {"seed": 1}})  # fmt: skip
     change = weights.save(nets.build(described), pair, saved.parent)
-    cards = [saved.with_suffix(".json"), change.with_suffix(".json"), *weights.FOLDER.glob("*.json")]
-    assert len(cards) == 2 + len(list(weights.FOLDER.glob("*.safetensors"))) >= 4
+    files = [saved.with_suffix(".json"), change.with_suffix(".json"), *cards.FOLDER.glob("*.json")]
+    assert len(files) == 2 + len(list(cards.FOLDER.glob("*.safetensors"))) >= 4
     stac.register_schemas()
-    for path in cards:
+    for path in files:
         item = json.loads(path.read_text())
         assert mlm.faults(item) == [], path.name
         digest = item["assets"]["weights"]["file:checksum"]
-        assert digest == "1220" + weights.checksum(path.with_suffix(".safetensors"))
+        assert digest == "1220" + cards.checksum(path.with_suffix(".safetensors"))
         without = {**item, "stac_extensions": [one for one in item["stac_extensions"] if one in stac.SCHEMAS]}
         pystac.Item.from_dict(without).validate()  # by the schemas at hand: STAC itself and files
 
@@ -206,14 +206,14 @@ def test_numbers_that_are_none_are_refused(saved: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_net_is_not_made_for_is_refused(saved: Path) -> None:
-    card = weights.read_card(saved.with_suffix(".json"))
-    weights.expect(card, task="land_cover", bands=("nir", "red", "green", "blue"))
+    card = cards.read_card(saved.with_suffix(".json"))
+    cards.expect(card, task="land_cover", bands=("nir", "red", "green", "blue"))
     with pytest.raises(WeightsError, match="something else"):
-        weights.expect(card, task="change")
+        cards.expect(card, task="change")
     with pytest.raises(WeightsError, match="class table"):
-        weights.expect(card, task="land_cover", classes=("water", "crops"))
+        cards.expect(card, task="land_cover", classes=("water", "crops"))
     with pytest.raises(WeightsError, match="lacks bands"):
-        weights.expect(card, task="land_cover", bands=("red", "green", "blue"))
+        cards.expect(card, task="land_cover", bands=("red", "green", "blue"))
 
 
 def test_a_name_is_looked_for_in_the_home_and_then_in_the_package(
@@ -223,7 +223,7 @@ def test_a_name_is_looked_for_in_the_home_and_then_in_the_package(
     (tmp_path / "weights").mkdir()
     copy(saved, tmp_path / "weights")
     assert weights.load("toy").card.name == "toy"
-    assert {"toy", "demo_change", "demo_land_cover"} <= {card.name for card in weights.cards()}
+    assert {"toy", "demo_change", "demo_land_cover"} <= {card.name for card in cards.at_hand()}
     with pytest.raises(WeightsError, match="no weights of this name"):
         weights.load("absent")
     (tmp_path / "weights" / "toy.json").unlink()
@@ -232,7 +232,7 @@ def test_a_name_is_looked_for_in_the_home_and_then_in_the_package(
 
 
 def test_the_nets_of_the_package_load_and_keep_their_promises() -> None:
-    files = list(weights.FOLDER.glob("*.safetensors"))
+    files = list(cards.FOLDER.glob("*.safetensors"))
     assert sum(path.stat().st_size for path in files) <= 24 * 2**20
     for path in files:
         card = weights.load(path).card
@@ -240,7 +240,7 @@ def test_the_nets_of_the_package_load_and_keep_their_promises() -> None:
         assert card.parameters <= 5_000_000
         assert card.licence == "Apache-2.0"
         assert "about" in card.training
-    change = weights.read_card(weights.FOLDER / "demo_change.json")
+    change = cards.read_card(cards.FOLDER / "demo_change.json")
     assert change.threshold is not None
     for place in change.accuracy["by_place"].values():
         assert place["recall"] >= 0.8

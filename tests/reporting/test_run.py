@@ -90,7 +90,7 @@ def test_chapters_over_their_time_or_memory_are_ended_with_their_kernels(desk):
     chapters = record(result)["chapters"]
     assert chapters["slow"]["status"] == "timeout"
     assert chapters["big"]["status"] == "memory"
-    assert chapters["big"]["peak_gib"] > 0.6
+    assert chapters["big"]["peak_gib"] >= 0.6  # rounded to three places
     assert not Path(f"/proc/{marker.read_text()}").exists()
 
 

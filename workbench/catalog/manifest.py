@@ -84,12 +84,16 @@ def folder(city_name: str) -> Path:
 
 
 @contextmanager
-def lock(city_name: str) -> Iterator[None]:
-    """Let one process at a time build or publish for a city; the others wait."""
+def lock(city_name: str, *, shared: bool = False) -> Iterator[None]:
+    """Let one process at a time build or publish for a city; the others wait.
+
+    With ``shared`` any number may read the catalogue together while nobody changes it. Whoever holds the lock must not ask
+    for it again.
+    """
     place = folder(city_name)
     place.mkdir(parents=True, exist_ok=True)
     with (place / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
 

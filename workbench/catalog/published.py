@@ -71,9 +71,10 @@ def specs(city_name: str) -> dict[str, LayerSpec]:
     """What is known of each published table, by role, with the years there are."""
     found: dict[str, LayerSpec] = {}
     years: dict[str, set[int]] = {}
-    for record in _records(city_name):
+    records = _records(city_name)  # once: another process may publish between two readings
+    for record in records:
         years.setdefault(record["entry"]["role"], set()).add(int(record["entry"]["year"]))
-    for record in _records(city_name):
+    for record in records:
         role = record["entry"]["role"]
         found[role] = LayerSpec(**{**record["spec"], "years": tuple(sorted(years[role]))})
     return found

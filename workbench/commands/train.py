@@ -120,7 +120,7 @@ def _one(
 
 def _list() -> None:
     """Runs and nets at hand."""
-    from workbench.interpretation import runs, weights
+    from workbench.interpretation import cards, runs
 
     table = make_table("run", "task", "classes", "chips", "epochs")
     for name in runs.shipped():
@@ -134,6 +134,6 @@ def _list() -> None:
         )
     show(table)
     nets = make_table("net", "task", "bands", "parameters", "made")
-    for card in weights.cards():
+    for card in cards.at_hand():
         nets.add_row(card.name, card.task, ", ".join(card.bands), f"{card.parameters:,}", card.made)
     show(nets)

@@ -29,6 +29,7 @@ from workbench.core.grid import describe, same_grid
 from workbench.core.lineage import DIGITS
 from workbench.core.provenance import code_version
 from workbench.interpretation import classes, registration, strips, unsupervised
+from workbench.interpretation.cards import expect
 from workbench.interpretation.image_sources import without_place
 from workbench.interpretation.imagery import OPENNESS, SHIFT_WARNED, Pair, strictest
 from workbench.interpretation.strips import Product, Strips
@@ -176,10 +177,8 @@ def _checked(pairs: Sequence[Pair], model: Model | None) -> list[Pair]:
         raise ImageError("no pair of images to compare", where="change")
     used = list(pairs)
     if model is not None:
-        from workbench.interpretation import weights
-
         for pair in pairs:
-            weights.expect(model.card, task="change", bands=pair.before.bands)
+            expect(model.card, task="change", bands=pair.before.bands)
         bands = model.card.bands
         used = [Pair(pair.before.select(bands), pair.after.select(bands)) for pair in pairs]
     first = used[0].before

@@ -16,7 +16,7 @@ from workbench.operators.area import area_m2
 from workbench.operators.sampling import class_cells
 
 if TYPE_CHECKING:
-    from workbench.interpretation.weights import Card
+    from workbench.interpretation.cards import Card
 
 LISTED = 60
 """Cases whose own figures are kept, the most pressing first."""

@@ -37,6 +37,7 @@ from workbench.interpretation import (
 )
 from workbench.interpretation.assessment import (
     FACTS,
+    MAP,
     Assessment,
     Map,
     assess,
@@ -46,6 +47,7 @@ from workbench.interpretation.assessment import (
     survey_at,
     survey_reference,
 )
+from workbench.interpretation.cards import card_of
 from workbench.interpretation.city_facts import (
     case_facts,
     change_facts,
@@ -132,6 +134,22 @@ def interpret(
     return True
 
 
+def get_ready(city: City, year: int) -> None:
+    """Import the nets' libraries, which takes seconds, where images of a city and year were never read.
+
+    For a process that has to wait before it may read. Where they were read before, most often nothing is to be done again.
+    """
+    if not _record(city.name, year).exists():
+        from workbench.interpretation import engines, predict  # noqa: F401
+
+        engines.machine()
+
+
+def _record(city_name: str, year: int) -> Path:
+    """File that says what was published last."""
+    return built_data_dir() / city_name / published.FOLDER / f"interpretation-{year}.json"
+
+
 @dataclass
 class _Run:
     """One run: what it is for, and what it has read so far."""
@@ -165,21 +183,17 @@ class _Run:
                     inputs[f"{role}-{one}"] = self.data.source(role, one).sha256
         for name in (self.wanted.land_cover, self.wanted.change):
             if name:
-                inputs[f"weights:{name}"] = _weights_hash(name)
+                inputs[f"weights:{name}"] = card_of(name)[1].sha256
         return step_key(
             "interpretation", inputs=inputs, parameters={"year": self.year, "profile": self.city.profile_text},
             code=code_version(),
         )  # fmt: skip
 
-    @property
-    def _record(self) -> Path:
-        return built_data_dir() / self.city.name / published.FOLDER / f"interpretation-{self.year}.json"
-
     def kept(self) -> str:
         """Key of what was published last; empty when any of it is gone."""
-        if not self._record.exists():
+        if not _record(self.city.name, self.year).exists():
             return ""
-        told = json.loads(self._record.read_text(encoding="utf-8"))
+        told = json.loads(_record(self.city.name, self.year).read_text(encoding="utf-8"))
         there = all(self.data.has(role, self.year) for role in told["roles"])
         return str(told["key"]) if there else ""
 
@@ -187,7 +201,7 @@ class _Run:
         """Remember what was published."""
         roles = [FACTS_ROLE]
         if self.wanted.land_cover:
-            roles.append("land_cover_map")
+            roles.append(MAP)
         if self._looks_for_change():
             roles += [
                 change.ROLE,
@@ -195,7 +209,7 @@ class _Run:
                 IMAGE_CASES,
                 *([transitions.ROLE] if self.wanted.land_cover else []),
             ]
-        with atomic_write(self._record) as path:
+        with atomic_write(_record(self.city.name, self.year)) as path:
             path.write_text(json.dumps({"key": key, "roles": roles}, ensure_ascii=False), encoding="utf-8")
 
     def _looks_for_change(self) -> bool:
@@ -214,18 +228,18 @@ class _Run:
             self._change(use_cache)
 
     def _land_cover(self, year: int, use_cache: bool) -> None:
-        from workbench.interpretation import predict, weights
-
-        model = weights.load(self.wanted.land_cover)
         scenes = self._scenes(year)
-        inputs = _inputs(scenes) | {f"weights:{model.card.name}": model.card.sha256[:DIGITS]}
+        inputs = _inputs(scenes) | _net_input(self.wanted.land_cover)
         # how sure it is is held against the reference
         judged = bool(self.wanted.reference) and year == self.year
-        there = not judged or self._asset(predict.ROLE, confidence.ASSET) is not None
+        there = not judged or self._asset(MAP, confidence.ASSET) is not None
         compared = self._looks_for_change()  # class by class, which needs what the net says of every class
         there &= not compared or self._probabilities(year).exists()
-        if use_cache and there and published.made_of(self.city.name, predict.ROLE, year) == inputs:
+        if use_cache and there and published.made_of(self.city.name, MAP, year) == inputs:
             return
+        from workbench.interpretation import predict, weights  # torch, which takes seconds to import
+
+        model = weights.load(self.wanted.land_cover)
         self.say(f"land cover {year}: {len(scenes)} images")
         made = predict.predict(
             scenes, model, self.folder / f"land_cover_{year}.tif", engine=self.engine,
@@ -246,24 +260,25 @@ class _Run:
 
     def _change(self, use_cache: bool) -> None:
         from workbench.catalog.data import CityData as Data
-        from workbench.interpretation import weights
 
         pairs = imagery.pairs(self.data, self.year - 1, self.year)
-        model = weights.load(self.wanted.change) if self.wanted.method == "net" else None
         out = self.folder / f"change_{self.year}.tif"
         inputs = _inputs([scene for pair in pairs for scene in (pair.before, pair.after)])
-        if model is not None:
-            inputs[f"weights:{model.card.name}"] = model.card.sha256[:DIGITS]
+        if self.wanted.method == "net":
+            inputs |= _net_input(self.wanted.change)
         found = self._same_change(out, inputs) if use_cache else None
         if found is None:
             self.say(f"change {self.year - 1} to {self.year}: {len(pairs)} pairs of images")
-            if model is None:
-                found = change.detect(pairs, out, method=self.wanted.method, say=self.say)
-            else:
+            if self.wanted.method == "net":
+                from workbench.interpretation import weights
+
+                model = weights.load(self.wanted.change)
                 found = change.detect(pairs, out, model=model, engine=self.engine, say=self.say)
+            else:
+                found = change.detect(pairs, out, method=self.wanted.method, say=self.say)
             change.publish(self.city, self.year, found)
         now = Data(self.city)
-        maps = [now.source("land_cover_map", one).path if now.has("land_cover_map", one) else None
+        maps = [now.source(MAP, one).path if now.has(MAP, one) else None
                 for one in (self.year - 1, self.year)]  # fmt: skip
         survey = now.vector("land_use", self.year - 1) if now.has("land_use", self.year - 1) else None
         shapes = patches.change_patches(found, *maps, mmu_m2=self.wanted.mmu_m2, survey=survey)
@@ -318,7 +333,7 @@ class _Run:
         return f"{self._scenes(self.year)[-1].date:%Y-%m-%d}"
 
     def _made_of(self) -> dict[str, str]:
-        roles = ["land_cover_map", change.ROLE, patches.ROLE, transitions.ROLE]
+        roles = [MAP, change.ROLE, patches.ROLE, transitions.ROLE]
         return {f"{role}-{self.year}": self.data.source(role, self.year).sha256[:DIGITS]
                 for role in roles if self.data.has(role, self.year)}  # fmt: skip
 
@@ -389,11 +404,7 @@ class _Run:
 
     def _nets(self, name: str) -> list[dict[str, Any]]:
         """How good a net was in places kept from its training, as its card has it."""
-        if not name:
-            return []
-        from workbench.interpretation import weights
-
-        return _cleared(net_facts(weights.load(name).card), "公开")
+        return _cleared(net_facts(card_of(name)[1]), "公开") if name else []
 
     def _found(self) -> list[dict[str, Any]]:
         shapes = self.data.vector(patches.ROLE, self.year)
@@ -439,10 +450,10 @@ def _inputs(scenes: Sequence[Scene]) -> dict[str, str]:
     return {scene.name: scene.sha256[:DIGITS] for scene in scenes}
 
 
-def _weights_hash(name: str) -> str:
-    from workbench.interpretation import weights
-
-    return weights.load(name).card.sha256
+def _net_input(name: str) -> dict[str, str]:
+    """What a map says of the net it was made with."""
+    card = card_of(name)[1]
+    return {f"weights:{card.name}": card.sha256[:DIGITS]}
 
 
 def _plain(cases: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from workbench.core.errors import WeightsError
 from workbench.core.provenance import sha256_file
 from workbench.interpretation import classes, engines
-from workbench.interpretation.weights import Card
+from workbench.interpretation.cards import Card
 
 BANDS = ("blue", "green", "red", "rededge071", "rededge075", "rededge078", "nir", "swir16", "swir22")
 """Bands of Sentinel-2 L1C in the net's order."""

@@ -365,11 +365,13 @@ def _measured(
 ) -> tuple[Any, Choice]:
     """Measure engines; the fastest that agrees with float32, with its batch."""
     exact = _classes(TorchEngine(net)(sample))
+    model = convert(net, shape) if any(name.startswith("openvino") for name in names) else None
     made: dict[str, Any] = {}
     seconds: dict[str, float] = {}
     agreement: dict[str, float] = {}
     for name in names:
-        engine = make(net, name, shape)
+        bf16 = name.endswith("bf16")
+        engine = OpenVinoEngine(model, bf16=bf16) if name.startswith("openvino") else make(net, name, shape)
         begun = time.perf_counter()
         try:
             told = _classes(_host(engine(sample)))  # the first call also warms up
@@ -383,7 +385,7 @@ def _measured(
         if agreement[name] < AGREE:
             continue
         made[name] = engine
-        hopeless = first > 3 * min(seconds.values(), default=np.inf)  # not worth measuring closely
+        hopeless = first > 2 * min(seconds.values(), default=np.inf)  # not worth measuring closely
         seconds[name] = first if hopeless else _seconds(engine, sample)
     if not agreement:
         raise too_large(shape[1:])
@@ -420,7 +422,7 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def _seconds(engine: Callable[[Array], Any], sample: Array, budget: float = 1.0) -> float:
+def _seconds(engine: Callable[[Array], Any], sample: Array, budget: float = 0.3) -> float:
     """Seconds a tile, the best of a few calls, with as many tiles as the engine computes side by side."""
     sample = np.resize(sample, (max(len(sample), getattr(engine, "parallel", 1)), *sample.shape[1:]))
     best, begun = np.inf, time.perf_counter()

@@ -23,12 +23,14 @@ from workbench.core.errors import ImageError, ParameterError, WeightsError
 from workbench.core.lineage import DIGITS
 from workbench.core.paths import atomic_write
 from workbench.interpretation import classes, confidence, engines, stream, strips, weights
+from workbench.interpretation.assessment import MAP
+from workbench.interpretation.cards import Card, expect
 from workbench.interpretation.dynamic_world import DynamicWorld
 from workbench.interpretation.imagery import OPENNESS, Scene, strictest
 from workbench.interpretation.stream import MapClass
 from workbench.interpretation.tile_reading import TileReader, scaling_of
 from workbench.interpretation.tiling import Layout
-from workbench.interpretation.weights import Card, Model
+from workbench.interpretation.weights import Model
 from workbench.operators.area import area_m2
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from workbench.core.layer_spec import Sensitivity
 
 Say = Callable[[str], None]
-ROLE = "land_cover_map"
+ROLE = MAP
 """Role under which a city's land-cover map is published."""
 
 
@@ -328,7 +330,7 @@ def _streamed(
     if not given:
         raise ImageError("no image to map", where=str(out))
     for scene in given:
-        weights.expect(card, task="land_cover", bands=scene.bands)
+        expect(card, task="land_cover", bands=scene.bands)
     used = [scene.select(card.bands) for scene in given]
     stream.check_grids(used)
     stream.spare(used, out)

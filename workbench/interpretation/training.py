@@ -24,6 +24,7 @@ from workbench.core.paths import atomic_write, home
 from workbench.core.provenance import stable_hash
 from workbench.interpretation import nets, weights
 from workbench.interpretation.augment import NONE
+from workbench.interpretation.cards import Card
 from workbench.interpretation.city_chips import CityChips, middles_of
 from workbench.interpretation.losses import IGNORED, Loss
 from workbench.interpretation.runs import Run
@@ -468,7 +469,7 @@ def finish(run: Run, folder: Path, install: Path | None = None, *, say: Say = lo
     else:
         accuracy = _library_accuracy(net, run, say)
         threshold = 0.5 if run.task == "change" else None
-    card = weights.Card(
+    card = Card(
         name=run.name, task=run.task, scheme=run.scheme, classes=class_names(run), bands=run.data.bands,
         mean=run.data.mean, std=run.data.std, architecture=dict(run.net), parameters=0, licence=run.licence,
         training={

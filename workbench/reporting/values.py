@@ -18,15 +18,15 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.core.errors import LayerMissing, WorkbenchError
+from workbench.core.errors import WorkbenchError
 from workbench.reporting.chapter import leave
+from workbench.reporting.images import LOG_FORMAT, Images
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
     from workbench.core.city import City
-    from workbench.evaluation.topics import Absence
 
 log = logging.getLogger(__name__)
 IMAGERY = "imagery"
@@ -76,12 +76,19 @@ def compute(
     from workbench.governance import check
 
     profile = load_city(city)
-    build(profile, force=False, progress=None if say is None else lambda *step: say(catalogue_step(*step)))
-    quality = check(
-        profile, progress=None if say is None else lambda *step: say(quality_step(*step)), use_cache=use_cache
-    )
-    result = checkup(profile, year, use_cache=use_cache, say=say)
-    unread = read_images(profile, result.year, use_cache=use_cache, say=say) if IMAGERY in topics else None
+    seen = IMAGERY in topics and profile.interpretation is not None
+    with Images(city, year, wanted=seen, use_cache=use_cache, say=say) as images:
+        build(
+            profile, force=False, progress=None if say is None else lambda *step: say(catalogue_step(*step))
+        )
+        quality = check(
+            profile,
+            progress=None if say is None else lambda *step: say(quality_step(*step)),
+            use_cache=use_cache,
+        )
+        images.begin()
+        result = checkup(profile, year, use_cache=use_cache, say=say)
+        unread = images.wait()
     if update_cases:
         take_cases(profile, result.year, result.findings, images=unread is None)
         result = checkup(profile, year, say=say)  # steps before the register come from the cache
@@ -126,29 +133,6 @@ def take_cases(city: City, year: int, findings: gpd.GeoDataFrame, *, images: boo
         take_in(register, CityData(city), year, date.today())
 
 
-def read_images(
-    city: City, year: int, *, use_cache: bool, say: Callable[[str], None] | None
-) -> Absence | None:
-    """Read a city's images as its profile asks, before the report tells of them; why not, where that fails.
-
-    Unusable images or weights cost the report this chapter, not the others.
-    """
-    from workbench.evaluation.topics import Absence
-
-    if city.interpretation is None:
-        return None  # the topic itself says what is lacking
-    from workbench.interpretation.city_run import interpret
-
-    try:
-        interpret(city, year, use_cache=use_cache, say=say)
-    except LayerMissing:
-        return None
-    except WorkbenchError as error:
-        log.warning("images of %s %s: %s", city.name, year, error)
-        return Absence(f"影像无法解译：{error}", f"the images could not be interpreted: {error}")
-    return None
-
-
 def catalogue_step(done: int, total: int, what: str) -> str:
     """One step of a catalogue's build in words; the demo city's generator counts in percent.
 
@@ -186,7 +170,7 @@ def inputs(city: City) -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     """Compute what a spec file describes; exit 0 when the values are saved, 1 when it failed."""
     signal.signal(signal.SIGTERM, leave)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     arguments = sys.argv[1:] if argv is None else argv
     spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
 

@@ -13,8 +13,8 @@ from workbench.views.figure import Figure, render
 from workbench.views.text import plain, t
 
 if TYPE_CHECKING:
+    from workbench.interpretation.cards import Card
     from workbench.interpretation.sample_library import SampleLibrary
-    from workbench.interpretation.weights import Card
 
 LOSS, HELD_OUT, SCORE = "#7fa7c9", "#1f4e79", "#b5483a"
 
