@@ -5,4 +5,10 @@ Contents, from the bottom up: ``core`` (cities, codes, errors), ``catalog`` (dat
 ``reporting``, ``dashboard``, ``cli``.
 """
 
+import sys
+
+# jsonschema, which STAC and notebooks are checked with, would build a grammar of IRIs for a second in every process: it goes
+# without that check where the package is not there
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 __version__ = "0.1.0"

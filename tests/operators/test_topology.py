@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.core.errors import CRSError, DataQualityError
+from workbench.operators import topology
 from workbench.operators.topology import gaps, mean_width_m, overlaps, slivers
 
 CRS = "EPSG:4547"
@@ -82,6 +83,18 @@ def test_gap_and_overlap_name_their_neighbours_and_width():
     assert (gap["left"], gap["right"]) == ("a", "b") and gap["width_m"] == pytest.approx(200 / 202)
     both = overlaps(frame(box(0, 0, 100, 60), box(99, 0, 200, 60), index=["a", "b"])).iloc[0]
     assert (both["left"], both["right"]) == ("a", "b") and both["width_m"] == pytest.approx(120 / 122)
+
+
+def test_no_pair_is_cut_where_the_point_of_a_face_lies_on_an_edge(monkeypatch):
+    halves = [box(0, 0, 10, 20), box(10, 0, 20, 20)]
+    assert shapely.point_on_surface(box(0, 0, 20, 20)).intersects(halves[0] & halves[1])
+    cut = []
+    monkeypatch.setattr(
+        topology, "on_threads", lambda function, *given: cut.append(given) or function(*given)
+    )
+    assert overlaps(frame(*halves)).empty and not cut
+    found = overlaps(frame(*halves, box(5, 8, 15, 12)))
+    assert found["area_m2"].round().tolist() == [20, 20] and len(cut) == 1
 
 
 def test_slivers_are_the_thin_ones_with_the_neighbour_they_belong_to():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,19 @@ def item(city: City, entry: Entry, place: Path) -> pystac.Item:
     return made
 
 
+@lru_cache(maxsize=10_000)
+def _sha256(path: Path, *state: int) -> str:
+    """Checksum of a file in a state: the catalogue is written anew for each layer published, most files stay."""
+    return sha256_file(path)
+
+
 def _asset(city: City, entry: Entry, name: str, file: str, place: Path) -> pystac.Asset:
     path = manifest.folder(city.name) / file
+    state = path.stat()
     extra: dict[str, Any] = {
-        "file:size": path.stat().st_size,
-        "file:checksum": "1220" + sha256_file(path),  # multihash: SHA-256, 32 bytes
-    }
+        "file:size": state.st_size,
+        "file:checksum": "1220" + _sha256(path, state.st_ino, state.st_size, state.st_mtime_ns),
+    }  # multihash: SHA-256, 32 bytes
     if entry.proj:
         described = entry.proj["assets"][name]
         extra["data_type"] = described["dtype"]

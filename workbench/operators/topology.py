@@ -9,7 +9,7 @@ grid of a tenth of a millimetre, the resolution bureaus store them with.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
@@ -123,9 +123,28 @@ def _faces(geoms: Geoms, tree: shapely.STRtree, boundary: BaseGeometry | None) -
     shapes = shapely.get_parts(shapely.polygonize([noded]))
     shapes = shapes[mean_width_m(shapes) * RESOLUTION_M > NOISE_M]
     shapes = shapely.transform(shapes, lambda c: c * RESOLUTION_M + origin)
+    points = _points_off_edges(shapes, tree)
+    return _Faces(shapes, points, _hits(points, tree, "intersects"))
+
+
+def _hits(points: Geoms, tree: shapely.STRtree, predicate: Literal["intersects", "within"]) -> Ints:
+    """Number of polygons each point meets in a way."""
+    hit, _ = tree.query(points, predicate=predicate)
+    return np.bincount(hit, minlength=len(points)).astype(np.int64)
+
+
+def _points_off_edges(shapes: Geoms, tree: shapely.STRtree) -> Geoms:
+    """A point inside each face and on no polygon's edge, where two neighbours would both count as covering it."""
     points = shapely.point_on_surface(shapes)
-    hit, _ = tree.query(points, predicate="intersects")
-    return _Faces(shapes, points, np.bincount(hit, minlength=len(points)).astype(np.int64))
+    for angle in range(1, 9):  # in radians: no two directions alike
+        on_edge = _hits(points, tree, "intersects") != _hits(points, tree, "within")
+        if not on_edge.any():
+            break
+        middle = shapely.point_on_surface(shapes[on_edge])
+        room = shapely.distance(middle, shapely.boundary(shapes[on_edge])) / (angle + 1)
+        step = room[:, None] * [np.cos(angle), np.sin(angle)]
+        points[on_edge] = shapely.points(shapely.get_coordinates(middle) + step)
+    return points
 
 
 def _pairs(geoms: Geoms, tree: shapely.STRtree, doubled: Geoms) -> tuple[Ints, Ints, Geoms]:

@@ -114,8 +114,6 @@ def leave(signum: int, frame: FrameType | None) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Execute the chapter a spec file describes; exit 0 when its notebook is whole."""
     signal.signal(signal.SIGTERM, leave)  # so that the kernel is shut down, not orphaned
-    # jsonschema's check of IRIs, of which a notebook has none: building its grammar takes a second
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     arguments = sys.argv[1:] if argv is None else argv
     spec = ChapterSpec(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
