@@ -66,21 +66,21 @@ class Images:
     def __init__(
         self, city: str, year: int, *, wanted: bool, use_cache: bool, say: Callable[[str], None] | None
     ) -> None:
+        self._given, self._wanted, self._say = (city, year, use_cache), wanted, say
         self._ended: list[Absence | None] = []
         self._process: BaseProcess | None = None
-        if wanted:
-            context = multiprocessing.get_context(
-                "spawn"
-            )  # a fork inherits locks of threads it does not have
-            self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=_read, args=(theirs, city, year, use_cache), name="images")
-            self._process.start()
-            theirs.close()
-            self._listener = Thread(target=_listen, args=(self._pipe, say, self._ended), daemon=True)
-            self._listener.start()
 
     def __enter__(self) -> Self:
-        """The reading, not yet begun."""
+        """Start the process, which gets ready."""
+        if self._wanted:
+            # not by a fork, which inherits locks of threads that it does not have
+            context = multiprocessing.get_context("spawn")
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(target=_read, args=(theirs, *self._given), name="images")
+            self._process.start()
+            theirs.close()
+            self._listener = Thread(target=_listen, args=(self._pipe, self._say, self._ended), daemon=True)
+            self._listener.start()
         return self
 
     def __exit__(self, *error: object) -> None:

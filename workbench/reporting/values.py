@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import WorkbenchError
@@ -174,8 +175,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
 
+    one_at_a_time = Lock()  # images are told of on a thread of their own
+
     def say(text: str) -> None:
-        Path(spec["progress"]).write_text(text, encoding="utf-8")
+        with one_at_a_time:
+            Path(spec["progress"]).write_text(text, encoding="utf-8")
 
     started = time.monotonic()
     record: dict[str, Any]
