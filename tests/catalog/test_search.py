@@ -101,9 +101,8 @@ def test_items_wait_until_what_is_being_published_is_there(rich: City) -> None:
     found: list[pystac.Item] = []
     reader = Thread(target=lambda: found.extend(items("toy", "imagery")))
     with manifest.lock("toy"):
-        shutil.move(
-            catalog_dir() / "toy", catalog_dir() / "away"
-        )  # as it is for a moment in each publication
+        # as it is for a moment in each publication
+        shutil.move(catalog_dir() / "toy", catalog_dir() / "away")
         reader.start()
         reader.join(0.5)
         assert reader.is_alive() and not found

@@ -37,6 +37,7 @@ from tests.interpretation.test_imagery import NAMES, PLACE, counts, ground, writ
 from workbench.catalog import published
 from workbench.catalog.data import CityData
 from workbench.cli import main
+from workbench.core.provenance import sha256_file
 from workbench.interpretation import cards, change, engines, nets, predict, runs, strips, weights
 from workbench.interpretation.imagery import Pair, Scene
 
@@ -329,7 +330,7 @@ def retold(path: Path, **changes: Any) -> None:
     """Change what a card says; its checksum is that of the file."""
     place = path.with_suffix(".json")
     item = json.loads(place.read_text())
-    item["properties"]["workbench:card"] |= {"sha256": cards.checksum(path), **changes}
+    item["properties"]["workbench:card"] |= {"sha256": sha256_file(path), **changes}
     place.write_text(json.dumps(item))
 
 

@@ -103,7 +103,7 @@ def test_engines_agree_and_the_choice_is_kept(home, tmp_path, scene):
     model = tiny(tmp_path)
     sample = np.ascontiguousarray(np.random.default_rng(0).standard_normal((2, 4, 64, 64)), dtype=np.float32)
     exact = engines.TorchEngine(model.net)(sample)
-    assert np.abs(engines.OpenVinoEngine.of(model.net, (4, 64, 64), bf16=False)(sample) - exact).max() < 1e-3
+    assert np.abs(engines.make(model.net, "openvino-f32", (4, 64, 64))(sample) - exact).max() < 1e-3
     said = []
     engine, choice = engines.choose(model.net, sample, key="k", say=said.append)
     assert choice.engine in engines.HOST or choice.engine in engines.CUDA

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tests.interpretation import mlm
 from workbench.catalog import stac
 from workbench.core.errors import WeightsError
+from workbench.core.provenance import sha256_file
 from workbench.interpretation import cards, nets, weights
 from workbench.interpretation.cards import Card
 
@@ -48,7 +49,7 @@ def copy(saved: Path, folder: Path) -> Path:
 def rewrite(path: Path, **changes: object) -> None:
     """Change a card, its checksum fitting the file."""
     item = json.loads(path.with_suffix(".json").read_text())
-    item["properties"]["workbench:card"] |= {"sha256": cards.checksum(path), **changes}
+    item["properties"]["workbench:card"] |= {"sha256": sha256_file(path), **changes}
     path.with_suffix(".json").write_text(json.dumps(item))
 
 
@@ -93,7 +94,7 @@ def test_cards_keep_the_rules_of_the_extension(saved: Path) -> None:
         item = json.loads(path.read_text())
         assert mlm.faults(item) == [], path.name
         digest = item["assets"]["weights"]["file:checksum"]
-        assert digest == "1220" + cards.checksum(path.with_suffix(".safetensors"))
+        assert digest == "1220" + sha256_file(path.with_suffix(".safetensors"))
         without = {**item, "stac_extensions": [one for one in item["stac_extensions"] if one in stac.SCHEMAS]}
         pystac.Item.from_dict(without).validate()  # by the schemas at hand: STAC itself and files
 

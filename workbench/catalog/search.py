@@ -317,8 +317,7 @@ def items(city_name: str, role: str, *, year: int | None = None) -> list[pystac.
         Year whose editions are wanted; layers not dated by year are found for the years they describe.
     """
     when = None if year is None else f"{year}-01-01T00:00:00Z/{year}-12-31T23:59:59Z"
-    with manifest.lock(
-        city_name, shared=True
-    ):  # the folder is exchanged as a whole when something is published
+    # the folder is exchanged as a whole when something is published
+    with manifest.lock(city_name, shared=True):
         client = open_catalog(city_name)
     return sorted(client.search(collections=[role], datetime=when).items(), key=lambda item: item.id)

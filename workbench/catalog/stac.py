@@ -107,10 +107,11 @@ def _sha256(path: Path, *state: int) -> str:
 def _asset(city: City, entry: Entry, name: str, file: str, place: Path) -> pystac.Asset:
     path = manifest.folder(city.name) / file
     state = path.stat()
+    checksum = _sha256(path, state.st_ino, state.st_size, state.st_mtime_ns)
     extra: dict[str, Any] = {
         "file:size": state.st_size,
-        "file:checksum": "1220" + _sha256(path, state.st_ino, state.st_size, state.st_mtime_ns),
-    }  # multihash: SHA-256, 32 bytes
+        "file:checksum": "1220" + checksum,  # multihash: SHA-256, 32 bytes
+    }
     if entry.proj:
         described = entry.proj["assets"][name]
         extra["data_type"] = described["dtype"]

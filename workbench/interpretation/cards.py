@@ -5,7 +5,6 @@ What a card says can be asked without the nets themselves, whose library takes s
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from typing import Any
 from workbench.catalog.stac import FILE
 from workbench.core.errors import WeightsError
 from workbench.core.paths import PACKAGE, home
+from workbench.core.provenance import sha256_file
 
 FOLDER = PACKAGE / "interpretation" / "weights"
 """Nets that come with the package."""
@@ -132,18 +132,12 @@ def card_of(name_or_path: str | Path) -> tuple[Path, Card]:
     """
     path = find(name_or_path)
     card = read_card(path.with_suffix(".json"))
-    if card.sha256 != (found := checksum(path)):
+    if card.sha256 != (found := sha256_file(path)):
         raise WeightsError(
             "the file is not the one its card describes", where=path.name, found=f"sha256 {found[:12]}…",
             expected=f"{card.sha256[:12]}…", hint="copy it again, or train it again",
         )  # fmt: skip
     return path, card
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def to_item(card: Card, *, half: bool = True) -> dict[str, Any]:

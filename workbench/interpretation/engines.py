@@ -101,11 +101,6 @@ class OpenVinoEngine:
         self._local = threading.local()
         self._last = channels_last
 
-    @staticmethod
-    def of(net: nn.Module, shape: tuple[int, int, int], *, bf16: bool) -> OpenVinoEngine:
-        """Engine of a torch net for tiles of (channels, rows, columns)."""
-        return OpenVinoEngine(convert(net, shape), bf16=bf16)
-
     def __call__(self, batch: Array, out: Array | None = None) -> Array:
         """Logits of tiles; of one tile written into ``out``, where its shape fits."""
         if len(batch) == 1:
@@ -247,8 +242,14 @@ def machine() -> str:
     return stable_hash([names[:2], cores, found, torch.__version__, _openvino().__version__])
 
 
-def make(net: nn.Module, name: str, shape: tuple[int, int, int], device: torch.device | None = None) -> Any:
-    """Engine of a name for tiles of (channels, rows, columns).
+def make(
+    net: nn.Module,
+    name: str,
+    shape: tuple[int, int, int],
+    device: torch.device | None = None,
+    model: Any = None,
+) -> Any:
+    """Engine of a name for tiles of (channels, rows, columns); ``model`` is what :func:`convert` made of the net already.
 
     Raises
     ------
@@ -267,7 +268,7 @@ def make(net: nn.Module, name: str, shape: tuple[int, int, int], device: torch.d
         )
     if name.startswith("torch"):
         return TorchEngine(net, bf16=name.endswith("bf16"))
-    return OpenVinoEngine.of(net, shape, bf16=name.endswith("bf16"))
+    return OpenVinoEngine(convert(net, shape) if model is None else model, bf16=name.endswith("bf16"))
 
 
 def candidates(engine: str = "auto", precision: str | None = None) -> list[str]:
@@ -370,8 +371,7 @@ def _measured(
     seconds: dict[str, float] = {}
     agreement: dict[str, float] = {}
     for name in names:
-        bf16 = name.endswith("bf16")
-        engine = OpenVinoEngine(model, bf16=bf16) if name.startswith("openvino") else make(net, name, shape)
+        engine = make(net, name, shape, None, model)
         begun = time.perf_counter()
         try:
             told = _classes(_host(engine(sample)))  # the first call also warms up

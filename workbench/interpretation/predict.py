@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from workbench.core.layer_spec import Sensitivity
 
 Say = Callable[[str], None]
-ROLE = MAP
-"""Role under which a city's land-cover map is published."""
 
 
 @dataclass(frozen=True)
@@ -455,7 +453,7 @@ def publish(city: City, year: int, prediction: Prediction, card: Card, *, holder
         out = prediction.path.with_name(f"{prediction.path.stem}_{confidence.ASSET}.tif")
         files[confidence.ASSET] = confidence.write_confidence(prediction.probabilities, out)
     return published.publish_raster(
-        city, ROLE, year, files, source=f"影像解译({card.name})", holder=holder,
+        city, MAP, year, files, source=f"影像解译({card.name})", holder=holder,
         date=max((day for day in record["dates"] if day), default=f"{year}-12-31"),
         sensitivity=cast("Sensitivity", record["sensitivity"] if record["sensitivity"] in OPENNESS else OPENNESS[-1]),
         inputs={one["name"]: one["sha256"][:DIGITS] for one in record["inputs"]} | {f"weights:{card.name}": card.sha256[:DIGITS]},

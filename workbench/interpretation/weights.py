@@ -18,8 +18,9 @@ from torch import nn
 
 from workbench.core.errors import WeightsError
 from workbench.core.paths import atomic_write
+from workbench.core.provenance import sha256_file
 from workbench.interpretation import nets
-from workbench.interpretation.cards import Card, card_of, checksum, to_item
+from workbench.interpretation.cards import Card, card_of, to_item
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def save(net: nn.Module, card: Card, folder: Path, *, half: bool = True) -> Path
         save_file(state, temporary, metadata={"format": "pt", "name": card.name})
     done = Card(
         **{
-            **asdict(card), "parameters": nets.parameters(net), "sha256": checksum(path),
+            **asdict(card), "parameters": nets.parameters(net), "sha256": sha256_file(path),
             "made": card.made or dt.date.today().isoformat(),
         }
     )  # fmt: skip

@@ -135,15 +135,15 @@ def _hits(points: Geoms, tree: shapely.STRtree, predicate: Literal["intersects",
 
 def _points_off_edges(shapes: Geoms, tree: shapely.STRtree) -> Geoms:
     """A point inside each face and on no polygon's edge, where two neighbours would both count as covering it."""
-    points = shapely.point_on_surface(shapes)
+    middles = shapely.point_on_surface(shapes)
+    points = middles.copy()
     for angle in range(1, 9):  # in radians: no two directions alike
         on_edge = _hits(points, tree, "intersects") != _hits(points, tree, "within")
         if not on_edge.any():
             break
-        middle = shapely.point_on_surface(shapes[on_edge])
-        room = shapely.distance(middle, shapely.boundary(shapes[on_edge])) / (angle + 1)
+        room = shapely.distance(middles[on_edge], shapely.boundary(shapes[on_edge])) / (angle + 1)
         step = room[:, None] * [np.cos(angle), np.sin(angle)]
-        points[on_edge] = shapely.points(shapely.get_coordinates(middle) + step)
+        points[on_edge] = shapely.points(shapely.get_coordinates(middles[on_edge]) + step)
     return points
 
 

@@ -8,7 +8,6 @@ final name only when it is whole.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import signal
@@ -18,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from workbench.reporting.jobs import start_log
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 KERNEL = "workbench-cpu"
@@ -114,7 +115,7 @@ def leave(signum: int, frame: FrameType | None) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Execute the chapter a spec file describes; exit 0 when its notebook is whole."""
     signal.signal(signal.SIGTERM, leave)  # so that the kernel is shut down, not orphaned
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    start_log()
     arguments = sys.argv[1:] if argv is None else argv
     spec = ChapterSpec(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")

@@ -12,32 +12,31 @@ from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 from workbench.core.errors import LayerMissing, RunError, WorkbenchError
+from workbench.reporting.jobs import start_log
 
 if TYPE_CHECKING:
+    from workbench.core.city import City
     from workbench.evaluation.topics import Absence
 
 log = logging.getLogger(__name__)
-LOG_FORMAT = "%(asctime)s %(name)s %(message)s"
 
 
 def read_images(
-    city: str, year: int, *, use_cache: bool, say: Callable[[str], None] | None = None
+    city: City, year: int, *, use_cache: bool, say: Callable[[str], None] | None = None
 ) -> Absence | None:
     """Read a city's images as its profile asks, before the report tells of them; why not, where that fails.
 
     Unusable images or weights cost the report this chapter, not the others.
     """
-    from workbench.core.city import load_city
     from workbench.evaluation.topics import Absence
     from workbench.interpretation.city_run import interpret
 
-    profile = load_city(city)
     try:
-        interpret(profile, year, use_cache=use_cache, say=say)
+        interpret(city, year, use_cache=use_cache, say=say)
     except LayerMissing:
         return None  # the topic itself says what is lacking
     except WorkbenchError as error:
-        log.warning("images of %s %s: %s", profile.name, year, error)
+        log.warning("images of %s %s: %s", city.name, year, error)
         return Absence(f"影像无法解译：{error}", f"the images could not be interpreted: {error}")
     return None
 
@@ -124,13 +123,13 @@ def _read(pipe: Connection, city: str, year: int, use_cache: bool) -> None:
     """Get ready, wait for the word, read the images; send each step, and how it ended."""
     from workbench.core.city import load_city
 
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    start_log()
     profile = load_city(city)
     from workbench.interpretation.city_run import get_ready
 
     get_ready(profile, year)
     pipe.recv()
-    ended = read_images(city, year, use_cache=use_cache, say=lambda text: pipe.send(("step", text)))
+    ended = read_images(profile, year, use_cache=use_cache, say=lambda text: pipe.send(("step", text)))
     pipe.send(("end", ended))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,11 @@ GIB = 2**30
 POLL_S = 0.1
 GRACE_S = 5.0
 """Seconds between the polite and the final signal."""
+
+
+def start_log() -> None:
+    """Let a child process say on standard error what it does; that is its log."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
 
 
 @dataclass(frozen=True)

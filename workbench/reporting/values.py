@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import WorkbenchError
 from workbench.reporting.chapter import leave
-from workbench.reporting.images import LOG_FORMAT, Images
+from workbench.reporting.images import Images
+from workbench.reporting.jobs import start_log
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -171,7 +172,7 @@ def inputs(city: City) -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     """Compute what a spec file describes; exit 0 when the values are saved, 1 when it failed."""
     signal.signal(signal.SIGTERM, leave)
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    start_log()
     arguments = sys.argv[1:] if argv is None else argv
     spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
 
